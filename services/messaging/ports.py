@@ -1,0 +1,95 @@
+"""What the services ask of a message bus. Adapters: `rabbitmq` and `inprocess`.
+
+Payloads are serialised ``featmesh.messaging.v1`` messages; a bus never looks inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Topic(StrEnum):
+    """One exchange each; see `services.messaging.topology`."""
+
+    CHANGES = "changes"
+    USERS = "users"
+    INSIGHTS = "insights"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """``id`` is unique per message, ``environment_id`` is the routing key, ``headers``
+    hold the trace context."""
+
+    id: str
+    environment_id: str
+    payload: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Message], Awaitable[None]]
+"""Returns when the message is dealt with (it is then acknowledged). Raising delivers it
+again, later; after `DELIVERY_LIMIT` deliveries it goes to the dead letters with the text
+of the error as reason. While a part it needs is away a handler waits instead of raising."""
+
+DELIVERY_LIMIT = 5
+"""Deliveries of one message before it becomes a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that no handler could deal with, with where it came from and why."""
+
+    message: Message
+    topic: Topic
+    reason: str
+
+
+class ChangeWatch(Protocol):
+    """One process's own view of `Topic.CHANGES`: only environments that it binds."""
+
+    async def bind(self, environment_id: str) -> None:
+        """From the return on, changes of this environment reach the handler."""
+        ...
+
+    async def unbind(self, environment_id: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Consumer(Protocol):
+    """A running consumption."""
+
+    async def close(self) -> None:
+        """Take no new message, wait for the handlers under way, at most 10 seconds."""
+        ...
+
+
+class Bus(Protocol):
+    """Publishing and consuming. Reconnects by itself, bindings and consumers included."""
+
+    async def publish(self, topic: Topic, message: Message) -> None:
+        """Returns once the broker has confirmed. Raises `BrokerUnavailable` (away, or no
+        confirm within 5 seconds) or `ResourceExhausted` (a queue is at its limit)."""
+        ...
+
+    async def watch_changes(self, handler: Handler) -> ChangeWatch:
+        """Every watch gets every change of what it binds; nothing is kept while away."""
+        ...
+
+    async def consume(self, topic: Topic, handler: Handler, *, prefetch: int) -> Consumer:
+        """Compete for `Topic.USERS` or `Topic.INSIGHTS` with other consumers; at most
+        ``prefetch`` handlers run at once."""
+        ...
+
+    @property
+    def healthy(self) -> bool:
+        """Whether publishing would be tried now."""
+        ...
+
+    async def close(self) -> None:
+        """Finish publishes under way (at most 5 seconds), then disconnect."""
+        ...

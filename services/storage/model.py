@@ -1,0 +1,263 @@
+"""What is stored beyond the engine's model. All times are timezone-aware UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from featmesh.engine.model import Context, Flag, Segment
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """Owns projects."""
+
+    id: str
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Owns environments."""
+
+    id: str
+    organization_id: str
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Holds flags and segments; ``floor`` is the oldest revision to resume from."""
+
+    id: str
+    project_id: str
+    key: str
+    name: str
+    revision: int
+    floor: int
+
+
+class SdkKeyKind(StrEnum):
+    """What an SDK key opens."""
+
+    SERVER = "SERVER"
+    CLIENT = "CLIENT"
+
+
+@dataclass(frozen=True, slots=True)
+class SdkKey:
+    """An SDK key without its secret."""
+
+    id: str
+    environment_id: str
+    kind: SdkKeyKind
+    name: str
+    last_characters: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A management identity without its secret; ``name`` stands in the audit log."""
+
+    id: str
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemMeta:
+    """What only operators see of a flag or segment."""
+
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    updated_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlagRecord:
+    """A flag as stored."""
+
+    item: Flag
+    meta: ItemMeta
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRecord:
+    """A segment as stored."""
+
+    item: Segment
+    meta: ItemMeta
+
+
+Record = FlagRecord | SegmentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One item's part of a change.
+
+    ``before`` None creates, ``after`` None deletes. The store sets the version (that of
+    ``before`` plus one, continuing over a tombstone) and the revision.
+    """
+
+    operation: str
+    before: Record | None
+    after: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transaction: all its items get one revision.
+
+    ``based_on``, if set, is the environment revision that the caller's checks saw; when
+    it has moved the change is refused with `RevisionMoved` and can be checked again.
+    """
+
+    environment_id: str
+    actor: str
+    writes: tuple[Write, ...]
+    comment: str = ""
+    request_id: str = ""
+    based_on: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Outcome of a change: the records as stored, in the order of the writes (None where
+    deleted). ``replayed`` says that an earlier request with this id had done it."""
+
+    revision: int
+    records: tuple[Record | None, ...]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A deleted flag (by key) or segment (by id)."""
+
+    key: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Flags, segments and tombstones of one environment at one point in time.
+
+    From `read_definitions`: everything. From `read_changes`: only what has a revision
+    above ``since``. Archived items are included; tombstones older than ``floor`` are not.
+    """
+
+    environment_id: str
+    revision: int
+    floor: int
+    flags: tuple[Flag, ...]
+    segments: tuple[Segment, ...]
+    deleted_flags: tuple[Tombstone, ...] = ()
+    deleted_segments: tuple[Tombstone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page; ``next_token`` is empty on the last."""
+
+    items: tuple[T, ...]
+    next_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who changed what; ``before`` and ``after`` are JSON text or empty."""
+
+    id: str
+    time: datetime
+    actor: str
+    resource: str
+    operation: str
+    comment: str
+    revision: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A committed change that is to be announced."""
+
+    id: str
+    environment_id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndUser:
+    """A context that was seen."""
+
+    context: Context
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationEvent:
+    """``count`` evaluations of one flag with one outcome for one user."""
+
+    flag_key: str
+    variation_id: str
+    user_key: str
+    flag_revision: int
+    in_experiment: bool
+    count: int
+    first_time: datetime
+    last_time: datetime
+
+
+class MetricKind(StrEnum):
+    """What a metric event is."""
+
+    CUSTOM = "CUSTOM"
+    PAGE_VIEW = "PAGE_VIEW"
+    CLICK = "CLICK"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricEvent:
+    """Something that a user did."""
+
+    name: str
+    user_key: str
+    value: float
+    kind: MetricKind
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InsightBatch:
+    """The events of one Track call; ``batch_id`` is unique per environment."""
+
+    environment_id: str
+    batch_id: str
+    received_at: datetime
+    evaluations: tuple[EvaluationEvent, ...]
+    metrics: tuple[MetricEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationCount:
+    """Evaluations that served one variation in the hour that starts at ``hour``."""
+
+    hour: datetime
+    variation_id: str
+    evaluations: int

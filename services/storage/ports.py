@@ -1,0 +1,217 @@
+"""What the services ask of a store. `services.storage.mongodb` is the adapter.
+
+Every method may raise `StoreUnavailable`; a lookup of something that is not there raises
+`NotFound` unless it returns an optional. Lists are paged by key unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from featmesh.engine.model import Context
+from services.runtime.errors import MeshError
+from services.storage.model import (
+    AccessToken,
+    AuditEntry,
+    Change,
+    Committed,
+    Definitions,
+    EndUser,
+    Environment,
+    EvaluationCount,
+    FlagRecord,
+    InsightBatch,
+    Organization,
+    OutboxEntry,
+    Page,
+    Project,
+    SdkKey,
+    SdkKeyKind,
+    SegmentRecord,
+)
+
+
+class RevisionMoved(MeshError):
+    """The environment changed since the checks of a `Change`; check and commit again."""
+
+    reason = "REVISION_MOVED"
+
+
+class TenancyStore(Protocol):
+    """Organizations, projects, environments."""
+
+    async def create_organization(self, key: str, name: str) -> Organization:
+        """Raises `AlreadyExists`."""
+        ...
+
+    async def list_organizations(self, size: int, token: str) -> Page[Organization]: ...
+
+    async def create_project(self, organization_id: str, key: str, name: str) -> Project:
+        """Raises `NotFound` for the organization, `AlreadyExists`."""
+        ...
+
+    async def list_projects(self, organization_id: str, size: int, token: str) -> Page[Project]: ...
+
+    async def create_environment(self, project_id: str, key: str, name: str) -> Environment:
+        """Raises `NotFound` for the project, `AlreadyExists`."""
+        ...
+
+    async def get_environment(self, environment_id: str) -> Environment: ...
+
+    async def list_environments(
+        self, project_id: str, size: int, token: str
+    ) -> Page[Environment]: ...
+
+
+class CredentialStore(Protocol):
+    """SDK keys and management tokens, found by the SHA-256 of their secret (hex)."""
+
+    async def create_sdk_key(
+        self,
+        environment_id: str,
+        kind: SdkKeyKind,
+        name: str,
+        *,
+        secret_hash: str,
+        last_characters: str,
+    ) -> SdkKey:
+        """Raises `NotFound` for the environment."""
+        ...
+
+    async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
+        """Revoked keys too; the caller decides."""
+        ...
+
+    async def list_sdk_keys(self, environment_id: str, size: int, token: str) -> Page[SdkKey]:
+        """In order of creation."""
+        ...
+
+    async def revoke_sdk_key(self, environment_id: str, sdk_key_id: str) -> SdkKey:
+        """Idempotent: the first time of revocation is kept."""
+        ...
+
+    async def create_access_token(self, name: str, secret_hash: str) -> AccessToken: ...
+
+    async def create_bootstrap_token(self, name: str, secret_hash: str) -> AccessToken | None:
+        """The installation's first token; None when it was already made, by whichever process."""
+        ...
+
+    async def find_access_token(self, secret_hash: str) -> AccessToken | None: ...
+
+
+class ItemStore(Protocol):
+    """Flags and segments as operators see them, and the one way to write them."""
+
+    async def get_flag(self, environment_id: str, key: str) -> FlagRecord:
+        """Not a deleted one."""
+        ...
+
+    async def get_segment(self, environment_id: str, key: str) -> SegmentRecord:
+        """Not a deleted one."""
+        ...
+
+    async def find_flags(self, environment_id: str, keys: Collection[str]) -> list[FlagRecord]:
+        """Those of the keys that are there."""
+        ...
+
+    async def find_segments(
+        self, environment_id: str, keys: Collection[str]
+    ) -> list[SegmentRecord]:
+        """Those of the keys that are there."""
+        ...
+
+    async def list_flags(
+        self, environment_id: str, size: int, token: str, *, include_archived: bool, tag: str
+    ) -> Page[FlagRecord]: ...
+
+    async def list_segments(
+        self, environment_id: str, size: int, token: str, *, include_archived: bool, tag: str
+    ) -> Page[SegmentRecord]: ...
+
+    async def commit(self, change: Change) -> Committed:
+        """One transaction over items, history, environment revision, audit and outbox.
+
+        The new revision is ``max(now in ms, previous + 1)``. Raises `NotFound` for the
+        environment, `AlreadyExists` for a taken key, `StaleVersion` (metadata
+        ``current_version``), `RevisionMoved`. Nothing is written then.
+        """
+        ...
+
+    async def list_audit_entries(
+        self, environment_id: str, size: int, token: str, *, resource: str
+    ) -> Page[AuditEntry]:
+        """Newest first."""
+        ...
+
+
+class DefinitionStore(Protocol):
+    """What `evaluation` reads; every answer is one point in time."""
+
+    async def read_definitions(self, environment_id: str) -> Definitions:
+        """Everything, tombstones down to the floor included."""
+        ...
+
+    async def read_changes(self, environment_id: str, since: int) -> Definitions:
+        """What has a revision above ``since``."""
+        ...
+
+    async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
+        """Current revisions, in one read; a deleted environment is absent."""
+        ...
+
+
+class OutboxStore(Protocol):
+    """Committed changes that wait for their announcement."""
+
+    async def list_outbox(self, limit: int) -> list[OutboxEntry]:
+        """Oldest first."""
+        ...
+
+    async def delete_outbox(self, ids: Sequence[str]) -> None: ...
+
+
+class InsightStore(Protocol):
+    """End users, events and roll-ups."""
+
+    async def upsert_end_users(
+        self, environment_id: str, users: Sequence[Context], seen_at: datetime
+    ) -> None:
+        """Newer attributes win over older ones of the same name; also learns property names."""
+        ...
+
+    async def list_end_users(
+        self, environment_id: str, size: int, token: str, *, key_prefix: str
+    ) -> Page[EndUser]: ...
+
+    async def store_insights(self, batch: InsightBatch) -> bool:
+        """Events and hourly roll-ups in one transaction; False if the batch was there already."""
+        ...
+
+    async def count_evaluations(
+        self, environment_id: str, flag_key: str, start: datetime, end: datetime
+    ) -> list[EvaluationCount]:
+        """Hours from the one that holds ``start`` up to but without ``end``; by hour, variation."""
+        ...
+
+
+class Store(Protocol):
+    """All ports over one connection."""
+
+    tenancy: TenancyStore
+    credentials: CredentialStore
+    items: ItemStore
+    definitions: DefinitionStore
+    outbox: OutboxStore
+    insights: InsightStore
+
+    async def migrate(self) -> None:
+        """Bring indexes and schema to this version; idempotent, safe in several processes."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises `StoreUnavailable` when the store does not answer within 2 seconds."""
+        ...
+
+    async def close(self) -> None: ...
