@@ -45,13 +45,93 @@ install: .venv/dev ## Install everything into .venv
 # --- protos -------------------------------------------------------------------------------
 
 # $(call generate,FOLDER): the Python code of every proto, with stubs, as packages.
-define generate
-	PATH="$$PWD/.venv-protos/bin:$$PATH" .venv-protos/bin/python -m grpc_tools.protoc -I protos \
-	  --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
-	find $(1)/featmesh -path '*/v1' -type d | while read -r area; do touch "$$area/__init__.py" "$$area/../__init__.py"; done
-endef
+generate = PATH="$$PWD/.venv-protos/bin:$$PATH" .venv-protos/bin/python -m grpc_tools.protoc -I protos \
+  --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS) && \
+  find $(1)/featmesh -path '*/v1' -type d | while read -r area; do touch "$$area/__init__.py" "$$area/../__init__.py"; done
 
 .PHONY: protos
 protos: .venv-protos/ready ## Generate the Python code from protos/
-	find $(SDK)/featmesh -path '*/v1/*_pb2*' -delete
-	$(call generate,$(SDK))
+	@find $(SDK)/featmesh -path '*/v1/*_pb2*' -delete
+	@$(call generate,$(SDK)) && echo "generated into $(SDK)"
+
+# --- run ----------------------------------------------------------------------------------
+
+.PHONY: up
+up: .venv/run ## Start FeatMesh with a demo shop: embedded MongoDB, in-process bus
+	@exec $(BIN)/python -m services.standalone --demo
+
+# --- tests --------------------------------------------------------------------------------
+
+.PHONY: test
+test: .venv/dev ## Run every test, against a real MongoDB and a real RabbitMQ
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: bench-propagation
+bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
+	@$(BIN)/python -m tests.load.propagation $(ARGS)
+
+# --- checks -------------------------------------------------------------------------------
+
+.PHONY: check
+check: check-format check-lint check-types check-layers check-protos check-drift check-k8s check-records ## Run every check that is no test
+
+.PHONY: format
+format: .venv/dev ## Format code and protos, and fix what lint can
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/buf format -w
+
+.PHONY: check-format
+check-format: .venv/dev ## Formatting of code and protos
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/buf format --diff --exit-code && echo "format: ok"
+
+.PHONY: check-lint
+check-lint: .venv/dev ## Lint of code, Dockerfile
+	@$(BIN)/ruff check --quiet . && $(BIN)/hadolint Dockerfile && echo "lint: ok"
+
+.PHONY: check-types
+check-types: .venv/dev ## Strict types
+	@$(BIN)/mypy --no-error-summary && echo "types: ok"
+
+.PHONY: check-layers
+check-layers: .venv/dev ## Which layer may import which
+	@$(BIN)/lint-imports --no-timings
+
+# The published protos: origin's main, or the commit before when we are on it.
+PUBLISHED = $(shell head=$$(git rev-parse -q --verify HEAD); main=$$(git rev-parse -q --verify origin/main || git rev-parse -q --verify main); \
+  if [ "$$head" = "$$main" ]; then git rev-parse -q --verify HEAD~1; else echo "$$main"; fi)
+
+.PHONY: check-protos
+check-protos: .venv/dev ## Lint of protos, and changes that break published ones
+	@$(BIN)/buf lint
+	@published='$(PUBLISHED)'; if [ -n "$$published" ] && git cat-file -e "$$published:protos" 2>/dev/null; then \
+	  tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; git archive "$$published" protos buf.yaml | tar -x -C "$$tmp"; \
+	  $(BIN)/buf breaking --against "$$tmp"; echo "protos: ok, nothing breaks $${published:0:7}"; \
+	else echo "protos: ok, none published yet"; fi
+
+.PHONY: check-drift
+check-drift: .venv-protos/ready ## Generated code is what the protos say
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; $(call generate,$$tmp); \
+	for area in "$$tmp"/featmesh/*; do diff -r --exclude=__pycache__ "$$area" "$(SDK)/featmesh/$$(basename "$$area")" || \
+	  { echo "Generated code differs from protos/: run make protos and commit."; exit 1; }; done; echo "drift: ok"
+
+.PHONY: check-k8s
+check-k8s: .venv/dev ## Manifests render and fit Kubernetes' schemas
+	@$(BIN)/python -m tests.k8s
+
+.PHONY: check-records
+check-records: .venv/dev ## Benchmark records are well-formed and their pages current
+	@$(BIN)/python -m tests.load.record --check docs/benchmarks/*.json
+
+# --- upkeep -------------------------------------------------------------------------------
+
+.PHONY: constraints
+constraints: .venv/dev ## Pin the versions that .venv holds now
+	@{ echo "# Exact versions that CI and \`make up\` use; refresh with \`make constraints\`."; \
+	  $(BIN)/pip list --format=freeze --exclude-editable 2>/dev/null | grep -vE '^(pip|setuptools)=='; } > constraints.txt.new
+	@mv constraints.txt.new constraints.txt && touch .venv/run .venv/dev
+
+.PHONY: clean
+clean: ## Remove environments, caches and the demo's data
+	@rm -rf .venv .venv-protos .featmesh .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

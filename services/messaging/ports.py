@@ -21,8 +21,7 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``id`` is unique per message, ``environment_id`` is the routing key, ``headers``
-    hold the trace context."""
+    """``id`` is unique, ``environment_id`` routes, ``headers`` hold the trace context."""
 
     id: str
     environment_id: str
@@ -72,8 +71,11 @@ class Bus(Protocol):
     """Publishing and consuming. Reconnects by itself, bindings and consumers included."""
 
     async def publish(self, topic: Topic, message: Message) -> None:
-        """Returns once the broker has confirmed. Raises `BrokerUnavailable` (away, or no
-        confirm within 5 seconds) or `ResourceExhausted` (a queue is at its limit)."""
+        """Returns once the broker has confirmed.
+
+        Raises `BrokerUnavailable` (away, or no confirm within 5 seconds) or
+        `ResourceExhausted` (a queue is at its limit).
+        """
         ...
 
     async def watch_changes(self, handler: Handler) -> ChangeWatch:
@@ -81,8 +83,10 @@ class Bus(Protocol):
         ...
 
     async def consume(self, topic: Topic, handler: Handler, *, prefetch: int) -> Consumer:
-        """Compete for `Topic.USERS` or `Topic.INSIGHTS` with other consumers; at most
-        ``prefetch`` handlers run at once."""
+        """Compete for `Topic.USERS` or `Topic.INSIGHTS` with other consumers.
+
+        At most ``prefetch`` handlers run at once.
+        """
         ...
 
     @property

@@ -136,8 +136,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Outcome of a change: the records as stored, in the order of the writes (None where
-    deleted). ``replayed`` says that an earlier request with this id had done it."""
+    """Outcome of a change.
+
+    ``records`` are as stored, in the order of the writes, None where deleted. ``replayed``
+    says that an earlier request with this id had done it.
+    """
 
     revision: int
     records: tuple[Record | None, ...]

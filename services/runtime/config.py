@@ -1,0 +1,89 @@
+"""Configuration: read once from the environment, all faults reported together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class ConfigError(Exception):
+    """One or several variables are wrong; ``str()`` has a line for each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port to listen on; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class EnvironmentReader:
+    """Reads variables, collects faults, and raises them all in `finish`.
+
+    A faulty variable reads as its default, so that reading can go on to the next fault.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._faults: list[str] = []
+
+    def text(self, name: str, default: str | None) -> str:
+        """A non-empty text; ``default`` None makes the variable required."""
+        value = self._variables.get(name, "").strip()
+        if value:
+            return value
+        if default is None:
+            self._faults.append(f"{name} is required and not set")
+            return ""
+        return default
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        """One of ``choices``."""
+        value = self.text(name, default)
+        if value in choices:
+            return value
+        self._faults.append(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+        return default
+
+    def number(self, name: str, default: float, *, low: float, high: float) -> float:
+        """A finite number from ``low`` to ``high``."""
+        value = self.text(name, repr(default))
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if low <= number <= high:
+            return number
+        self._faults.append(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}")
+        return default
+
+    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
+        """A whole number from ``low`` to ``high``."""
+        number = self.number(name, default, low=low, high=high)
+        if number == int(number):
+            return int(number)
+        self._faults.append(f"{name} is {number:g}; it must be a whole number")
+        return default
+
+    def address(self, name: str, default: Address) -> Address:
+        """``host:port`` or ``[v6]:port``."""
+        value = self.text(name, str(default))
+        host, _, port = value.rpartition(":")
+        if host and port.isascii() and port.isdigit() and int(port) <= 65_535:
+            return Address(host.strip("[]"), int(port))
+        self._faults.append(f"{name} is {value!r}; it must be host:port, as in {default}")
+        return default
+
+    def finish(self) -> None:
+        """Raises `ConfigError` if any variable was wrong."""
+        if self._faults:
+            raise ConfigError(self._faults)

@@ -1,0 +1,45 @@
+"""Standard gRPC health: ``""`` for readiness, ``live`` for liveness."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from grpc_health.v1 import health, health_pb2
+
+log = logging.getLogger(__name__)
+
+LIVE: Final = "live"
+
+
+class Health:
+    """Readiness that can be set and unset; liveness holds as long as the loop runs."""
+
+    def __init__(self) -> None:
+        self.servicer = health.aio.HealthServicer()
+        self._serving: bool | None = None
+        self._drained = False
+
+    async def open(self) -> None:
+        """Alive, not yet ready."""
+        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+        await self.set_serving(False, "starting")
+
+    @property
+    def serving(self) -> bool:
+        """Whether the service is ready now."""
+        return bool(self._serving)
+
+    async def set_serving(self, serving: bool, why: str) -> None:
+        """Logs only changes; ``why`` says what is missing or what came back."""
+        if self._drained or serving == self._serving:
+            return
+        self._serving = serving
+        status = health_pb2.HealthCheckResponse
+        await self.servicer.set("", status.SERVING if serving else status.NOT_SERVING)
+        log.info("%s: %s", "SERVING" if serving else "NOT_SERVING", why)
+
+    async def drain(self) -> None:
+        """NOT_SERVING for good."""
+        await self.set_serving(False, "draining")
+        self._drained = True

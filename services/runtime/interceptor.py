@@ -1,0 +1,147 @@
+"""What stands around every call: size limit, deadline, and errors turned into statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc import aio
+
+from services.runtime.errors import InvalidArgument, MeshError
+from services.runtime.status import status_code, trailers
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST_BYTES: Final = 1024 * 1024
+"""Unless a method has a limit of its own."""
+
+UNARY_DEADLINE: Final = 30.0
+"""Seconds; a caller's own shorter deadline is kept by gRPC."""
+
+Context = aio.ServicerContext[Any, Any]
+Handler = Any  # grpc.RpcMethodHandler, whose stubs know only the synchronous behaviours
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Behaviour = Callable[[Any, Context], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Stands for a request that could not be taken; the call answers with the error."""
+
+    error: InvalidArgument
+
+
+class ErrorInterceptor(aio.ServerInterceptor):
+    """Answers `MeshError` with its status, anything else with a plain INTERNAL, logged once.
+
+    ``limits`` maps full method names to request sizes in bytes beyond the usual one.
+    """
+
+    def __init__(self, limits: Mapping[str, int] | None = None) -> None:
+        self._limits = dict(limits or {})
+
+    async def intercept_service(
+        self, continuation: Continuation, details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Wraps the method's handler; unknown methods stay UNIMPLEMENTED."""
+        handler = await continuation(details)
+        if handler is None or handler.request_streaming:
+            return handler
+        method = details.method
+        deserializer = _checked(
+            handler.request_deserializer, self._limits.get(method, MAX_REQUEST_BYTES)
+        )
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                _stream(handler.unary_stream, method), deserializer, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _unary(handler.unary_unary, method), deserializer, handler.response_serializer
+        )
+
+
+def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Handler:
+    """The handler with ``guard`` awaited before each call; it refuses by raising.
+
+    For interceptors that stand inside `ErrorInterceptor`, such as authentication.
+    """
+    if handler.response_streaming:
+        inner = handler.unary_stream
+
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            await guard(context)
+            async for response in inner(request, context):
+                yield response
+
+        return grpc.unary_stream_rpc_method_handler(
+            stream, handler.request_deserializer, handler.response_serializer
+        )
+    behaviour = handler.unary_unary
+
+    async def unary(request: Any, context: Context) -> Any:
+        await guard(context)
+        return await behaviour(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(
+        unary, handler.request_deserializer, handler.response_serializer
+    )
+
+
+def _checked(deserialize: Callable[[bytes], Any] | None, limit: int) -> Callable[[bytes], Any]:
+    def parse(data: bytes) -> Any:
+        if len(data) > limit:
+            text = f"has {len(data)} bytes; the limit is {limit}"
+            return _Refused(InvalidArgument.of("request", text))
+        try:
+            return deserialize(data) if deserialize else data
+        except DecodeError:
+            return _Refused(InvalidArgument.of("request", "is not a valid protobuf message"))
+
+    return parse
+
+
+def _unary(behaviour: Behaviour, method: str) -> Behaviour:
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            _raise_refused(request)
+            async with asyncio.timeout(UNARY_DEADLINE):
+                return await behaviour(request, context)
+        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
+            await _answer(error, method, context)
+
+    return call
+
+
+def _stream(behaviour: Behaviour, method: str) -> Behaviour:
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            _raise_refused(request)
+            async for response in behaviour(request, context):
+                yield response
+        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
+            await _answer(error, method, context)
+
+    return call
+
+
+def _raise_refused(request: Any) -> None:
+    if isinstance(request, _Refused):
+        raise request.error
+
+
+async def _answer(error: Exception, method: str, context: Context) -> None:
+    if isinstance(error, aio.AbortError):
+        raise error
+    if isinstance(error, TimeoutError):
+        await context.abort(
+            grpc.StatusCode.DEADLINE_EXCEEDED, f"not done within {UNARY_DEADLINE:g} seconds"
+        )
+    if isinstance(error, MeshError):
+        await context.abort(status_code(error), error.message, trailers(error))
+    log.error("%s failed", method, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has more")

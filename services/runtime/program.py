@@ -1,0 +1,78 @@
+"""The life of a service's process: configure, start, wait for a signal, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import uvloop
+
+from services.runtime.config import ConfigError
+from services.runtime.logs import configure_logs
+from services.runtime.server import ListenError
+from services.runtime.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+
+
+class App(Protocol):
+    """A service as its `app.py` composes it."""
+
+    tasks: Tasks
+
+    async def start(self) -> None:
+        """Listens on return; becomes ready by itself, whenever its parts are there."""
+        ...
+
+    async def stop(self) -> None:
+        """Drains and stops within its settings' times; leaves no task behind."""
+        ...
+
+
+def run(compose: Callable[[], Awaitable[App]]) -> None:
+    """Runs the program until SIGTERM or SIGINT; exits 1 on a crash, 2 on wrong settings."""
+    try:
+        configure_logs()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(_serve(compose))
+    except ConfigError as error:
+        _say("Wrong settings:", *error.faults)
+        code = EXIT_CONFIG
+    except ListenError as error:
+        _say(str(error))
+        code = EXIT_FAILED
+    sys.exit(code)
+
+
+async def _serve(compose: Callable[[], Awaitable[App]]) -> int:
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    app = await compose()
+    try:
+        await app.start()
+        await _first(asked, app.tasks.crashed)
+    finally:
+        await app.stop()
+    log.info("stopped")
+    return EXIT_FAILED if app.tasks.crashed.is_set() else 0
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _say(*lines: str) -> None:
+    print(*lines, sep="\n  ", file=sys.stderr)  # noqa: T201 -- before and instead of any log

@@ -1,0 +1,94 @@
+"""A gRPC server with the options, health and reflection that every service has."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from grpc import aio
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.runtime.health import Health
+from services.runtime.settings import ServerSettings
+
+log = logging.getLogger(__name__)
+
+HARD_REQUEST_BYTES: Final = 32 * 1024 * 1024
+"""Beyond this gRPC itself refuses with RESOURCE_EXHAUSTED; see `ErrorInterceptor`."""
+
+# The defaults cancel calls in a reconnect storm: ../shared/design/sync.md, server settings.
+OPTIONS: Final[Sequence[tuple[str, Any]]] = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", HARD_REQUEST_BYTES),
+    ("grpc.server.max_pending_requests", 200_000),
+    ("grpc.server.max_pending_requests_hard_limit", 400_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message names it."""
+
+
+class GrpcServer:
+    """Listens with health and reflection, and stops as the designs say.
+
+    ``register`` adds servicers; ``services`` are their full names, for reflection.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        register: Callable[[aio.Server], None],
+        services: Sequence[str],
+        interceptors: Sequence[aio.ServerInterceptor] = (),
+    ) -> None:
+        self.health = Health()
+        self.port = 0
+        self._settings = settings
+        self._register = register
+        self._services = services
+        self._interceptors = interceptors
+        self._server: aio.Server | None = None
+
+    async def start(self) -> None:
+        """Listens on return, NOT_SERVING; raises `ListenError`."""
+        server = aio.server(interceptors=self._interceptors, options=OPTIONS)
+        self._register(server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
+        names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        try:
+            self.port = server.add_insecure_port(str(self._settings.listen))
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen on {self._settings.listen}") from error
+        await self.health.open()
+        await server.start()
+        self._server = server
+        log.info("listening on %s:%d", self._settings.listen.host, self.port)
+
+    async def drain(self) -> None:
+        """NOT_SERVING, then a delay for load balancers to notice."""
+        await self.health.drain()
+        await asyncio.sleep(self._settings.drain_delay)
+
+    async def stop(self) -> None:
+        """No new calls; those under way get the drain window, then are cancelled."""
+        if self._server is not None:
+            await self._server.stop(self._settings.drain_window)
+            self._server = None
+
+
+def tune_garbage_collector() -> None:
+    """Fewer collections with many long-lived streams (15 to 38 % less CPU; sync.md)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 1_000)

@@ -1,0 +1,45 @@
+"""The settings that every service shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.runtime.config import Address, EnvironmentReader
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How a gRPC server listens and stops; times are seconds."""
+
+    listen: Address
+    drain_delay: float = 5.0
+    """After NOT_SERVING, so that load balancers stop sending new calls."""
+    drain_window: float = 10.0
+    """For calls under way to end, and for streams to be told to go elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where MongoDB is."""
+
+    uri: str
+    database: str
+
+
+def read_server(reader: EnvironmentReader, listen: str, port: int) -> ServerSettings:
+    """``listen`` names the variable, ``port`` is the default on the loopback interface."""
+    return ServerSettings(
+        listen=reader.address(listen, Address(LOOPBACK, port)),
+        drain_delay=reader.number("FEATMESH_DRAIN_DELAY_SECONDS", 5.0, low=0, high=300),
+        drain_window=reader.number("FEATMESH_DRAIN_WINDOW_SECONDS", 10.0, low=0, high=300),
+    )
+
+
+def read_store(reader: EnvironmentReader) -> StoreSettings:
+    """MongoDB of the separate services: the URI is required."""
+    return StoreSettings(
+        uri=reader.text("FEATMESH_MONGODB_URI", None),
+        database=reader.text("FEATMESH_MONGODB_DATABASE", "featmesh"),
+    )

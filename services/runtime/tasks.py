@@ -1,0 +1,42 @@
+"""Owner of background tasks: a crash is loud, closing leaves none behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """Background tasks of one service, for as long as the service lives.
+
+    None of them may end by itself with an error: that is a fault of ours, is logged in
+    full, and sets `crashed`, on which the program stops and is started anew.
+    """
+
+    def __init__(self) -> None:
+        self.crashed = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Runs ``work`` until it returns or `close` cancels it."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("task %s crashed", task.get_name(), exc_info=error)
+            self.crashed.set()
+
+    async def close(self) -> None:
+        """Cancels what still runs and waits for it."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
