@@ -121,7 +121,7 @@ check-k8s: .venv/dev ## Manifests render and fit Kubernetes' schemas
 
 .PHONY: check-records
 check-records: .venv/dev ## Benchmark records are well-formed and their pages current
-	@$(BIN)/python -m tests.load.record --check docs/benchmarks/*.json
+	@$(BIN)/python -m tests.load.record --check
 
 # --- upkeep -------------------------------------------------------------------------------
 
