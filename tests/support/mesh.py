@@ -1,0 +1,180 @@
+"""The services as real processes, as an operator would start them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.support.waiting import PATIENCE
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+
+
+def free_address() -> str:
+    """A loopback address that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@dataclass
+class ServiceProcess:
+    """``python -m services.<name>`` with a log file, ready when its health says so."""
+
+    name: str
+    address: str
+    variables: Mapping[str, str]
+    log: Path
+    arguments: Sequence[str] = ()
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Returns at once; see `wait_until_serving`."""
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("FEATMESH_")},
+            **self.variables,
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"services.{self.name}", *self.arguments],
+                env=environment,
+                cwd=self.log.parent,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def wait_until_serving(self) -> None:
+        """Follows the health service until it says SERVING; bounded."""
+        with grpc.insecure_channel(self.address) as channel:
+            request = health_pb2.HealthCheckRequest()
+            watch = health_pb2_grpc.HealthStub(channel).Watch(
+                request, timeout=PATIENCE, wait_for_ready=True
+            )
+            try:
+                assert any(answer.status == _SERVING for answer in watch)
+            except grpc.RpcError as error:
+                text = self.log.read_text(errors="replace")[-4_000:]
+                raise AssertionError(f"{self.name} does not serve: {error}\n{text}") from error
+            finally:
+                watch.cancel()
+
+    def stop(self) -> int:
+        """SIGTERM, bounded; returns the exit code."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"{self.name} did not stop on SIGTERM") from None
+
+
+@dataclass
+class Mesh:
+    """Running services and what is needed to talk to them."""
+
+    api: str
+    evaluation: str
+    processes: Sequence[ServiceProcess]
+    token_file: Path
+
+    @property
+    def token(self) -> str:
+        """The bootstrap administrator's token."""
+        return self.token_file.read_text().strip()
+
+    def start(self) -> None:
+        """All processes at once, then waits for each to serve."""
+        for process in self.processes:
+            process.start()
+        for process in self.processes:
+            process.wait_until_serving()
+
+    def stop(self) -> list[int]:
+        """In reverse order; returns the exit codes."""
+        return [process.stop() for process in reversed(self.processes)]
+
+    def featmesh(self, *arguments: str, **variables: str) -> str:
+        """Runs the command line as an operator; returns what it printed."""
+        run = subprocess.run(
+            [str(Path(sys.executable).with_name("featmesh")), *arguments],
+            env={
+                **os.environ,
+                "FEATMESH_API": self.api,
+                "FEATMESH_EVALUATION": self.evaluation,
+                "FEATMESH_TOKEN": self.token,
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Authorization of management calls."""
+        return (("authorization", f"Bearer {self.token}"),)
+
+
+def three_services(folder: Path, *, mongodb: str, database: str, amqp: str) -> Mesh:
+    """api, evaluation and ingest on a real MongoDB and RabbitMQ, not yet started."""
+    addresses = {name: free_address() for name in ("api", "evaluation", "ingest")}
+    token_file = folder / "token"
+    shared = {
+        "FEATMESH_MONGODB_URI": mongodb,
+        "FEATMESH_MONGODB_DATABASE": database,
+        "FEATMESH_AMQP_URL": amqp,
+        "FEATMESH_BOOTSTRAP_TOKEN_FILE": str(token_file),
+        "FEATMESH_DRAIN_DELAY_SECONDS": "0",
+        "FEATMESH_DRAIN_WINDOW_SECONDS": "1",
+    }
+    processes = [
+        ServiceProcess(
+            name,
+            address,
+            {**shared, f"FEATMESH_{name.upper()}_LISTEN": address},
+            folder / f"{name}.log",
+        )
+        for name, address in addresses.items()
+    ]
+    return Mesh(addresses["api"], addresses["evaluation"], processes, token_file)
+
+
+def standalone(folder: Path) -> Mesh:
+    """The three services in one process with an embedded mongod, not yet started."""
+    addresses = {name: free_address() for name in ("api", "evaluation", "ingest")}
+    data = folder / "data"
+    variables = {
+        "FEATMESH_DATA_DIR": str(data),
+        "FEATMESH_BOOTSTRAP_TOKEN_FILE": str(folder / "token"),
+        **{f"FEATMESH_{name.upper()}_LISTEN": address for name, address in addresses.items()},
+    }
+    process = ServiceProcess("standalone", addresses["api"], variables, folder / "standalone.log")
+    return Mesh(addresses["api"], addresses["evaluation"], [process], folder / "token")
+
+
+def call(method: Any, request: Any, mesh: Mesh) -> Any:
+    """A management call with the administrator's token and a deadline."""
+    return method(request, metadata=mesh.metadata(), timeout=PATIENCE)

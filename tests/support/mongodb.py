@@ -1,0 +1,62 @@
+"""A real MongoDB for tests: one mongod for the run, a fresh database for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+
+from services.standalone.mongod import EmbeddedMongod
+from services.storage.model import Environment
+from services.storage.mongodb import MongoStore
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a replica set: FEATMESH_TEST_MONGODB_URI's, or an embedded mongod of this run."""
+    given = os.environ.get("FEATMESH_TEST_MONGODB_URI")
+    if given:
+        yield given
+        return
+    mongod = EmbeddedMongod(tmp_path_factory.mktemp("mongod"))
+    # A loop of its own that never becomes the thread's: the tests' loops come and go.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(mongod.start())
+        try:
+            yield mongod.uri
+        finally:
+            runner.run(mongod.stop())
+
+
+def fresh_database_name() -> str:
+    """A name that no other test uses."""
+    return f"test_{uuid4().hex}"
+
+
+@pytest.fixture
+def database_name() -> str:
+    """The name of the test's own database."""
+    return fresh_database_name()
+
+
+@pytest.fixture
+async def store(mongodb_uri: str, database_name: str) -> AsyncIterator[MongoStore]:
+    """A migrated store on a database of its own, dropped afterwards."""
+    opened = MongoStore.open(mongodb_uri, database=database_name)
+    await opened.migrate()
+    try:
+        yield opened
+    finally:
+        await opened.drop()
+        await opened.close()
+
+
+@pytest.fixture
+async def environment(store: MongoStore) -> Environment:
+    """An environment with nothing in it."""
+    organization = await store.tenancy.create_organization("acme", "Acme")
+    project = await store.tenancy.create_project(organization.id, "shop", "Shop")
+    return await store.tenancy.create_environment(project.id, "production", "Production")
