@@ -89,6 +89,13 @@ class Bus(Protocol):
         """
         ...
 
+    async def list_dead_letters(self, limit: int) -> list[DeadLetter]:
+        """A look at the oldest, at most ``limit`` and 1,000; they stay where they are.
+
+        Raises `BrokerUnavailable`.
+        """
+        ...
+
     @property
     def healthy(self) -> bool:
         """Whether publishing would be tried now."""

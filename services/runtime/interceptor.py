@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Ha
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             await guard(context)
-            async for response in inner(request, context):
+            async for response in _responses(inner(request, context)):
                 yield response
 
         return grpc.unary_stream_rpc_method_handler(
@@ -121,12 +122,25 @@ def _stream(behaviour: Behaviour, method: str) -> Behaviour:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
             _raise_refused(request)
-            async for response in behaviour(request, context):
+            answer = behaviour(request, context)
+            if inspect.isawaitable(answer):
+                await answer  # it writes to its context instead, as health's Watch does
+                return
+            async for response in answer:
                 yield response
         except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
             await _answer(error, method, context)
 
     return call
+
+
+async def _responses(outcome: AsyncIterator[Any] | Awaitable[None]) -> AsyncIterator[Any]:
+    """Of a generator; a coroutine, such as health's Watch, writes its responses by itself."""
+    if isinstance(outcome, Awaitable):
+        await outcome
+        return
+    async for response in outcome:
+        yield response
 
 
 def _raise_refused(request: Any) -> None:

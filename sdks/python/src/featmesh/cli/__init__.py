@@ -1,0 +1,1 @@
+"""The command line: `featmesh`. Needs the extra: pip install 'featmesh[cli]'."""

@@ -1,0 +1,50 @@
+"""All commands together."""
+
+from __future__ import annotations
+
+import click
+
+from featmesh.cli.commands.audit import audit
+from featmesh.cli.commands.evaluation import evaluate, track, watch
+from featmesh.cli.commands.flags import flags
+from featmesh.cli.commands.imports import import_group
+from featmesh.cli.commands.insights import evaluations, users
+from featmesh.cli.commands.keys import keys
+from featmesh.cli.commands.segments import segments
+from featmesh.cli.commands.tenancy import environments, organizations, projects
+from featmesh.cli.failures import failures_as_lines
+from featmesh.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="featmesh")
+def app() -> None:
+    """Manage FeatMesh's flags, watch them change, and see how they are used.
+
+    Settings are read from options or from the environment: FEATMESH_API, FEATMESH_TOKEN and
+    FEATMESH_ENVIRONMENT to manage; FEATMESH_EVALUATION and FEATMESH_SDK_KEY to evaluate.
+    """
+
+
+for command in (
+    import_group,
+    flags,
+    segments,
+    organizations,
+    projects,
+    environments,
+    keys,
+    watch,
+    evaluate,
+    track,
+    evaluations,
+    users,
+    audit,
+):
+    app.add_command(command)
+
+
+def run() -> None:
+    """Runs the command that the program's arguments name."""
+    with failures_as_lines():
+        app(prog_name="featmesh")

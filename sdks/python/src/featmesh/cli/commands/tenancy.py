@@ -1,0 +1,133 @@
+"""`featmesh organizations`, `projects` and `environments`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from featmesh.cli.access import TIMEOUT, Management, management
+from featmesh.cli.output import print_json, print_table
+from featmesh.cli.paging import all_pages
+from featmesh.management.v1 import mutation_pb2, tenancy_pb2
+from featmesh.management.v1.tenancy_pb2_grpc import TenancyServiceStub
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_key = click.argument("key")
+_name = click.option("--name", default="", help="Shown to operators; the key if not given.")
+_organization = click.option("--organization", required=True, metavar="ID", help="Its owner.")
+_project = click.option("--project", required=True, metavar="ID", help="Its owner.")
+
+
+@click.group()
+def organizations() -> None:
+    """List and create organizations."""
+
+
+@organizations.command("list")
+@_as_json
+@management
+def list_organizations(access: Management, as_json: bool) -> None:
+    """List the installation's organizations."""
+    stub = TenancyServiceStub(access.channel)
+
+    def fetch(page: mutation_pb2.PageRequest) -> tuple[Sequence[tenancy_pb2.Organization], str]:
+        request = tenancy_pb2.ListOrganizationsRequest(page=page)
+        answer = stub.ListOrganizations(request, metadata=access.metadata, timeout=TIMEOUT)
+        return answer.organizations, answer.next_token
+
+    if as_json:
+        print_json(all_pages(fetch))
+    else:
+        rows = ((each.id, each.key, each.name) for each in all_pages(fetch))
+        print_table(("ID", "KEY", "NAME"), rows, empty="No organizations.")
+
+
+@organizations.command("create")
+@_key
+@_name
+@management
+def create_organization(access: Management, key: str, name: str) -> None:
+    """Create an organization; prints its id."""
+    request = tenancy_pb2.CreateOrganizationRequest(key=key, name=name or key)
+    stub = TenancyServiceStub(access.channel)
+    answer = stub.CreateOrganization(request, metadata=access.metadata, timeout=TIMEOUT)
+    click.echo(answer.organization.id)
+
+
+@click.group()
+def projects() -> None:
+    """List and create projects."""
+
+
+@projects.command("list")
+@_organization
+@_as_json
+@management
+def list_projects(access: Management, organization: str, as_json: bool) -> None:
+    """List an organization's projects."""
+    stub = TenancyServiceStub(access.channel)
+
+    def fetch(page: mutation_pb2.PageRequest) -> tuple[Sequence[tenancy_pb2.Project], str]:
+        request = tenancy_pb2.ListProjectsRequest(organization_id=organization, page=page)
+        answer = stub.ListProjects(request, metadata=access.metadata, timeout=TIMEOUT)
+        return answer.projects, answer.next_token
+
+    if as_json:
+        print_json(all_pages(fetch))
+    else:
+        rows = ((each.id, each.key, each.name) for each in all_pages(fetch))
+        print_table(("ID", "KEY", "NAME"), rows, empty="No projects.")
+
+
+@projects.command("create")
+@_key
+@_organization
+@_name
+@management
+def create_project(access: Management, key: str, organization: str, name: str) -> None:
+    """Create a project; prints its id."""
+    request = tenancy_pb2.CreateProjectRequest(
+        organization_id=organization, key=key, name=name or key
+    )
+    stub = TenancyServiceStub(access.channel)
+    answer = stub.CreateProject(request, metadata=access.metadata, timeout=TIMEOUT)
+    click.echo(answer.project.id)
+
+
+@click.group()
+def environments() -> None:
+    """List and create environments."""
+
+
+@environments.command("list")
+@_project
+@_as_json
+@management
+def list_environments(access: Management, project: str, as_json: bool) -> None:
+    """List a project's environments."""
+    stub = TenancyServiceStub(access.channel)
+
+    def fetch(page: mutation_pb2.PageRequest) -> tuple[Sequence[tenancy_pb2.Environment], str]:
+        request = tenancy_pb2.ListEnvironmentsRequest(project_id=project, page=page)
+        answer = stub.ListEnvironments(request, metadata=access.metadata, timeout=TIMEOUT)
+        return answer.environments, answer.next_token
+
+    if as_json:
+        print_json(all_pages(fetch))
+    else:
+        rows = ((each.id, each.key, str(each.revision), each.name) for each in all_pages(fetch))
+        print_table(("ID", "KEY", "REVISION", "NAME"), rows, empty="No environments.")
+
+
+@environments.command("create")
+@_key
+@_project
+@_name
+@management
+def create_environment(access: Management, key: str, project: str, name: str) -> None:
+    """Create an environment; prints its id."""
+    request = tenancy_pb2.CreateEnvironmentRequest(project_id=project, key=key, name=name or key)
+    stub = TenancyServiceStub(access.channel)
+    answer = stub.CreateEnvironment(request, metadata=access.metadata, timeout=TIMEOUT)
+    click.echo(answer.environment.id)

@@ -1,0 +1,126 @@
+"""What an application gets back from an evaluation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from featmesh.engine.model import ErrorKind, Reason, Result, ValueType
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationDetail(Generic[T]):
+    """A value and why it was served.
+
+    Attributes:
+        value: The flag's value, or the caller's default on an error.
+        variation_id: The served variation; empty on an error.
+        reason: Why.
+        error_kind: Why there is no value; None when there is one.
+        rule_id: The rule that held, with reason RULE_MATCH, in a server SDK.
+        rule_name: Its name.
+        bucketed: Whether a rollout's hash decided.
+        in_experiment: Whether this evaluation counts for an experiment.
+        flag_revision: Revision of the flag's definition.
+        prerequisite_key: The flag that failed, with PREREQUISITE_FAILED, in a server SDK.
+    """
+
+    value: T
+    variation_id: str
+    reason: Reason
+    error_kind: ErrorKind | None = None
+    rule_id: str = ""
+    rule_name: str = ""
+    bucketed: bool = False
+    in_experiment: bool = False
+    flag_revision: int = 0
+    prerequisite_key: str = ""
+
+
+def served(result: Result, value: T) -> EvaluationDetail[T]:
+    """The detail of a result that has a value."""
+    return EvaluationDetail(
+        value=value,
+        variation_id=result.variation_id,
+        reason=result.reason,
+        rule_id=result.rule_id,
+        rule_name=result.rule_name,
+        bucketed=result.bucketed,
+        in_experiment=result.in_experiment,
+        flag_revision=result.flag_revision,
+        prerequisite_key=result.prerequisite_key,
+    )
+
+
+def failed(default: T, kind: ErrorKind, *, flag_revision: int = 0) -> EvaluationDetail[T]:
+    """The detail of an evaluation that gave no value."""
+    return EvaluationDetail(
+        value=default,
+        variation_id="",
+        reason=Reason.ERROR,
+        error_kind=kind,
+        flag_revision=flag_revision,
+    )
+
+
+def failure(key: str, kind: ErrorKind) -> Result:
+    """A result without a value."""
+    return Result(flag_key=key, value=None, variation_id="", reason=Reason.ERROR, error_kind=kind)
+
+
+def boolean_detail(result: Result, default: bool) -> EvaluationDetail[bool]:
+    """Reads a result as a boolean."""
+    if result.value is not None and not isinstance(result.value, bool):
+        return _mismatch(result, default)
+    return _failed(result, default) if result.value is None else served(result, result.value)
+
+
+def string_detail(result: Result, default: str) -> EvaluationDetail[str]:
+    """Reads a result as a text; a JSON flag is none."""
+    if result.value is None:
+        return _failed(result, default)
+    if not isinstance(result.value, str) or result.value_type is ValueType.JSON:
+        return _mismatch(result, default)
+    return served(result, result.value)
+
+
+def number_detail(result: Result, default: float) -> EvaluationDetail[float]:
+    """Reads a result as a number."""
+    if result.value is None:
+        return _failed(result, default)
+    if isinstance(result.value, bool | str):
+        return _mismatch(result, default)
+    return served(result, result.value)
+
+
+def json_detail(result: Result, default: Json) -> EvaluationDetail[Json]:
+    """Reads a result as a JSON document, parsed anew so that the caller may change it."""
+    if result.value is None:
+        return _failed(result, default)
+    if not isinstance(result.value, str) or result.value_type is not ValueType.JSON:
+        return _mismatch(result, default)
+    try:
+        return served(result, json.loads(result.value))
+    except (ValueError, RecursionError):
+        kind = ErrorKind.MALFORMED_FLAG
+        return failed(default, kind, flag_revision=result.flag_revision)
+
+
+def plain_value(result: Result) -> Json:
+    """A result's value as a plain document; None when it has none."""
+    if result.value_type is ValueType.JSON:
+        return json_detail(result, None).value
+    return result.value
+
+
+def _failed(result: Result, default: T) -> EvaluationDetail[T]:
+    kind = result.error_kind or ErrorKind.GENERAL
+    return failed(default, kind, flag_revision=result.flag_revision)
+
+
+def _mismatch(result: Result, default: T) -> EvaluationDetail[T]:
+    return failed(default, ErrorKind.TYPE_MISMATCH, flag_revision=result.flag_revision)

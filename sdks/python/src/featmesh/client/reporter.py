@@ -1,0 +1,100 @@
+"""What a client tells the server: who was served what, and what users did."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+from featmesh.client.connection import Connection
+from featmesh.client.events import EventBuffer, Metric
+from featmesh.client.options import Options
+from featmesh.client.sender import EventSender
+from featmesh.client.timing import Timing
+from featmesh.engine.model import Context, Result
+from featmesh.insights.v1 import insights_pb2
+
+logger = logging.getLogger(__name__)
+
+MAX_EVENT_NAME = 128
+MAX_CONTEXT_KEY = 512
+
+
+class Reporter:
+    """A buffer and the thread that empties it. Nothing here raises or waits for the network."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        revision: Callable[[], int],
+        options: Options,
+        timing: Timing,
+    ) -> None:
+        def track(batch: insights_pb2.TrackRequest, timeout: float) -> insights_pb2.TrackResponse:
+            return connection.insights.Track(batch, timeout=timeout, metadata=connection.metadata)
+
+        self._enabled = options.send_events
+        self._wall_ms = timing.wall_ms
+        self._buffer = EventBuffer(capacity=options.event_capacity, known_users=options.known_users)
+        self._sender = EventSender(
+            buffer=self._buffer, track=track, revision=revision, options=options, timing=timing
+        )
+
+    def start(self) -> None:
+        """Starts the thread."""
+        if self._enabled:
+            self._sender.start()
+
+    def served(self, context: Context, result: Result) -> None:
+        """Counts a result that an application got; one without a value does not count."""
+        if self._enabled and result.error_kind is None:
+            self._buffer.add_evaluation(context, result, self._wall_ms())
+
+    def track(self, event_name: str, context: Context, value: float) -> None:
+        """Takes a metric event; one beyond its limits is logged and counted as dropped."""
+        if not self._enabled:
+            return
+        fault = _fault_of(event_name, context, value)
+        if fault:
+            logger.warning("a metric event is dropped: %s", fault)
+            self._buffer.add_dropped(1)
+            return
+        metric = Metric(event_name, context.key, float(value), self._wall_ms())
+        self._buffer.add_metric(context, metric)
+
+    def identify(self, context: Context) -> None:
+        """Takes a user."""
+        if self._enabled and is_valid_key(context):
+            self._buffer.add_user(context)
+
+    def flush(self, timeout: float) -> bool:
+        """Sends now; True when nothing waits any more."""
+        return not self._enabled or self._sender.flush(timeout)
+
+    def stop(self, timeout: float) -> None:
+        """Sends what it can within ``timeout`` seconds and takes no more attempts."""
+        if self._enabled:
+            self._sender.flush(timeout)
+            self._sender.stop()
+
+    def join(self, timeout: float) -> None:
+        """Waits for the thread."""
+        if self._enabled:
+            self._sender.join(timeout)
+
+
+def is_valid_key(context: Context) -> bool:
+    """Whether a context's key is 1 to 512 bytes of text."""
+    key: object = context.key
+    return isinstance(key, str) and 0 < len(key.encode(errors="replace")) <= MAX_CONTEXT_KEY
+
+
+def _fault_of(event_name: str, context: Context, value: float) -> str:
+    if not 0 < len(event_name.encode(errors="replace")) <= MAX_EVENT_NAME:
+        return f"its name must be 1 to {MAX_EVENT_NAME} bytes"
+    if not math.isfinite(value):
+        return "its value must be finite"
+    if not is_valid_key(context):
+        return f"its context's key must be 1 to {MAX_CONTEXT_KEY} bytes"
+    return ""

@@ -1,0 +1,207 @@
+"""The loop that keeps a stream open for as long as the client lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import grpc
+
+from featmesh.client.backoff import Backoff
+from featmesh.client.options import Options
+from featmesh.client.status import Freshness
+from featmesh.client.timing import Timing
+from featmesh.errors import ProtocolError
+from featmesh.sync.v1 import sync_pb2
+
+logger = logging.getLogger(__name__)
+
+MAX_HINT = 300.0
+"""Seconds; a server may not send anybody away for longer."""
+
+_REFUSED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+
+Frame = sync_pb2.SyncDefinitionsResponse | sync_pb2.SyncEvaluationsResponse
+FrameT = TypeVar("FrameT", bound=Frame)
+FrameT_co = TypeVar("FrameT_co", bound=Frame, covariant=True)
+
+
+class SyncCall(Protocol[FrameT_co]):
+    """An open stream: frames until it ends, or until someone cancels it."""
+
+    def __iter__(self) -> Iterator[FrameT_co]: ...
+
+    def cancel(self) -> object:
+        """Ends it; safe from any thread."""
+
+
+class Feed(Protocol[FrameT]):
+    """What a loop streams, and where that goes."""
+
+    @property
+    def revision(self) -> int:
+        """Revision that is held; 0 for none."""
+
+    def open(self, since: int) -> SyncCall[FrameT]:
+        """Opens a stream and forgets what an earlier one left unfinished."""
+
+    def take(self, frame: FrameT) -> frozenset[str] | None:
+        """Takes a frame with a change set.
+
+        Returns:
+            None while parts are missing; with the last one, all is applied and these are
+            the keys of the flags that may answer differently.
+
+        Raises:
+            ProtocolError: The frame contradicts what came before; nothing was applied.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How a stream ended: in how many seconds the server wants us back, and if it refused."""
+
+    hint: float | None = None
+    refused: bool = False
+
+
+class SyncLoop(Generic[FrameT]):
+    """Opens a stream, applies what it brings, and opens the next one when it ends.
+
+    Nothing that a server sends ends the loop: a contradiction starts over from nothing
+    while what is held is still served.
+    """
+
+    def __init__(
+        self,
+        *,
+        feed: Feed[FrameT],
+        freshness: Freshness,
+        applied: Callable[[frozenset[str]], None],
+        options: Options,
+        timing: Timing,
+    ) -> None:
+        self._feed = feed
+        self._freshness = freshness
+        self._applied = applied
+        self._options = options
+        self._timing = timing
+        self._backoff = Backoff(
+            first=options.backoff_first, maximum=options.backoff_maximum, random=timing.random
+        )
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._call: SyncCall[FrameT] | None = None
+        self._from_nothing = False
+        self._healthy_since: float | None = None
+        self._reported: grpc.StatusCode | None = None
+        self._thread = threading.Thread(target=self._run, name="featmesh-sync", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the stream and then the thread; from any thread, also its own."""
+        self._stopped.set()
+        with self._lock:
+            if self._call is not None:
+                self._call.cancel()
+
+    def join(self, timeout: float) -> None:
+        """Waits for the thread, unless it is the one that calls."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            ending = self._follow_one()
+            if not self._stopped.is_set():
+                self._timing.wait(self._stopped, self._delay(ending))
+
+    def _delay(self, ending: _Ending) -> float:
+        since = self._healthy_since
+        if since is not None and self._timing.monotonic() - since >= self._options.healthy_after:
+            self._backoff.reset()
+        if ending.hint:
+            return ending.hint
+        return self._backoff.next_delay(
+            maximum=self._options.backoff_refused if ending.refused else None
+        )
+
+    def _follow_one(self) -> _Ending:
+        self._healthy_since = None
+        try:
+            return self._follow()
+        except ProtocolError as error:
+            self._from_nothing = True
+            logger.warning("the stream contradicts itself, starting over: %s", error)
+        except grpc.RpcError as error:
+            return self._after_failure(error)
+        except Exception:
+            self._from_nothing = True
+            if not self._stopped.is_set():
+                logger.exception("the stream failed, starting over")
+        finally:
+            self._hang_up()
+        return _Ending()
+
+    def _follow(self) -> _Ending:
+        with self._lock:
+            if self._stopped.is_set():
+                return _Ending()
+            self._call = self._feed.open(0 if self._from_nothing else self._feed.revision)
+            call = self._call
+        for frame in call:
+            self._frame_received()
+            kind = frame.WhichOneof("frame")
+            if kind == "change_set":
+                self._take(frame)
+            elif kind == "goodbye":
+                return self._after_goodbye(frame.goodbye)
+        return _Ending()
+
+    def _take(self, frame: FrameT) -> None:
+        changed = self._feed.take(frame)
+        if changed is None:
+            return
+        self._from_nothing = False
+        self._freshness.data_applied()
+        self._applied(changed)
+
+    def _frame_received(self) -> None:
+        self._freshness.frame_received()
+        self._reported = None
+        if self._healthy_since is None:
+            self._healthy_since = self._timing.monotonic()
+
+    def _hang_up(self) -> None:
+        self._freshness.stream_ended()
+        with self._lock:
+            call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    def _after_goodbye(self, goodbye: sync_pb2.Goodbye) -> _Ending:
+        reason = sync_pb2.GoodbyeReason.Name(goodbye.reason)
+        logger.info("the server ends the stream: %s", reason)
+        wait_ms = max(0, goodbye.reconnect_after_ms)
+        jitter_ms = max(0, goodbye.jitter_ms) * self._timing.random()
+        return _Ending(hint=min((wait_ms + jitter_ms) / 1000, MAX_HINT))
+
+    def _after_failure(self, error: grpc.RpcError) -> _Ending:
+        code = error.code()
+        refused = code in _REFUSED
+        if not self._stopped.is_set() and code is not self._reported:
+            self._reported = code
+            level = logging.ERROR if refused else logging.WARNING
+            logger.log(level, "the stream is down: %s %s", code.name, error.details())
+        return _Ending(refused=refused)

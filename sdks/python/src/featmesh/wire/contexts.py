@@ -1,0 +1,58 @@
+"""Contexts, between the engine's model and the wire."""
+
+from __future__ import annotations
+
+from featmesh.engine.attributes import text_of
+from featmesh.engine.model import Attribute, Context
+from featmesh.engine.numbers import as_double
+from featmesh.evaluation.v1 import evaluation_pb2
+
+
+def context_to_proto(context: Context) -> evaluation_pb2.Context:
+    """The message of a context.
+
+    Numbers become doubles, elements of a list texts. An attribute that is no text, number,
+    boolean or list is left out, as the engine takes it for missing.
+
+    Raises:
+        UnicodeEncodeError: A text cannot be written in UTF-8.
+    """
+    message = evaluation_pb2.Context(key=context.key, name=context.name)
+    for name, value in context.attributes.items():
+        encoded = _attribute_to_proto(value)
+        if encoded is not None:
+            message.attributes[name].CopyFrom(encoded)
+    return message
+
+
+def context_from_proto(message: evaluation_pb2.Context) -> Context:
+    """A context; an attribute that is not set is left out. Limits are not looked at."""
+    attributes: dict[str, Attribute] = {}
+    for name, encoded in message.attributes.items():
+        value = _attribute_from_proto(encoded)
+        if value is not None:
+            attributes[name] = value
+    return Context(message.key, message.name, attributes)
+
+
+def _attribute_to_proto(value: object) -> evaluation_pb2.AttributeValue | None:
+    if isinstance(value, str):
+        return evaluation_pb2.AttributeValue(string_value=value)
+    if isinstance(value, bool):
+        return evaluation_pb2.AttributeValue(bool_value=value)
+    if isinstance(value, int | float):
+        return evaluation_pb2.AttributeValue(number_value=as_double(value))
+    if isinstance(value, tuple | list):
+        texts = [text for text in map(text_of, value) if text is not None]
+        return evaluation_pb2.AttributeValue(list_value=evaluation_pb2.StringList(values=texts))
+    return None
+
+
+def _attribute_from_proto(message: evaluation_pb2.AttributeValue) -> Attribute | None:
+    kind = message.WhichOneof("kind")
+    if kind is None:
+        return None
+    if kind == "list_value":
+        return tuple(message.list_value.values)
+    value: Attribute = getattr(message, kind)
+    return value

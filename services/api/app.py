@@ -1,0 +1,146 @@
+"""Composes `api`: the management services, the bootstrap token, and the outbox's relay."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from services.api.authentication import Authentication
+from services.api.bootstrap import Bootstrap
+from services.api.registration import REQUEST_LIMITS, SERVICES, registration
+from services.api.relay import Relay
+from services.messaging.ports import Bus
+from services.messaging.rabbitmq import RabbitMqBus
+from services.runtime.backoff import until_available
+from services.runtime.config import EnvironmentReader
+from services.runtime.errors import StoreUnavailable
+from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.server import GrpcServer
+from services.runtime.settings import ServerSettings, StoreSettings, read_server, read_store
+from services.runtime.tasks import Tasks
+from services.storage.mongodb import MongoStore
+from services.storage.ports import Store
+
+DEFAULT_PORT: Final = 7400
+
+PING_SECONDS: Final = 2.0
+"""How often the store is looked at for readiness."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What `api` needs to know; ``amqp_url`` is empty when the bus is in-process."""
+
+    server: ServerSettings
+    store: StoreSettings
+    amqp_url: str = ""
+    bootstrap_token_file: Path | None = None
+    """Takes the administrator's token at the first start, instead of standard output."""
+
+
+def read_settings(variables: Mapping[str, str]) -> ApiSettings:
+    """Raises `ConfigError`."""
+    reader = EnvironmentReader(variables)
+    settings = ApiSettings(
+        server=read_server(reader, "FEATMESH_API_LISTEN", DEFAULT_PORT),
+        store=read_store(reader),
+        amqp_url=reader.text("FEATMESH_AMQP_URL", None),
+        bootstrap_token_file=read_bootstrap_token_file(reader),
+    )
+    reader.finish()
+    return settings
+
+
+def read_bootstrap_token_file(reader: EnvironmentReader) -> Path | None:
+    """``FEATMESH_BOOTSTRAP_TOKEN_FILE``, if set."""
+    path = reader.text("FEATMESH_BOOTSTRAP_TOKEN_FILE", "")
+    return Path(path) if path else None
+
+
+async def compose() -> ApiApp:
+    """`api` on its own: MongoDB and RabbitMQ, as the environment says."""
+    settings = read_settings(os.environ)
+    owned = AsyncExitStack()
+    store = MongoStore.open(settings.store.uri, database=settings.store.database)
+    owned.push_async_callback(store.close)
+    bus = RabbitMqBus.open(settings.amqp_url)
+    owned.push_async_callback(bus.close)
+    return ApiApp(settings, store, bus, owned=owned)
+
+
+class ApiApp:
+    """The service. ``owned`` is closed at the end of `stop`; a shared store is not owned."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        store: Store,
+        bus: Bus,
+        *,
+        owned: AsyncExitStack | None = None,
+    ) -> None:
+        self.tasks = Tasks()
+        self._settings = settings
+        self._store = store
+        self._owned = owned or AsyncExitStack()
+        self._relay = Relay(store.outbox, bus)
+        self._bootstrap = Bootstrap(store.credentials, settings.bootstrap_token_file)
+        self._migrated = asyncio.Event()
+        self._server = GrpcServer(
+            settings.server,
+            register=registration(store, self._relay.wake),
+            services=SERVICES,
+            interceptors=[
+                ErrorInterceptor(REQUEST_LIMITS),
+                Authentication(store.credentials, self._migrated.is_set),
+            ],
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 before `start`."""
+        return self._server.port
+
+    async def start(self) -> None:
+        """Listens on return; ready while the store answers, whether or not the broker does."""
+        await self._server.start()
+        self.tasks.start(self._run(), "api")
+
+    async def stop(self) -> None:
+        """Calls under way end first, then their changes are announced, then the rest closes."""
+        await self._server.drain()
+        await self._server.stop()
+        await self.tasks.close()
+        if self._migrated.is_set():
+            await self._relay.drain()
+        await self._owned.aclose()
+
+    async def _run(self) -> None:
+        store = f"FEATMESH_MONGODB_URI ({_address(self._settings.store.uri)})"
+        await until_available(self._store.migrate, what=store)
+        await until_available(self._bootstrap.run, what=store)
+        self._migrated.set()
+        self.tasks.start(self._relay.run(), "relay")
+        await self._follow_readiness()
+
+    async def _follow_readiness(self) -> None:
+        health = self._server.health
+        while True:
+            try:
+                await self._store.ping()
+            except StoreUnavailable as error:
+                await health.set_serving(False, error.message)
+            else:
+                await health.set_serving(True, "the store answers")
+            await asyncio.sleep(PING_SECONDS)
+
+
+def _address(uri: str) -> str:
+    """Hosts and ports alone: a URI may hold a password."""
+    return urlsplit(uri).netloc.rpartition("@")[2]

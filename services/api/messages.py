@@ -1,0 +1,168 @@
+"""The management API's messages, from and to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from featmesh.management.v1 import (
+    audit_service_pb2,
+    flag_service_pb2,
+    insight_service_pb2,
+    mutation_pb2,
+    segment_service_pb2,
+    tenancy_pb2,
+)
+from featmesh.wire import context_to_proto, flag_to_proto, segment_to_proto
+from services.api.authentication import current_actor
+from services.api.edits import Label, Mutation
+from services.storage.model import (
+    AuditEntry,
+    EndUser,
+    Environment,
+    EvaluationCount,
+    FlagRecord,
+    Organization,
+    Project,
+    SdkKey,
+    SdkKeyKind,
+    SegmentRecord,
+)
+
+SDK_KEY_KINDS: Final = {
+    tenancy_pb2.SDK_KEY_KIND_SERVER: SdkKeyKind.SERVER,
+    tenancy_pb2.SDK_KEY_KIND_CLIENT: SdkKeyKind.CLIENT,
+}
+_SDK_KEY_NUMBERS: Final = {kind: number for number, kind in SDK_KEY_KINDS.items()}
+
+
+class _Labelled(Protocol):
+    name: str
+    description: str
+
+    @property
+    def tags(self) -> Sequence[str]: ...
+
+
+def mutation_of(options: mutation_pb2.MutationOptions) -> Mutation:
+    """The options of a write, by whoever makes the call."""
+    return Mutation(current_actor(), options.comment, options.request_id, options.validate_only)
+
+
+def label_of(resource: _Labelled) -> Label:
+    """Name, description and tags of a resource."""
+    return Label(resource.name, resource.description, tuple(resource.tags))
+
+
+def flag_resource(record: FlagRecord) -> flag_service_pb2.FlagResource:
+    """A flag as operators see it."""
+    meta = record.meta
+    return flag_service_pb2.FlagResource(
+        flag=flag_to_proto(record.item),
+        name=meta.name,
+        description=meta.description,
+        tags=meta.tags,
+        created_at=_timestamp(meta.created_at),
+        created_by=meta.created_by,
+        updated_at=_timestamp(meta.updated_at),
+        updated_by=meta.updated_by,
+    )
+
+
+def segment_resource(record: SegmentRecord) -> segment_service_pb2.SegmentResource:
+    """A segment as operators see it."""
+    meta = record.meta
+    return segment_service_pb2.SegmentResource(
+        segment=segment_to_proto(record.item),
+        name=meta.name,
+        description=meta.description,
+        tags=meta.tags,
+        created_at=_timestamp(meta.created_at),
+        created_by=meta.created_by,
+        updated_at=_timestamp(meta.updated_at),
+        updated_by=meta.updated_by,
+    )
+
+
+def organization_message(organization: Organization) -> tenancy_pb2.Organization:
+    """An organization."""
+    return tenancy_pb2.Organization(
+        id=organization.id, key=organization.key, name=organization.name
+    )
+
+
+def project_message(project: Project) -> tenancy_pb2.Project:
+    """A project."""
+    return tenancy_pb2.Project(
+        id=project.id,
+        organization_id=project.organization_id,
+        key=project.key,
+        name=project.name,
+    )
+
+
+def environment_message(environment: Environment) -> tenancy_pb2.Environment:
+    """An environment."""
+    return tenancy_pb2.Environment(
+        id=environment.id,
+        project_id=environment.project_id,
+        key=environment.key,
+        name=environment.name,
+        revision=environment.revision,
+    )
+
+
+def sdk_key_message(sdk_key: SdkKey) -> tenancy_pb2.SdkKey:
+    """An SDK key, without its secret."""
+    revoked = sdk_key.revoked_at
+    return tenancy_pb2.SdkKey(
+        id=sdk_key.id,
+        environment_id=sdk_key.environment_id,
+        kind=_SDK_KEY_NUMBERS[sdk_key.kind],
+        name=sdk_key.name,
+        last_characters=sdk_key.last_characters,
+        created_at=_timestamp(sdk_key.created_at),
+        revoked_at=_timestamp(revoked) if revoked else None,
+    )
+
+
+def audit_entry_message(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
+    """An entry of the audit log."""
+    return audit_service_pb2.AuditEntry(
+        id=entry.id,
+        time=_timestamp(entry.time),
+        actor=entry.actor,
+        resource=entry.resource,
+        operation=entry.operation,
+        comment=entry.comment,
+        revision=entry.revision,
+        before_json=entry.before,
+        after_json=entry.after,
+    )
+
+
+def evaluation_count_message(count: EvaluationCount) -> insight_service_pb2.EvaluationCount:
+    """One variation in one hour."""
+    return insight_service_pb2.EvaluationCount(
+        bucket=_timestamp(count.hour),
+        variation_id=count.variation_id,
+        evaluations=count.evaluations,
+    )
+
+
+def end_user_message(user: EndUser) -> insight_service_pb2.EndUser:
+    """An end user as last seen."""
+    return insight_service_pb2.EndUser(
+        context=context_to_proto(user.context),
+        first_seen=_timestamp(user.first_seen),
+        last_seen=_timestamp(user.last_seen),
+    )
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message

@@ -1,0 +1,82 @@
+"""The services that `api` offers, and the sizes of their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from grpc import aio
+
+from featmesh.management.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    flag_service_pb2,
+    flag_service_pb2_grpc,
+    import_service_pb2,
+    import_service_pb2_grpc,
+    insight_service_pb2,
+    insight_service_pb2_grpc,
+    segment_service_pb2,
+    segment_service_pb2_grpc,
+    tenancy_pb2,
+    tenancy_pb2_grpc,
+)
+from services.api import limits
+from services.api.audit import AuditServicer
+from services.api.changes import Changes
+from services.api.flag_changes import FlagChanges
+from services.api.flags import FlagServicer
+from services.api.import_changes import ImportChanges
+from services.api.imports import ImportServicer
+from services.api.insights import InsightServicer
+from services.api.segment_changes import SegmentChanges
+from services.api.segments import SegmentServicer
+from services.api.tenancy import TenancyServicer
+from services.storage.ports import Store
+
+SERVICES: Final = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (tenancy_pb2, "TenancyService"),
+        (flag_service_pb2, "FlagService"),
+        (segment_service_pb2, "SegmentService"),
+        (import_service_pb2, "ImportService"),
+        (insight_service_pb2, "InsightService"),
+        (audit_service_pb2, "AuditService"),
+    )
+)
+
+REQUEST_LIMITS: Final = {
+    "/featmesh.management.v1.FlagService/CreateFlag": limits.ITEM_REQUEST_BYTES,
+    "/featmesh.management.v1.FlagService/UpdateFlag": limits.ITEM_REQUEST_BYTES,
+    "/featmesh.management.v1.SegmentService/CreateSegment": limits.ITEM_REQUEST_BYTES,
+    "/featmesh.management.v1.SegmentService/UpdateSegment": limits.ITEM_REQUEST_BYTES,
+    "/featmesh.management.v1.ImportService/ImportItems": limits.IMPORT_REQUEST_BYTES,
+}
+
+
+def registration(store: Store, announce: Callable[[], None]) -> Callable[[aio.Server], None]:
+    """Adds every servicer to a server; ``announce`` is called after each commit."""
+
+    def register(server: aio.Server) -> None:
+        changes = Changes(store, announce)
+        tenancy_pb2_grpc.add_TenancyServiceServicer_to_server(
+            TenancyServicer(store.tenancy, store.credentials), server
+        )
+        flag_service_pb2_grpc.add_FlagServiceServicer_to_server(
+            FlagServicer(store.items, FlagChanges(store.items, changes)), server
+        )
+        segment_service_pb2_grpc.add_SegmentServiceServicer_to_server(
+            SegmentServicer(store.items, SegmentChanges(store.items, changes)), server
+        )
+        import_service_pb2_grpc.add_ImportServiceServicer_to_server(
+            ImportServicer(ImportChanges(store.items, changes)), server
+        )
+        insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
+            InsightServicer(store.insights, store.tenancy), server
+        )
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
+            AuditServicer(store.items), server
+        )
+
+    return register

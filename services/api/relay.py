@@ -1,0 +1,106 @@
+"""Announces committed changes: from the outbox to the bus, at least once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from featmesh.messaging.v1 import messaging_pb2
+from services.messaging.ports import Bus, Message, Topic
+from services.runtime.backoff import full_jitter
+from services.runtime.errors import ResourceExhausted, Unavailable
+from services.storage.model import OutboxEntry
+from services.storage.ports import OutboxStore
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 1.0
+"""How often to look for entries of other replicas, or from before a crash."""
+
+BATCH: Final = 500
+"""Entries that are read at once."""
+
+RETRY_LOW: Final = 0.1
+RETRY_HIGH: Final = 2.0
+"""Bounds of the waits while the bus or the store is away, in seconds."""
+
+DRAIN_SECONDS: Final = 5.0
+
+
+class Relay:
+    """Publishes outbox entries, then deletes them. Several replicas may do so at once.
+
+    A change that is announced twice does no harm; an entry stays until its announcement
+    is confirmed, whatever happens to this process.
+    """
+
+    def __init__(self, outbox: OutboxStore, bus: Bus) -> None:
+        self._outbox = outbox
+        self._bus = bus
+        self._committed = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to announce now."""
+        self._committed.set()
+
+    async def run(self) -> None:
+        """Announces until it is cancelled."""
+        waits = full_jitter(RETRY_LOW, RETRY_HIGH)
+        failed = False
+        while True:
+            self._committed.clear()
+            try:
+                announced = await self._announce_batch()
+            except (Unavailable, ResourceExhausted) as error:
+                if not failed:
+                    log.warning("changes wait in the outbox: %s", error.message)
+                failed = True
+                await asyncio.sleep(next(waits))
+                continue
+            if failed:
+                log.info("changes are announced again")
+                failed = False
+                waits = full_jitter(RETRY_LOW, RETRY_HIGH)
+            if announced < BATCH:
+                await self._pause()
+
+    async def drain(self) -> None:
+        """After `run` was cancelled: announces what is left, if it can, within bounds."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._announce_batch():
+                    pass
+        except (Unavailable, ResourceExhausted, TimeoutError) as error:
+            log.warning("changes stay in the outbox for another process: %s", error)
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._committed.wait()
+        except TimeoutError:
+            return
+
+    async def _announce_batch(self) -> int:
+        """How many entries were dealt with."""
+        entries = await self._outbox.list_outbox(BATCH)
+        for group in _by_environment(entries):
+            # Oldest first: the last one has the highest revision and speaks for all.
+            await self._bus.publish(Topic.CHANGES, _notice(group[-1]))
+            await self._outbox.delete_outbox([entry.id for entry in group])
+        return len(entries)
+
+
+def _by_environment(entries: Sequence[OutboxEntry]) -> list[list[OutboxEntry]]:
+    groups: dict[str, list[OutboxEntry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.environment_id, []).append(entry)
+    return list(groups.values())
+
+
+def _notice(entry: OutboxEntry) -> Message:
+    notice = messaging_pb2.ChangeNotice(
+        environment_id=entry.environment_id, revision=entry.revision
+    )
+    return Message(entry.id, entry.environment_id, notice.SerializeToString())

@@ -1,0 +1,160 @@
+"""TenancyService: organizations, projects, environments, SDK keys."""
+
+# ruff: noqa: N802 -- the methods have the names that the protos give them
+from __future__ import annotations
+
+from typing import Any
+
+from featmesh.management.v1 import tenancy_pb2 as pb
+from featmesh.management.v1 import tenancy_pb2_grpc
+from services.api import limits, messages
+from services.api.validation.faults import Faults
+from services.api.validation.requests import check_id, page_size
+from services.runtime.secrets import CLIENT_KEY, SERVER_KEY, hash_secret, new_secret
+from services.storage.model import SdkKeyKind
+from services.storage.ports import CredentialStore, TenancyStore
+
+_PREFIXES = {SdkKeyKind.SERVER: SERVER_KEY, SdkKeyKind.CLIENT: CLIENT_KEY}
+_SHOWN_CHARACTERS = 4
+
+
+class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
+    """Checks, asks the store, answers."""
+
+    def __init__(self, tenancy: TenancyStore, credentials: CredentialStore) -> None:
+        self._tenancy = tenancy
+        self._credentials = credentials
+
+    async def CreateOrganization(
+        self, request: pb.CreateOrganizationRequest, context: Any
+    ) -> pb.CreateOrganizationResponse:
+        faults = Faults()
+        _check_named(faults, request)
+        faults.finish()
+        organization = await self._tenancy.create_organization(request.key, request.name)
+        return pb.CreateOrganizationResponse(
+            organization=messages.organization_message(organization)
+        )
+
+    async def ListOrganizations(
+        self, request: pb.ListOrganizationsRequest, context: Any
+    ) -> pb.ListOrganizationsResponse:
+        faults = Faults()
+        size = page_size(faults, request.page)
+        faults.finish()
+        page = await self._tenancy.list_organizations(size, request.page.token)
+        return pb.ListOrganizationsResponse(
+            organizations=map(messages.organization_message, page.items),
+            next_token=page.next_token,
+        )
+
+    async def CreateProject(
+        self, request: pb.CreateProjectRequest, context: Any
+    ) -> pb.CreateProjectResponse:
+        faults = Faults()
+        check_id(faults, "organization_id", request.organization_id)
+        _check_named(faults, request)
+        faults.finish()
+        project = await self._tenancy.create_project(
+            request.organization_id, request.key, request.name
+        )
+        return pb.CreateProjectResponse(project=messages.project_message(project))
+
+    async def ListProjects(
+        self, request: pb.ListProjectsRequest, context: Any
+    ) -> pb.ListProjectsResponse:
+        faults = Faults()
+        check_id(faults, "organization_id", request.organization_id)
+        size = page_size(faults, request.page)
+        faults.finish()
+        page = await self._tenancy.list_projects(request.organization_id, size, request.page.token)
+        return pb.ListProjectsResponse(
+            projects=map(messages.project_message, page.items), next_token=page.next_token
+        )
+
+    async def CreateEnvironment(
+        self, request: pb.CreateEnvironmentRequest, context: Any
+    ) -> pb.CreateEnvironmentResponse:
+        faults = Faults()
+        check_id(faults, "project_id", request.project_id)
+        _check_named(faults, request)
+        faults.finish()
+        environment = await self._tenancy.create_environment(
+            request.project_id, request.key, request.name
+        )
+        return pb.CreateEnvironmentResponse(environment=messages.environment_message(environment))
+
+    async def GetEnvironment(
+        self, request: pb.GetEnvironmentRequest, context: Any
+    ) -> pb.GetEnvironmentResponse:
+        faults = Faults()
+        check_id(faults, "environment_id", request.environment_id)
+        faults.finish()
+        environment = await self._tenancy.get_environment(request.environment_id)
+        return pb.GetEnvironmentResponse(environment=messages.environment_message(environment))
+
+    async def ListEnvironments(
+        self, request: pb.ListEnvironmentsRequest, context: Any
+    ) -> pb.ListEnvironmentsResponse:
+        faults = Faults()
+        check_id(faults, "project_id", request.project_id)
+        size = page_size(faults, request.page)
+        faults.finish()
+        page = await self._tenancy.list_environments(request.project_id, size, request.page.token)
+        return pb.ListEnvironmentsResponse(
+            environments=map(messages.environment_message, page.items),
+            next_token=page.next_token,
+        )
+
+    async def CreateSdkKey(
+        self, request: pb.CreateSdkKeyRequest, context: Any
+    ) -> pb.CreateSdkKeyResponse:
+        faults = Faults()
+        check_id(faults, "environment_id", request.environment_id)
+        kind = messages.SDK_KEY_KINDS.get(request.kind)
+        if kind is None:
+            faults.add("kind", "must be SERVER or CLIENT")
+        faults.line("name", request.name, limits.NAME_BYTES, low=1)
+        faults.finish()
+        kind = kind or SdkKeyKind.CLIENT
+        secret = new_secret(_PREFIXES[kind])
+        sdk_key = await self._credentials.create_sdk_key(
+            request.environment_id,
+            kind,
+            request.name,
+            secret_hash=hash_secret(secret),
+            last_characters=secret[-_SHOWN_CHARACTERS:],
+        )
+        return pb.CreateSdkKeyResponse(sdk_key=messages.sdk_key_message(sdk_key), secret=secret)
+
+    async def ListSdkKeys(
+        self, request: pb.ListSdkKeysRequest, context: Any
+    ) -> pb.ListSdkKeysResponse:
+        faults = Faults()
+        check_id(faults, "environment_id", request.environment_id)
+        size = page_size(faults, request.page)
+        faults.finish()
+        page = await self._credentials.list_sdk_keys(
+            request.environment_id, size, request.page.token
+        )
+        return pb.ListSdkKeysResponse(
+            sdk_keys=map(messages.sdk_key_message, page.items), next_token=page.next_token
+        )
+
+    async def RevokeSdkKey(
+        self, request: pb.RevokeSdkKeyRequest, context: Any
+    ) -> pb.RevokeSdkKeyResponse:
+        faults = Faults()
+        check_id(faults, "environment_id", request.environment_id)
+        check_id(faults, "sdk_key_id", request.sdk_key_id)
+        faults.finish()
+        sdk_key = await self._credentials.revoke_sdk_key(request.environment_id, request.sdk_key_id)
+        return pb.RevokeSdkKeyResponse(sdk_key=messages.sdk_key_message(sdk_key))
+
+
+def _check_named(
+    faults: Faults,
+    request: pb.CreateOrganizationRequest | pb.CreateProjectRequest | pb.CreateEnvironmentRequest,
+) -> None:
+    faults.key("key", request.key)
+    faults.line("name", request.name, limits.NAME_BYTES, low=1)

@@ -1,0 +1,153 @@
+"""Composes `ingest`: consumers of users and insights, and a server for health alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from services.ingest.gate import StoreGate
+from services.ingest.insights import store_insights
+from services.ingest.users import store_users
+from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
+from services.messaging.rabbitmq import RabbitMqBus
+from services.runtime.backoff import until_available
+from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.server import GrpcServer
+from services.runtime.settings import ServerSettings, StoreSettings, read_server, read_store
+from services.runtime.tasks import Tasks
+from services.storage.mongodb import MongoStore
+from services.storage.ports import Store
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT: Final = 7402
+DEFAULT_PREFETCH: Final = 64
+
+PROBE_SECONDS: Final = 1.0
+"""How often store and broker are looked at for readiness."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """What `ingest` needs to know; ``amqp_url`` is empty when the bus is in-process."""
+
+    server: ServerSettings
+    store: StoreSettings
+    amqp_url: str = ""
+    prefetch: int = DEFAULT_PREFETCH
+    """Messages of each topic under way at once."""
+
+
+def read_settings(variables: Mapping[str, str]) -> IngestSettings:
+    """Raises `ConfigError`."""
+    reader = EnvironmentReader(variables)
+    settings = IngestSettings(
+        server=read_server(reader, "FEATMESH_INGEST_LISTEN", DEFAULT_PORT),
+        store=read_store(reader),
+        amqp_url=reader.text("FEATMESH_AMQP_URL", None),
+        prefetch=read_prefetch(reader),
+    )
+    reader.finish()
+    return settings
+
+
+def read_prefetch(reader: EnvironmentReader) -> int:
+    """``FEATMESH_INGEST_PREFETCH``."""
+    return reader.integer("FEATMESH_INGEST_PREFETCH", DEFAULT_PREFETCH, low=1, high=10_000)
+
+
+async def compose() -> IngestApp:
+    """`ingest` on its own: MongoDB and RabbitMQ, as the environment says."""
+    settings = read_settings(os.environ)
+    owned = AsyncExitStack()
+    try:
+        store = MongoStore.open(settings.store.uri, database=settings.store.database)
+        owned.push_async_callback(store.close)
+        bus = RabbitMqBus.open(settings.amqp_url)
+        owned.push_async_callback(bus.close)
+    except ValueError as error:
+        await owned.aclose()
+        raise ConfigError([str(error)]) from error
+    return IngestApp(settings, store, bus, owned=owned)
+
+
+class IngestApp:
+    """The service. ``owned`` is closed at the end of `stop`; a shared store is not owned."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        store: Store,
+        bus: Bus,
+        *,
+        owned: AsyncExitStack | None = None,
+    ) -> None:
+        self.tasks = Tasks()
+        self._settings = settings
+        self._store = store
+        self._bus = bus
+        self._owned = owned or AsyncExitStack()
+        self._gate = StoreGate(store.ping)
+        self._consumers: list[Consumer] = []
+        self._server = GrpcServer(settings.server, register=lambda _: None, services=())
+
+    @property
+    def port(self) -> int:
+        """The port that health is served on; 0 before `start`."""
+        return self._server.port
+
+    async def start(self) -> None:
+        """Listens on return; ready once the store is reached and the bus consumes."""
+        await self._server.start()
+        self.tasks.start(self._run(), "ingest")
+
+    async def stop(self) -> None:
+        """Handlers under way finish first; then the server, then what is owned.
+
+        There is no delay for load balancers: nobody calls this service.
+        """
+        await self._server.health.drain()
+        await self.tasks.close()
+        await asyncio.gather(*(consumer.close() for consumer in self._consumers))
+        await self._server.stop()
+        await self._owned.aclose()
+
+    async def _run(self) -> None:
+        store = f"FEATMESH_MONGODB_URI ({_address(self._settings.store.uri)})"
+        await until_available(self._store.migrate, what=store)
+        insights = self._store.insights
+        await self._consume(Topic.USERS, lambda message: store_users(insights, message))
+        await self._consume(Topic.INSIGHTS, lambda message: store_insights(insights, message))
+        await self._follow_readiness()
+
+    async def _consume(self, topic: Topic, handler: Handler) -> None:
+        async def gated(message: Message) -> None:
+            await self._gate.passes(lambda: handler(message))
+
+        broker = f"FEATMESH_AMQP_URL ({_address(self._settings.amqp_url)})"
+        consumer = await until_available(
+            lambda: self._bus.consume(topic, gated, prefetch=self._settings.prefetch), what=broker
+        )
+        self._consumers.append(consumer)
+
+    async def _follow_readiness(self) -> None:
+        while True:
+            await self._gate.probe()
+            if self._gate.fault:
+                await self._server.health.set_serving(False, self._gate.fault)
+            elif self._bus.healthy:
+                await self._server.health.set_serving(True, "store reached, bus healthy")
+            else:
+                await self._server.health.set_serving(False, "the broker is away")
+            await asyncio.sleep(PROBE_SECONDS)
+
+
+def _address(url: str) -> str:
+    """Host and port alone: a URL may hold a password."""
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,0 +1,61 @@
+"""While the store is away, messages wait here unacknowledged instead of failing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from services.runtime.backoff import full_jitter
+from services.runtime.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+LOW_SECONDS = 0.2
+HIGH_SECONDS = 5.0
+
+
+class StoreGate:
+    """Open while the store answers. One probe for all that wait, so an outage is one log line.
+
+    ``ping`` raises `StoreUnavailable`.
+    """
+
+    def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
+        self._ping = ping
+        self._open = asyncio.Event()
+        self._open.set()
+        self.fault = ""
+        """Why the gate is closed; empty while it is open."""
+
+    async def passes(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Repeats ``attempt`` until the store takes it; other errors go to the caller."""
+        waits = full_jitter(LOW_SECONDS, HIGH_SECONDS)
+        while True:
+            await self._open.wait()
+            try:
+                return await attempt()
+            except StoreUnavailable as error:
+                self._shut(error.message)
+                await asyncio.sleep(next(waits))
+
+    async def probe(self) -> None:
+        """Opens or shuts the gate after what the store says now."""
+        try:
+            await self._ping()
+        except StoreUnavailable as error:
+            self._shut(error.message)
+        else:
+            self._release()
+
+    def _shut(self, fault: str) -> None:
+        if not self.fault:
+            log.warning("the store is away, messages wait: %s", fault)
+        self.fault = fault
+        self._open.clear()
+
+    def _release(self) -> None:
+        if self.fault:
+            log.info("the store is back")
+        self.fault = ""
+        self._open.set()

@@ -1,0 +1,171 @@
+"""The bus over RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from functools import partial
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from aio_pika.abc import AbstractChannel
+
+from services.messaging.delivery import CONFIRM_TIMEOUT
+from services.messaging.ports import DeadLetter, Handler, Message, Topic
+from services.messaging.rabbitmq.codec import decode_dead_letter, encode
+from services.messaging.rabbitmq.consumer import RabbitMqConsumer
+from services.messaging.rabbitmq.failures import translated
+from services.messaging.rabbitmq.lifeline import Lifeline
+from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
+from services.messaging.rabbitmq.watch import RabbitMqChangeWatch
+from services.messaging.topology import DEFAULT_PREFIX, MAX_LENGTH, STORED_TOPICS, Topology
+from services.runtime.errors import BrokerUnavailable
+
+MAX_LISTED: Final = 1000
+"""Dead letters that one look returns at most."""
+
+
+class _Attachment(Protocol):
+    """What is built anew on every session."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    async def attach(self, session: Session) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class RabbitMqBus:
+    """A `Bus`. Connects, and connects again, in the background; see `Lifeline`."""
+
+    def __init__(self, url: str, topology: Topology, *, broker: str) -> None:
+        self._topology = topology
+        self._attachments: list[_Attachment] = []
+        self._publishes = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        connect = partial(Session.open, url, topology)
+        self._lifeline = Lifeline(connect, self._restore, broker=broker)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        variable: str = "FEATMESH_AMQP_URL",
+        prefix: str = DEFAULT_PREFIX,
+        max_length: int = MAX_LENGTH,
+    ) -> RabbitMqBus:
+        """Return at once, inside a running event loop, whether or not the broker answers.
+
+        Args:
+            url: ``amqp://user:password@host:port/vhost``, or ``amqps``.
+            variable: where the URL came from; log lines name it.
+            prefix: what the names of all exchanges and queues begin with.
+            max_length: messages that wait in one durable queue before publishes are refused.
+                It is part of the queue's declaration: all processes must agree on it.
+
+        Raises:
+            ValueError: the URL cannot be one of a broker.
+        """
+        # The driver logs each attempt at ERROR; the lifeline says it once per outage.
+        logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+        broker = f"RabbitMQ at {_address(url, variable)} ({variable})"
+        return cls(url, Topology(prefix, max_length), broker=broker)
+
+    async def publish(self, topic: Topic, message: Message) -> None:
+        if self._closed:
+            raise BrokerUnavailable("The bus is closed.")
+        self._publishes += 1
+        self._idle.clear()
+        try:
+            session = await self._lifeline.session()
+            await session.publish(
+                self._topology.exchange(topic),
+                message.environment_id,
+                encode(message),
+                mandatory=topic in STORED_TOPICS,
+            )
+        finally:
+            self._publishes -= 1
+            if not self._publishes:
+                self._idle.set()
+
+    async def watch_changes(self, handler: Handler) -> RabbitMqChangeWatch:
+        watch = RabbitMqChangeWatch(self._lifeline, handler)
+        await self._add(watch)
+        return watch
+
+    async def consume(self, topic: Topic, handler: Handler, *, prefetch: int) -> RabbitMqConsumer:
+        if topic not in STORED_TOPICS:
+            raise ValueError(f"{topic} is watched, not consumed")
+        consumer = RabbitMqConsumer(topic, handler, prefetch=prefetch)
+        await self._add(consumer)
+        return consumer
+
+    async def list_dead_letters(self, limit: int) -> list[DeadLetter]:
+        session = await self._lifeline.session()
+        channel = await session.channel(prefetch=1)
+        try:
+            with translated():
+                return await _peek(channel, self._topology, min(limit, MAX_LISTED))
+        finally:
+            with suppress(BrokerUnavailable):
+                await session.release(channel)
+
+    @property
+    def healthy(self) -> bool:
+        return not self._closed and self._lifeline.connected
+
+    async def close(self) -> None:
+        self._closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                await self._idle.wait()
+        async with asyncio.TaskGroup() as group:
+            for attachment in self._attachments:
+                group.create_task(attachment.close())
+        await self._lifeline.close()
+
+    async def _add(self, attachment: _Attachment) -> None:
+        """From now on with every session; with the present one at once."""
+        if self._closed:
+            await attachment.close()
+            raise BrokerUnavailable("The bus is closed.")
+        self._attachments = [a for a in self._attachments if not a.closed]
+        self._attachments.append(attachment)
+        with suppress(BrokerUnavailable):
+            await attachment.attach(await self._lifeline.session())
+
+    async def _restore(self, session: Session) -> None:
+        for attachment in list(self._attachments):
+            await attachment.attach(session)
+
+
+async def _peek(channel: AbstractChannel, topology: Topology, limit: int) -> list[DeadLetter]:
+    """Take up to ``limit`` messages and give them all back."""
+    queue = await channel.get_queue(topology.dead_letters, ensure=False)
+    letters: list[DeadLetter] = []
+    last = None
+    for _ in range(limit):
+        incoming = await queue.get(fail=False, timeout=RPC_TIMEOUT)
+        if incoming is None:
+            break
+        last = incoming
+        if letter := decode_dead_letter(incoming, topology):
+            letters.append(letter)
+    if last is not None:
+        await last.nack(multiple=True, requeue=True)
+    return letters
+
+
+def _address(url: str, variable: str) -> str:
+    """The URL without its credentials and options."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+        raise ValueError(f"{variable} must look like amqp://user:password@host:5672/vhost")
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

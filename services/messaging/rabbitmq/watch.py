@@ -1,0 +1,125 @@
+"""A process's own view of the changes: an exclusive queue that comes back with each session."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+
+from services.messaging.ports import Handler, Topic
+from services.messaging.rabbitmq.codec import decode
+from services.messaging.rabbitmq.failures import translated
+from services.messaging.rabbitmq.lifeline import Lifeline
+from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
+from services.messaging.topology import WATCH_ARGUMENTS
+from services.runtime.errors import BrokerUnavailable
+
+_PREFETCH = 64
+"""Notices held here; further ones wait in the broker, where the oldest give way."""
+
+_log = logging.getLogger(__name__)
+
+
+class RabbitMqChangeWatch:
+    """Hands notices to the handler one at a time, in the order in which they came.
+
+    While the broker is away `bind` and `unbind` return at once and take effect with the next
+    session.
+    """
+
+    def __init__(self, lifeline: Lifeline, handler: Handler) -> None:
+        self._lifeline = lifeline
+        self._handler = handler
+        self._bound: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._session: Session | None = None
+        self._channel: AbstractChannel | None = None
+        self._queue: AbstractQueue | None = None
+        self._notices: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue(_PREFETCH)
+        self._closed = False
+        self._task = asyncio.create_task(self._work(), name="rabbitmq-watch")
+
+    async def bind(self, environment_id: str) -> None:
+        async with self._lock:
+            self._bound.add(environment_id)
+            with suppress(BrokerUnavailable):
+                if not await self._attach_current():
+                    await self._bind(environment_id)
+
+    async def unbind(self, environment_id: str) -> None:
+        async with self._lock:
+            self._bound.discard(environment_id)
+            with suppress(BrokerUnavailable):
+                if not await self._attach_current():
+                    await self._unbind(environment_id)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    async def attach(self, session: Session) -> None:
+        """Declare the queue and its bindings on this session. Raises `BrokerUnavailable`."""
+        async with self._lock:
+            await self._attach(session)
+
+    async def close(self) -> None:
+        async with self._lock:
+            self._closed = True
+            channel, self._channel, self._queue = self._channel, None, None
+            if channel is not None and self._session is not None and not channel.is_closed:
+                with suppress(BrokerUnavailable):
+                    await self._session.release(channel)
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _attach_current(self) -> bool:
+        return await self._attach(await self._lifeline.session())
+
+    async def _attach(self, session: Session) -> bool:
+        """Whether this call is the one that brought the bindings to the session."""
+        if self._closed or self._session is session:
+            return False
+        self._drop_notices()
+        with session.essential():
+            self._channel = await session.channel(prefetch=_PREFETCH)
+            self._queue = await self._channel.declare_queue(
+                exclusive=True,
+                auto_delete=True,
+                arguments=dict(WATCH_ARGUMENTS),
+                timeout=RPC_TIMEOUT,
+            )
+            self._session = session
+            for environment_id in sorted(self._bound):
+                await self._bind(environment_id)
+            await self._queue.consume(self._notices.put, timeout=RPC_TIMEOUT)
+        return True
+
+    async def _bind(self, environment_id: str) -> None:
+        if self._queue is not None and self._session is not None:
+            exchange = self._session.topology.exchange(Topic.CHANGES)
+            with self._session.essential():
+                await self._queue.bind(exchange, environment_id, timeout=RPC_TIMEOUT)
+
+    async def _unbind(self, environment_id: str) -> None:
+        if self._queue is not None and self._session is not None:
+            exchange = self._session.topology.exchange(Topic.CHANGES)
+            with self._session.essential():
+                await self._queue.unbind(exchange, environment_id, timeout=RPC_TIMEOUT)
+
+    async def _work(self) -> None:
+        while True:
+            incoming = await self._notices.get()
+            try:
+                await self._handler(decode(incoming))
+            except Exception:  # noqa: BLE001 - a handler's error must not end the watch
+                _log.exception("The handler of a change of %s failed", incoming.routing_key)
+            with suppress(BrokerUnavailable), translated():
+                await incoming.ack()
+
+    def _drop_notices(self) -> None:
+        """What an earlier session delivered; replicas poll after an outage anyway."""
+        while not self._notices.empty():
+            self._notices.get_nowait()

@@ -1,0 +1,94 @@
+"""The driver's client with everything that all parts of the adapter share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from pymongo.errors import InvalidURI, PyMongoError
+
+from services.storage.mongodb.transactions import Transactions
+
+Document = dict[str, Any]
+Clock = Callable[[], datetime]
+Collection = AsyncIOMotorCollection[Document]
+
+_DEFAULTS: dict[str, Any] = {
+    "appname": "featmesh",
+    "serverselectiontimeoutms": 2_000,
+    "connecttimeoutms": 2_000,
+    "sockettimeoutms": 20_000,
+    "waitqueuetimeoutms": 5_000,
+    "maxpoolsize": 64,
+    "retrywrites": True,
+    "w": "majority",
+}
+"""Bounds on every wait; an option in the URI goes before ours."""
+
+
+def utc_now() -> datetime:
+    """The system clock."""
+    return datetime.now(UTC)
+
+
+class Connection:
+    """One client, one database, one clock."""
+
+    def __init__(self, uri: str, database: str, clock: Clock) -> None:
+        self.client = _client(uri)
+        self.database = self.client[database]
+        self.address = address_of(uri)
+        self.transactions = Transactions(self.client, self.address)
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The clock's time as MongoDB can hold it: UTC, in whole milliseconds."""
+        return whole_milliseconds(self._clock())
+
+    def __getitem__(self, collection: str) -> Collection:
+        return self.database[collection]
+
+    async def close(self) -> None:
+        await self.transactions.close()
+        await asyncio.to_thread(self.client.close)
+
+
+class Part:
+    """One port's adapter: a view of the shared connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def address(self) -> str:
+        """Hosts and ports, without credentials."""
+        return self._connection.address
+
+
+def address_of(uri: str) -> str:
+    """Hosts and ports of a valid connection string, without credentials or options."""
+    authority = uri.partition("://")[2].partition("/")[0].partition("?")[0]
+    return authority.rpartition("@")[2]
+
+
+def whole_milliseconds(time: datetime) -> datetime:
+    """The same time in UTC, cut to the milliseconds that MongoDB keeps."""
+    utc = time.astimezone(UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def _client(uri: str) -> AsyncIOMotorClient[Document]:
+    given = {name.lower() for name, _ in parse_qsl(uri.partition("?")[2])}
+    options = {name: value for name, value in _DEFAULTS.items() if name not in given}
+    try:
+        if not uri.startswith(("mongodb://", "mongodb+srv://")):
+            raise InvalidURI
+        return AsyncIOMotorClient(uri, tz_aware=True, tzinfo=UTC, **options)
+    except (PyMongoError, ValueError) as error:
+        # The driver's text may quote a part of a malformed URI, and so of a password.
+        message = f"not a valid MongoDB connection string ({type(error).__name__})"
+        raise ValueError(message) from None

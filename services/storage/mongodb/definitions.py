@@ -1,0 +1,92 @@
+"""What `evaluation` reads: each answer is one point in time over all collections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from pymongo.errors import OperationFailure
+
+from services.runtime.errors import NotFound
+from services.storage.model import Definitions, Tombstone
+from services.storage.mongodb.connection import Document, Part
+from services.storage.mongodb.documents import flag_of, segment_of
+from services.storage.mongodb.errors import translated
+from services.storage.mongodb.transactions import Session
+
+T = TypeVar("T")
+
+_SNAPSHOT_UNAVAILABLE = 246
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 0.05
+_UNUSED = {"name": 0, "description": 0, "tags": 0}
+
+
+class MongoDefinitions(Part):
+    """`DefinitionStore` on MongoDB."""
+
+    @translated
+    async def read_definitions(self, environment_id: str) -> Definitions:
+        return await self._read(environment_id, None)
+
+    @translated
+    async def read_changes(self, environment_id: str, since: int) -> Definitions:
+        return await self._read(environment_id, since)
+
+    @translated
+    async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
+        query = {"_id": {"$in": list(environment_ids)}}
+        cursor = self._connection["environments"].find(query, {"revision": 1})
+        return {document["_id"]: document["revision"] async for document in cursor}
+
+    async def _read(self, environment_id: str, since: int | None) -> Definitions:
+        """Read once more when indexes were made a moment ago, which hides older snapshots."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await self._read_snapshot(environment_id, since)
+            except OperationFailure as error:
+                if error.code != _SNAPSHOT_UNAVAILABLE:
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return await self._read_snapshot(environment_id, since)
+
+    async def _read_snapshot(self, environment_id: str, since: int | None) -> Definitions:
+        client = self._connection.client
+        async with await client.start_session(snapshot=True) as session:
+            environment = await self._connection["environments"].find_one(
+                {"_id": environment_id}, session=session
+            )
+            if environment is None:
+                raise NotFound(f"environment {environment_id!r} does not exist")
+            query: Document = {"environment": environment_id}
+            if since is not None:
+                query["revision"] = {"$gt": since}
+            flags = await self._find("flags", query, session)
+            segments = await self._find("segments", query, session)
+        floor: int = environment.get("floor", 0)
+        return Definitions(
+            environment_id=environment_id,
+            revision=environment["revision"],
+            floor=floor,
+            flags=_alive(flags, flag_of),
+            segments=_alive(segments, segment_of),
+            deleted_flags=_tombstones(flags, "key", floor),
+            deleted_segments=_tombstones(segments, "id", floor),
+        )
+
+    async def _find(self, collection: str, query: Document, session: Session) -> list[Document]:
+        cursor = self._connection[collection].find(query, _UNUSED, session=session)
+        return await cursor.to_list(None)
+
+
+def _alive(documents: list[Document], decode: Callable[[Document], T]) -> tuple[T, ...]:
+    return tuple(decode(document) for document in documents if not document["deleted"])
+
+
+def _tombstones(documents: list[Document], key: str, floor: int) -> tuple[Tombstone, ...]:
+    return tuple(
+        Tombstone(document[key], document["revision"])
+        for document in documents
+        if document["deleted"] and document["revision"] >= floor
+    )

@@ -1,0 +1,135 @@
+"""Flags and segments as operators see them, and their audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from services.runtime.errors import NotFound
+from services.storage.model import (
+    AuditEntry,
+    Change,
+    Committed,
+    FlagRecord,
+    Page,
+    SegmentRecord,
+)
+from services.storage.mongodb.commit import Commit
+from services.storage.mongodb.connection import Document, Part
+from services.storage.mongodb.documents import flag_record, segment_record
+from services.storage.mongodb.errors import translated
+from services.storage.mongodb.paging import BY_KEY, Order, read_page
+from services.storage.mongodb.tenancy import require
+
+T = TypeVar("T")
+
+_NEWEST_FIRST = Order(("revision", "position"), (int, int), descending=True)
+
+
+class MongoItems(Part):
+    """`ItemStore` on MongoDB."""
+
+    @translated
+    async def get_flag(self, environment_id: str, key: str) -> FlagRecord:
+        return flag_record(await self._get("flags", environment_id, key))
+
+    @translated
+    async def get_segment(self, environment_id: str, key: str) -> SegmentRecord:
+        return segment_record(await self._get("segments", environment_id, key))
+
+    @translated
+    async def find_flags(self, environment_id: str, keys: Collection[str]) -> list[FlagRecord]:
+        return await self._find("flags", environment_id, keys, flag_record)
+
+    @translated
+    async def find_segments(
+        self, environment_id: str, keys: Collection[str]
+    ) -> list[SegmentRecord]:
+        return await self._find("segments", environment_id, keys, segment_record)
+
+    @translated
+    async def list_flags(
+        self, environment_id: str, size: int, token: str, *, include_archived: bool, tag: str
+    ) -> Page[FlagRecord]:
+        await require(self._connection, "environments", environment_id)
+        return await read_page(
+            self._connection["flags"],
+            _listed(environment_id, include_archived=include_archived, tag=tag),
+            order=BY_KEY,
+            size=size,
+            token=token,
+            decode=flag_record,
+        )
+
+    @translated
+    async def list_segments(
+        self, environment_id: str, size: int, token: str, *, include_archived: bool, tag: str
+    ) -> Page[SegmentRecord]:
+        await require(self._connection, "environments", environment_id)
+        return await read_page(
+            self._connection["segments"],
+            _listed(environment_id, include_archived=include_archived, tag=tag),
+            order=BY_KEY,
+            size=size,
+            token=token,
+            decode=segment_record,
+        )
+
+    @translated
+    async def commit(self, change: Change) -> Committed:
+        return await self._connection.transactions.run(Commit(self._connection, change).run)
+
+    @translated
+    async def list_audit_entries(
+        self, environment_id: str, size: int, token: str, *, resource: str
+    ) -> Page[AuditEntry]:
+        await require(self._connection, "environments", environment_id)
+        query = {"environment": environment_id}
+        return await read_page(
+            self._connection["audit_log"],
+            query | ({"resource": resource} if resource else {}),
+            order=_NEWEST_FIRST,
+            size=size,
+            token=token,
+            decode=_audit_entry_of,
+        )
+
+    async def _get(self, collection: str, environment_id: str, key: str) -> Document:
+        query = {"environment": environment_id, "key": key, "deleted": False}
+        document = await self._connection[collection].find_one(query)
+        if document is None:
+            raise NotFound(f"{collection.removesuffix('s')} {key!r} does not exist")
+        return document
+
+    async def _find(
+        self,
+        collection: str,
+        environment_id: str,
+        keys: Collection[str],
+        decode: Callable[[Document], T],
+    ) -> list[T]:
+        query = {"environment": environment_id, "key": {"$in": list(keys)}, "deleted": False}
+        return [decode(document) async for document in self._connection[collection].find(query)]
+
+
+def _listed(environment_id: str, *, include_archived: bool, tag: str) -> Document:
+    query: Document = {"environment": environment_id, "deleted": False}
+    if not include_archived:
+        query["archived"] = False
+    if tag:
+        query["tags"] = tag
+    return query
+
+
+def _audit_entry_of(document: Document) -> AuditEntry:
+    return AuditEntry(
+        id=document["_id"],
+        time=document["time"],
+        actor=document["actor"],
+        resource=document["resource"],
+        operation=document["operation"],
+        comment=document["comment"],
+        revision=document["revision"],
+        before=document["before"],
+        after=document["after"],
+    )

@@ -1,0 +1,88 @@
+"""Collections and indexes of this version, as data, and how a database gets there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from services.storage.mongodb.connection import Connection
+
+SCHEMA_VERSION = 1
+
+REQUEST_SECONDS = 24 * 3600
+BATCH_SECONDS = 7 * 24 * 3600
+EVENT_SECONDS = 30 * 24 * 3600
+
+
+def _index(*fields: str, **options: Any) -> IndexModel:
+    """An index over fields; a leading minus makes one descending."""
+    keys = [
+        (field.removeprefix("-"), DESCENDING if field.startswith("-") else ASCENDING)
+        for field in fields
+    ]
+    return IndexModel(keys, **options)
+
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "organizations": [_index("key", unique=True)],
+    "projects": [_index("organization", "key", unique=True)],
+    "environments": [_index("project", "key", unique=True)],
+    "sdk_keys": [_index("hash", unique=True), _index("environment", "created_at", "_id")],
+    "access_tokens": [_index("hash", unique=True)],
+    "flags": [
+        _index("environment", "key", unique=True),
+        _index("environment", "revision"),
+        _index("environment", "tags"),
+    ],
+    "segments": [
+        # A deleted segment keeps its tombstone under its id and frees its key.
+        _index("environment", "key", unique=True, partialFilterExpression={"deleted": False}),
+        _index("environment", "revision"),
+        _index("environment", "tags"),
+    ],
+    "item_history": [
+        _index("environment", "kind", "item", "version", unique=True),
+        _index("environment", "revision", "position", unique=True),
+    ],
+    "audit_log": [
+        _index("environment", "-revision", "-position"),
+        _index("environment", "resource", "-revision", "-position"),
+    ],
+    "outbox": [_index("revision", "_id")],
+    "requests": [_index("created_at", expireAfterSeconds=REQUEST_SECONDS)],
+    "end_users": [_index("environment", "key", unique=True), _index("environment", "name")],
+    "user_properties": [_index("environment", "name", unique=True)],
+    "insight_batches": [_index("received_at", expireAfterSeconds=BATCH_SECONDS)],
+    "flag_evaluations": [
+        _index("environment", "flag", "last_time"),
+        _index("received_at", expireAfterSeconds=EVENT_SECONDS),
+    ],
+    "metric_events": [
+        _index("environment", "name", "time"),
+        _index("received_at", expireAfterSeconds=EVENT_SECONDS),
+    ],
+    "flag_hours": [_index("environment", "flag", "hour", "variation", unique=True)],
+}
+
+
+async def migrate(connection: Connection) -> None:
+    """Make what is missing. Every step may run again, and in several processes at once."""
+    # Makes the collections too: a transaction or a snapshot then never meets a new one.
+    steps = [
+        connection[collection].create_indexes(indexes) for collection, indexes in INDEXES.items()
+    ]
+    for outcome in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+    await _record_version(connection)
+
+
+async def _record_version(connection: Connection) -> None:
+    update = {"$max": {"version": SCHEMA_VERSION}}
+    try:
+        await connection["schema"].update_one({"_id": "schema"}, update, upsert=True)
+    except DuplicateKeyError:  # another process was the first, a moment ago
+        await connection["schema"].update_one({"_id": "schema"}, update)

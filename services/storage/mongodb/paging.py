@@ -1,0 +1,99 @@
+"""Pages by key: a token names the last row of the page before, so rows may come and go."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from services.runtime.errors import InvalidArgument
+from services.storage.model import Page
+from services.storage.mongodb.connection import Collection, Document
+
+T = TypeVar("T")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Fields that order a list, most significant first; together they are unique.
+
+    ``types`` are those of the fields: str, int or datetime.
+    """
+
+    fields: tuple[str, ...]
+    types: tuple[type, ...]
+    descending: bool = False
+
+    def sort(self) -> list[tuple[str, int]]:
+        """As the driver wants it."""
+        return [(field, -1 if self.descending else 1) for field in self.fields]
+
+    def after(self, token: str) -> Document:
+        """The filter for what follows ``token``; raises `InvalidArgument`."""
+        if not token:
+            return {}
+        comparison = "$lt" if self.descending else "$gt"
+        values = self._decode(token)
+        alternatives: list[Document] = []
+        for position, field in enumerate(self.fields):
+            same = dict(zip(self.fields[:position], values, strict=False))
+            alternatives.append({**same, field: {comparison: values[position]}})
+        return {"$or": alternatives}
+
+    def token(self, document: Document) -> str:
+        """The token that continues after ``document``."""
+        values = [_to_json(document[field]) for field in self.fields]
+        text = json.dumps(values, separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    def _decode(self, token: str) -> list[Any]:
+        try:
+            padded = token + "=" * (-len(token) % 4)
+            values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            if not isinstance(values, list):
+                raise TypeError
+            return [_from_json(value, kind) for value, kind in zip(values, self.types, strict=True)]
+        except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
+            raise InvalidArgument.of("page.token", "not a token of this list") from None
+
+
+BY_KEY = Order(("key",), (str,))
+
+
+async def read_page(
+    collection: Collection,
+    query: Document,
+    *,
+    order: Order,
+    size: int,
+    token: str,
+    decode: Callable[[Document], T],
+) -> Page[T]:
+    """The page of ``query`` that follows ``token``."""
+    following = {"$and": [query, order.after(token)]}
+    cursor = collection.find(following).sort(order.sort()).limit(size + 1)
+    documents = await cursor.to_list(size + 1)
+    shown = documents[:size]
+    more = len(documents) > size
+    return Page(tuple(map(decode, shown)), order.token(shown[-1]) if more else "")
+
+
+def _to_json(value: Any) -> str | int:
+    if isinstance(value, datetime):
+        return round((value - _EPOCH).total_seconds() * 1000)
+    return value if isinstance(value, str) else int(value)
+
+
+def _from_json(value: Any, kind: type) -> Any:
+    if kind is str:
+        if not isinstance(value, str):
+            raise TypeError
+        return value
+    if not isinstance(value, int) or abs(value) >= 2**63:
+        raise TypeError
+    return _EPOCH + timedelta(milliseconds=value) if kind is datetime else value

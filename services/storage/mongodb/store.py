@@ -1,0 +1,80 @@
+"""The adapter's front: all ports over one connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.runtime.errors import StoreUnavailable
+from services.storage.mongodb.connection import Clock, Connection, utc_now
+from services.storage.mongodb.credentials import MongoCredentials
+from services.storage.mongodb.definitions import MongoDefinitions
+from services.storage.mongodb.errors import translating
+from services.storage.mongodb.insights import MongoInsights
+from services.storage.mongodb.items import MongoItems
+from services.storage.mongodb.migrations import migrate
+from services.storage.mongodb.outbox import MongoOutbox
+from services.storage.mongodb.tenancy import MongoTenancy
+from services.storage.ports import (
+    CredentialStore,
+    DefinitionStore,
+    InsightStore,
+    ItemStore,
+    OutboxStore,
+    TenancyStore,
+)
+
+PING_SECONDS = 2.0
+
+
+class MongoStore:
+    """`services.storage.ports.Store` on a MongoDB replica set (6.0 or later)."""
+
+    tenancy: TenancyStore
+    credentials: CredentialStore
+    items: ItemStore
+    definitions: DefinitionStore
+    outbox: OutboxStore
+    insights: InsightStore
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.tenancy = MongoTenancy(connection)
+        self.credentials = MongoCredentials(connection)
+        self.items = MongoItems(connection)
+        self.definitions = MongoDefinitions(connection)
+        self.outbox = MongoOutbox(connection)
+        self.insights = MongoInsights(connection)
+
+    @classmethod
+    def open(cls, uri: str, *, database: str = "featmesh", clock: Clock = utc_now) -> MongoStore:
+        """A store on ``uri``, without any I/O; calls fail within seconds while it is down.
+
+        Raises ValueError, without the URI's text in it, when that is malformed.
+        """
+        return cls(Connection(uri, database, clock))
+
+    @property
+    def address(self) -> str:
+        """Hosts and ports of the store, without credentials."""
+        return self._connection.address
+
+    async def migrate(self) -> None:
+        with translating(self.address):
+            await migrate(self._connection)
+
+    async def ping(self) -> None:
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                with translating(self.address):
+                    await self._connection.database.command("ping")
+        except TimeoutError:
+            message = f"MongoDB at {self.address} does not answer within {PING_SECONDS:.0f} s"
+            raise StoreUnavailable(message) from None
+
+    async def drop(self) -> None:
+        """Delete the whole database, for good."""
+        with translating(self.address):
+            await self._connection.client.drop_database(self._connection.database.name)
+
+    async def close(self) -> None:
+        await self._connection.close()

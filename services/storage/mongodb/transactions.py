@@ -1,0 +1,120 @@
+"""Runs transactions to their end: retried, bounded in time, never left open."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession
+from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from services.runtime.errors import StoreUnavailable
+
+Session = AsyncIOMotorClientSession
+T = TypeVar("T")
+
+LIMIT_SECONDS = 55.0
+"""For all attempts together; the server ends a transaction of its own accord after 60."""
+
+_CLOSE_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.004
+_LONGEST_PAUSE_SECONDS = 0.25
+_TRANSIENT = "TransientTransactionError"
+_OUTCOME_UNKNOWN = "UnknownTransactionCommitResult"
+_MAJORITY = WriteConcern("majority", wtimeout=20_000)
+_SNAPSHOT = ReadConcern("snapshot")
+
+
+class Transactions:
+    """Owner of the transactions of one client.
+
+    Each runs in a task of its own and goes on to its end when the caller is cancelled: the
+    driver works in threads that cannot be interrupted, and a transaction that was left open
+    would hold its environment until the server gives it up.
+    """
+
+    def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], address: str) -> None:
+        self._client = client
+        self._address = address
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def run(self, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """Commit what ``body`` does; it may run several times and must only use the session.
+
+        Raises what ``body`` raises (nothing is written then), a driver's error, or
+        `StoreUnavailable` when there is no outcome after `LIMIT_SECONDS`.
+        """
+        task = asyncio.create_task(self._bounded(body), name="mongodb transaction")
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Let the running transactions end, within bounds."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved here too: the caller may be gone
+
+    async def _bounded(self, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                return await self._retried(body)
+        except TimeoutError:
+            message = f"MongoDB at {self._address} ended no transaction in {LIMIT_SECONDS:.0f} s"
+            raise StoreUnavailable(message) from None
+
+    async def _retried(self, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        attempt = 0
+        async with await self._client.start_session() as session:
+            while True:
+                try:
+                    return await _attempt(session, body)
+                except ServerSelectionTimeoutError:
+                    raise  # has the label too, but the store was waited for already
+                except PyMongoError as error:
+                    if not error.has_error_label(_TRANSIENT):
+                        raise
+                await _pause(attempt)
+                attempt += 1
+
+
+async def _attempt(session: Session, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    session.start_transaction(read_concern=_SNAPSHOT, write_concern=_MAJORITY)
+    try:
+        result = await body(session)
+    except BaseException:
+        with suppress(PyMongoError):  # the error that led here says more
+            await session.abort_transaction()
+        raise
+    await _until_known(session.commit_transaction)
+    return result
+
+
+async def _until_known(commit: Callable[[], Awaitable[None]]) -> None:
+    attempt = 0
+    while True:
+        try:
+            return await commit()
+        except PyMongoError as error:
+            if not error.has_error_label(_OUTCOME_UNKNOWN):
+                raise
+        await _pause(attempt)
+        attempt += 1
+
+
+async def _pause(attempt: int) -> None:
+    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10))
+    await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from services.runtime.errors import NotFound
+from services.storage.model import Environment, Tombstone
+from services.storage.mongodb import MongoStore
+from tests.integration.storage.records import change, create, delete, flag, segment, update
+
+
+async def test_changes_hold_only_what_is_newer_with_tombstones(
+    store: MongoStore, environment: Environment
+) -> None:
+    writes = create(flag("a"), flag("b"), flag("c"), segment("s-1", "vip"), segment("s-2", "old"))
+    first = await store.items.commit(change(environment.id, *writes))
+    a, b, _, vip, _ = first.records
+    second = await store.items.commit(
+        change(environment.id, update(a, enabled=False), delete(b), delete(vip))
+    )
+    read = await store.definitions.read_changes(environment.id, first.revision)
+    assert read.revision == second.revision
+    assert [(one.key, one.enabled, one.version) for one in read.flags] == [("a", False, 2)]
+    assert read.segments == ()
+    assert read.deleted_flags == (Tombstone("b", second.revision),)
+    assert read.deleted_segments == (Tombstone("s-1", second.revision),)
+
+
+async def test_definitions_hold_everything_archived_and_deleted_too(
+    store: MongoStore, environment: Environment
+) -> None:
+    writes = create(flag("a", archived=True), flag("b"), segment("s-1", "vip"))
+    first = await store.items.commit(change(environment.id, *writes))
+    await store.items.commit(change(environment.id, delete(first.records[1])))
+    read = await store.definitions.read_definitions(environment.id)
+    assert [one.key for one in read.flags] == ["a"]
+    assert [one.id for one in read.segments] == ["s-1"]
+    assert [one.key for one in read.deleted_flags] == ["b"]
+
+
+async def test_nothing_is_newer_than_the_current_revision(
+    store: MongoStore, environment: Environment
+) -> None:
+    done = await store.items.commit(change(environment.id, *create(flag("a"))))
+    read = await store.definitions.read_changes(environment.id, done.revision)
+    assert (read.flags, read.deleted_flags, read.revision) == ((), (), done.revision)
+
+
+async def test_a_flag_created_anew_has_no_tombstone(
+    store: MongoStore, environment: Environment
+) -> None:
+    first = await store.items.commit(change(environment.id, *create(flag("a"))))
+    await store.items.commit(change(environment.id, delete(first.records[0])))
+    await store.items.commit(change(environment.id, *create(flag("a"))))
+    read = await store.definitions.read_changes(environment.id, first.revision)
+    assert [one.key for one in read.flags] == ["a"]
+    assert read.deleted_flags == ()
+
+
+async def test_a_segment_created_anew_under_another_id_leaves_its_tombstone(
+    store: MongoStore, environment: Environment
+) -> None:
+    first = await store.items.commit(change(environment.id, *create(segment("s-1", "vip"))))
+    await store.items.commit(change(environment.id, delete(first.records[0])))
+    await store.items.commit(change(environment.id, *create(segment("s-2", "vip"))))
+    read = await store.definitions.read_changes(environment.id, first.revision)
+    assert [one.id for one in read.segments] == ["s-2"]
+    assert [one.key for one in read.deleted_segments] == ["s-1"]
+
+
+async def test_every_read_is_one_point_in_time(store: MongoStore, environment: Environment) -> None:
+    created = await store.items.commit(
+        change(environment.id, *create(flag("a", salt="0"), segment("s-1", "vip")))
+    )
+    reading = asyncio.Event()
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        records = created.records
+        for turn in itertools.count(1):
+            await reading.wait()
+            if stop.is_set():
+                return
+            both = update(records[0], salt=str(turn)), update(records[1], included=(str(turn),))
+            records = (await store.items.commit(change(environment.id, *both))).records
+
+    seen = set()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(write())
+        reading.set()
+        for _ in range(60):
+            read = await store.definitions.read_definitions(environment.id)
+            assert {read.flags[0].revision, read.segments[0].revision} == {read.revision}
+            seen.add(read.revision)
+        stop.set()
+    assert len(seen) > 1
+
+
+async def test_environments_do_not_see_each_other(
+    store: MongoStore, environment: Environment
+) -> None:
+    other = await store.tenancy.create_environment(environment.project_id, "staging", "Staging")
+    await store.items.commit(change(environment.id, *create(flag("a"))))
+    read = await store.definitions.read_definitions(other.id)
+    assert (read.flags, read.revision) == ((), other.revision)
+
+
+async def test_an_unknown_environment_is_not_found(store: MongoStore) -> None:
+    with pytest.raises(NotFound):
+        await store.definitions.read_definitions("nowhere")
+    with pytest.raises(NotFound):
+        await store.definitions.read_changes("nowhere", 1)
+
+
+async def test_revisions_of_known_environments_are_read_at_once(
+    store: MongoStore, environment: Environment
+) -> None:
+    done = await store.items.commit(change(environment.id, *create(flag("a"))))
+    read = await store.definitions.read_revisions([environment.id, "nowhere"])
+    assert read == {environment.id: done.revision}
