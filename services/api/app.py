@@ -18,7 +18,7 @@ from services.api.relay import Relay
 from services.messaging.ports import Bus
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
-from services.runtime.config import EnvironmentReader
+from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.errors import StoreUnavailable
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.server import GrpcServer
@@ -66,12 +66,26 @@ def read_bootstrap_token_file(reader: EnvironmentReader) -> Path | None:
 async def compose() -> ApiApp:
     """`api` on its own: MongoDB and RabbitMQ, as the environment says."""
     settings = read_settings(os.environ)
-    owned = AsyncExitStack()
-    store = MongoStore.open(settings.store.uri, database=settings.store.database)
-    owned.push_async_callback(store.close)
-    bus = RabbitMqBus.open(settings.amqp_url)
-    owned.push_async_callback(bus.close)
-    return ApiApp(settings, store, bus, owned=owned)
+    async with AsyncExitStack() as owned:
+        store = _open_store(settings.store)
+        owned.push_async_callback(store.close)
+        bus = _open_bus(settings.amqp_url)
+        owned.push_async_callback(bus.close)
+        return ApiApp(settings, store, bus, owned=owned.pop_all())
+
+
+def _open_store(settings: StoreSettings) -> MongoStore:
+    try:
+        return MongoStore.open(settings.uri, database=settings.database)
+    except ValueError as error:
+        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
+
+
+def _open_bus(url: str) -> RabbitMqBus:
+    try:
+        return RabbitMqBus.open(url)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
 
 
 class ApiApp:

@@ -65,16 +65,26 @@ def read_prefetch(reader: EnvironmentReader) -> int:
 async def compose() -> IngestApp:
     """`ingest` on its own: MongoDB and RabbitMQ, as the environment says."""
     settings = read_settings(os.environ)
-    owned = AsyncExitStack()
-    try:
-        store = MongoStore.open(settings.store.uri, database=settings.store.database)
+    async with AsyncExitStack() as owned:
+        store = _open_store(settings.store)
         owned.push_async_callback(store.close)
-        bus = RabbitMqBus.open(settings.amqp_url)
+        bus = _open_bus(settings.amqp_url)
         owned.push_async_callback(bus.close)
+        return IngestApp(settings, store, bus, owned=owned.pop_all())
+
+
+def _open_store(settings: StoreSettings) -> MongoStore:
+    try:
+        return MongoStore.open(settings.uri, database=settings.database)
     except ValueError as error:
-        await owned.aclose()
+        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
+
+
+def _open_bus(url: str) -> RabbitMqBus:
+    try:
+        return RabbitMqBus.open(url)
+    except ValueError as error:
         raise ConfigError([str(error)]) from error
-    return IngestApp(settings, store, bus, owned=owned)
 
 
 class IngestApp:

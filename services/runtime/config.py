@@ -47,10 +47,11 @@ class EnvironmentReader:
         return default
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        """One of ``choices``."""
+        """One of ``choices``, in any case; returned as it stands there."""
         value = self.text(name, default)
-        if value in choices:
-            return value
+        for each in choices:
+            if each.casefold() == value.casefold():
+                return each
         self._faults.append(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
         return default
 

@@ -58,8 +58,9 @@ class ErrorInterceptor(aio.ServerInterceptor):
             handler.request_deserializer, self._limits.get(method, MAX_REQUEST_BYTES)
         )
         if handler.response_streaming:
+            wrap = _stream if inspect.isasyncgenfunction(handler.unary_stream) else _writer
             return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, method), deserializer, handler.response_serializer
+                wrap(handler.unary_stream, method), deserializer, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
             _unary(handler.unary_unary, method), deserializer, handler.response_serializer
@@ -141,6 +142,19 @@ async def _responses(outcome: AsyncIterator[Any] | Awaitable[None]) -> AsyncIter
         return
     async for response in outcome:
         yield response
+
+
+def _writer(behaviour: Behaviour, method: str) -> Behaviour:
+    """A stream whose behaviour writes by itself instead of yielding; it has no deadline."""
+
+    async def call(request: Any, context: Context) -> None:
+        try:
+            _raise_refused(request)
+            await behaviour(request, context)
+        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
+            await _answer(error, method, context)
+
+    return call
 
 
 def _raise_refused(request: Any) -> None:

@@ -78,7 +78,8 @@ class GrpcServer:
     async def drain(self) -> None:
         """NOT_SERVING, then a delay for load balancers to notice."""
         await self.health.drain()
-        await asyncio.sleep(self._settings.drain_delay)
+        if self._server is not None:  # else nobody could have called
+            await asyncio.sleep(self._settings.drain_delay)
 
     async def stop(self) -> None:
         """No new calls; those under way get the drain window, then are cancelled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from services.runtime.config import Address, EnvironmentReader
 
@@ -43,3 +44,8 @@ def read_store(reader: EnvironmentReader) -> StoreSettings:
         uri=reader.text("FEATMESH_MONGODB_URI", None),
         database=reader.text("FEATMESH_MONGODB_DATABASE", "featmesh"),
     )
+
+
+def address_of(url: str) -> str:
+    """Hosts and ports of a URL, for logs: the rest may hold a password."""
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -75,6 +75,7 @@ class StandaloneApp:
         self._demo = demo
         self._folder = DataFolder(settings.data_dir)
         self._parts = AsyncExitStack()
+        self._is_started = False
 
     async def start(self) -> None:
         """All services listen on return; raises `StandaloneError` or `ConfigError`."""
@@ -88,6 +89,7 @@ class StandaloneApp:
         services = self._services(uri, store, bus)
         for service in services:
             await self._start_service(service)
+        self._is_started = True
         self.tasks.start(self._welcome(services), "welcome")
 
     def _services(self, uri: str, store: Store, bus: Bus) -> tuple[Service, Service, Service]:
@@ -114,7 +116,8 @@ class StandaloneApp:
 
     async def stop(self) -> None:
         """Everything, in the reverse order of starting, mongod last."""
-        say("Stopping ...")
+        if self._is_started:
+            say("Stopping ...")
         await self.tasks.close()
         await self._parts.aclose()
 

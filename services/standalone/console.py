@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 
 def say(text: str) -> None:
     """A line or a text, at once."""
-    print(text, flush=True)  # noqa: T201 -- this is the program's output
+    with suppress(BrokenPipeError):  # nobody reads it: no reason to stop, or not to
+        print(text, flush=True)  # noqa: T201 -- this is the program's output
 
 
 def complain(text: str) -> None:

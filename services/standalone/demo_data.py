@@ -15,14 +15,14 @@ LIVE_FLAG: Final = "checkout-enabled"
 """A kill switch: what toggling it does can be seen at once."""
 
 
-def read_demo() -> Export:
+def read_demo(folder: Path = FOLDER) -> Export:
     """Both files without a fault; raises `StandaloneError`."""
-    if not FOLDER.is_dir():
+    if not folder.is_dir():
         raise StandaloneError(
-            f"the demo's data is not there ({FOLDER}): --demo works in a checkout of the "
+            f"the demo's data is not there ({folder}): --demo works in a checkout of the "
             "repository; without it FeatMesh starts empty"
         )
-    export = read_export(FOLDER / "flags.json", FOLDER / "segments.json")
+    export = read_export(folder / "flags.json", folder / "segments.json")
     if export.faults:
         raise StandaloneError("\n".join(str(fault) for fault in export.faults))
     return export

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from services.storage.mongodb import ReplicaSetError, ensure_primary
+from services.storage.mongodb import REPLICA_SET, ReplicaSetError, ensure_primary
 
 START_SECONDS = 30.0
 """How long a start may take, recovery of a data directory after a crash included."""
@@ -26,6 +26,13 @@ _USE_ANOTHER = "Set FEATMESH_MONGODB_URI to use a MongoDB replica set of your ow
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
 _LOG_BYTES = 16 * 1024 * 1024
+_CACHE_GIGABYTES = "0.5"
+# An import of 10,000 items is one transaction, all of which must fit into the part of the
+# cache that may be unwritten: 20 % unless told otherwise, which would need a cache of 1 GB.
+_CACHE_FOR_LARGE_TRANSACTIONS = (
+    "eviction_dirty_target=20,eviction_dirty_trigger=60,"
+    "eviction_updates_target=20,eviction_updates_trigger=60"
+)
 _ADDRESS_IN_USE = 48
 _DATA_IN_USE = 100
 
@@ -80,10 +87,10 @@ class EmbeddedMongod:
             raise EmbeddedMongodError("the embedded mongod is already started")
         executable = self._executable or packaged_mongod()
         self._prepare_directory()
-        address = f"{_HOST}:{self._port or _free_port()}"
+        address = f"{_HOST}:{_free_port(self._port)}"
         self._process = self._launch(executable, address)
         try:
-            self._uri = await self._until_primary(address)
+            self._uri = await self._until_primary(self._process, address)
         except BaseException:
             await self.stop()
             raise
@@ -134,9 +141,10 @@ class EmbeddedMongod:
 
     def _launch(self, executable: Path, address: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
-        command += [str(executable), "--replSet", "rs0", "--bind_ip", _HOST]
+        command += [str(executable), "--replSet", REPLICA_SET, "--bind_ip", _HOST]
         command += ["--port", address.rpartition(":")[2], "--dbpath", str(self._data_directory)]
-        command += ["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]
+        command += ["--wiredTigerCacheSizeGB", _CACHE_GIGABYTES, "--nounixsocket"]
+        command += ["--wiredTigerEngineConfigString", _CACHE_FOR_LARGE_TRANSACTIONS]
         command += ["--logpath", str(self.log_file), "--logappend"]
         with self._output_file.open("wb") as output:
             return subprocess.Popen(  # noqa: S603 - our own command, no shell
@@ -151,10 +159,9 @@ class EmbeddedMongod:
     def _output_file(self) -> Path:
         return self._data_directory / "mongod.out"
 
-    async def _until_primary(self, address: str) -> str:
-        assert self._process is not None  # noqa: S101 - set by the only caller
+    async def _until_primary(self, process: subprocess.Popen[bytes], address: str) -> str:
         primary = asyncio.create_task(ensure_primary(address, timeout_seconds=START_SECONDS))
-        exited = asyncio.create_task(_exited(self._process))
+        exited = asyncio.create_task(_exited(process))
         try:
             await asyncio.wait({primary, exited}, return_when=asyncio.FIRST_COMPLETED)
             if exited.done():
@@ -174,7 +181,7 @@ class EmbeddedMongod:
                 f"(process {self._lock_holder()}). Stop that one, or choose another directory."
             )
         if status == _ADDRESS_IN_USE:
-            return f"another program listens on {address}. Choose another port."
+            return f"another program took {address} just now. Start again, or choose another port."
         output = self._output_file.read_text(errors="replace").strip()
         if "libcrypto.so.3" in output or "libssl.so.3" in output:
             return (
@@ -218,9 +225,18 @@ def _make_executable(file: Path) -> None:
         raise EmbeddedMongodError(message) from error
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """``wanted`` if nothing listens there, any free one for 0.
+
+    Asked before mongod starts: another's mongod on the port would be taken for ours.
+    """
     with socket.socket() as probe:
-        probe.bind((_HOST, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, wanted))
+        except OSError as error:
+            message = f"port {wanted} of {_HOST} cannot be used: {error}. Choose another port."
+            raise EmbeddedMongodError(message) from error
         port: int = probe.getsockname()[1]
         return port
 

@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 class Lifeline:
     """Owner of the background task that connects, restores and connects again.
 
-    ``restore`` is called with each new session; it attaches watches and consumers.
+    ``restore`` attaches watches and consumers to each new session before `session` hands it
+    out, so a healthy bus is one that hears everything.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Lifeline:
         self._session: Session | None = None
         self._settled = asyncio.Event()
         self._reported: set[str] = set()
+        self._failures = 0
         self._task = asyncio.create_task(self._keep(), name="rabbitmq-lifeline")
 
     @property
@@ -71,38 +73,43 @@ class Lifeline:
         self._settled.set()
 
     async def _keep(self) -> None:
-        failures = 0
         while True:
-            started = time.monotonic()
             try:
-                await self._live(await self._try_connect())
+                await self._live(await self._connected())
             except Exception as error:  # noqa: BLE001 - whatever it was, the next try may do
                 self._report(error)
-            if time.monotonic() - started >= _STEADY_AFTER:
-                failures = 0
-            if failures:
+            if self._failures:
                 self._settled.set()
-            await asyncio.sleep(_reconnect_delay(failures))
-            failures += 1
+            await asyncio.sleep(_reconnect_delay(self._failures))
+            self._failures += 1
 
-    async def _try_connect(self) -> Session:
+    async def _connected(self) -> Session:
+        """A new session with everything restored on it."""
         try:
-            return await self._connect()
+            session = await self._connect()
+            try:
+                await self._restore(session)
+            except BaseException:
+                await session.close()
+                raise
         except Exception:
-            self._settled.set()  # now it is known to be away: nobody needs to wait
+            self._settled.set()  # now the broker is known to be away: nobody needs to wait
             raise
+        return session
 
     async def _live(self, session: Session) -> None:
         """Serve until the session is lost, which is raised as `BrokerUnavailable`."""
         self._session = session
         self._settled.set()
+        self._reported.clear()
+        _log.info("Connected to %s", self._broker)
+        began = time.monotonic()
         try:
-            await self._restore(session)
-            self._reported.clear()
-            _log.info("Connected to %s", self._broker)
             await session.lost.wait()
-            raise BrokerUnavailable(f"The connection was lost: {session.cause}.")
+            raise BrokerUnavailable(f"The connection was lost: {session.cause}")
         finally:
+            if time.monotonic() - began >= _STEADY_AFTER:
+                self._failures = 0
             self._session = None
             self._settled.clear()
             await session.close()
@@ -114,7 +121,7 @@ class Lifeline:
             return
         self._reported.add(kind)
         known = isinstance(error, BrokerUnavailable)
-        _log.warning("%s: %s Trying on.", self._broker, error, exc_info=None if known else error)
+        _log.warning("%s: %s; trying on", self._broker, error, exc_info=None if known else error)
 
 
 def _reconnect_delay(failures: int) -> float:

@@ -42,18 +42,12 @@ class RabbitMqChangeWatch:
         self._task = asyncio.create_task(self._work(), name="rabbitmq-watch")
 
     async def bind(self, environment_id: str) -> None:
-        async with self._lock:
-            self._bound.add(environment_id)
-            with suppress(BrokerUnavailable):
-                if not await self._attach_current():
-                    await self._bind(environment_id)
+        self._bound.add(environment_id)
+        await self._apply(environment_id)
 
     async def unbind(self, environment_id: str) -> None:
-        async with self._lock:
-            self._bound.discard(environment_id)
-            with suppress(BrokerUnavailable):
-                if not await self._attach_current():
-                    await self._unbind(environment_id)
+        self._bound.discard(environment_id)
+        await self._apply(environment_id)
 
     @property
     def closed(self) -> bool:
@@ -75,13 +69,17 @@ class RabbitMqChangeWatch:
         self._task.cancel()
         await asyncio.wait({self._task})
 
-    async def _attach_current(self) -> bool:
-        return await self._attach(await self._lifeline.session())
+    async def _apply(self, environment_id: str) -> None:
+        """Make the present session's queue agree with `_bound`; the next one's does anyway."""
+        with suppress(BrokerUnavailable):
+            session = await self._lifeline.session()
+            async with self._lock:
+                await self._attach(session)
+                await self._sync(environment_id)
 
-    async def _attach(self, session: Session) -> bool:
-        """Whether this call is the one that brought the bindings to the session."""
+    async def _attach(self, session: Session) -> None:
         if self._closed or self._session is session:
-            return False
+            return
         self._drop_notices()
         with session.essential():
             self._channel = await session.channel(prefetch=_PREFETCH)
@@ -93,21 +91,18 @@ class RabbitMqChangeWatch:
             )
             self._session = session
             for environment_id in sorted(self._bound):
-                await self._bind(environment_id)
+                await self._sync(environment_id)
             await self._queue.consume(self._notices.put, timeout=RPC_TIMEOUT)
-        return True
 
-    async def _bind(self, environment_id: str) -> None:
-        if self._queue is not None and self._session is not None:
+    async def _sync(self, environment_id: str) -> None:
+        """Bind or unbind, as `_bound` says; both are harmless twice."""
+        if self._queue is None or self._session is None:
+            return
+        bound = environment_id in self._bound
+        change = self._queue.bind if bound else self._queue.unbind
+        with self._session.essential():
             exchange = self._session.topology.exchange(Topic.CHANGES)
-            with self._session.essential():
-                await self._queue.bind(exchange, environment_id, timeout=RPC_TIMEOUT)
-
-    async def _unbind(self, environment_id: str) -> None:
-        if self._queue is not None and self._session is not None:
-            exchange = self._session.topology.exchange(Topic.CHANGES)
-            with self._session.essential():
-                await self._queue.unbind(exchange, environment_id, timeout=RPC_TIMEOUT)
+            await change(exchange, environment_id, timeout=RPC_TIMEOUT)
 
     async def _work(self) -> None:
         while True:

@@ -19,7 +19,8 @@ from pymongo.errors import (
 from services.runtime.errors import AlreadyExists, InvalidArgument, MeshError, StoreUnavailable
 
 DUPLICATE_KEY = 11000
-_TOO_LARGE = frozenset({10334, 17280, 17419, 17420})  # document, index key, update results
+_TOO_LARGE = frozenset({10334, 17280, 17419, 17420})  # document, index key, update's result
+_CHANGE_TOO_LARGE = 388  # for the part of the server's cache that one transaction may take
 
 
 class Addressed(Protocol):
@@ -86,6 +87,8 @@ def _refused(code: Any, message: str, address: str) -> MeshError:
         return AlreadyExists("the key is taken")
     if code in _TOO_LARGE:
         return _too_large_or_unstorable()
+    if code == _CHANGE_TOO_LARGE:
+        return InvalidArgument.of("writes", "too large for one transaction of this MongoDB")
     return StoreUnavailable(f"MongoDB at {address} refused: {message or 'no reason given'}")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from services.runtime.errors import NotFound
 from services.storage.model import (
@@ -15,7 +17,7 @@ from services.storage.model import (
     SegmentRecord,
 )
 from services.storage.mongodb.commit import Commit
-from services.storage.mongodb.connection import Document, Part
+from services.storage.mongodb.connection import Connection, Document, Part
 from services.storage.mongodb.documents import flag_record, segment_record
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import BY_KEY, Order, read_page
@@ -28,6 +30,10 @@ _NEWEST_FIRST = Order(("revision", "position"), (int, int), descending=True)
 
 class MongoItems(Part):
     """`ItemStore` on MongoDB."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @translated
     async def get_flag(self, environment_id: str, key: str) -> FlagRecord:
@@ -77,7 +83,11 @@ class MongoItems(Part):
 
     @translated
     async def commit(self, change: Change) -> Committed:
-        return await self._connection.transactions.run(Commit(self._connection, change).run)
+        # MongoDB refuses the second of two at once, which must begin again; so those of this
+        # process take turns. Between processes the retries of the transaction do.
+        turn = self._turns.setdefault(change.environment_id, asyncio.Lock())
+        async with turn:
+            return await self._connection.transactions.run(Commit(self._connection, change).run)
 
     @translated
     async def list_audit_entries(

@@ -43,10 +43,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("environment", "revision"),
         _index("environment", "tags"),
     ],
-    "item_history": [
-        _index("environment", "kind", "item", "version", unique=True),
-        _index("environment", "revision", "position", unique=True),
-    ],
+    # Environment, kind, item and version are its `_id`, so unique without another index.
+    "item_history": [_index("environment", "revision", "position", unique=True)],
     "audit_log": [
         _index("environment", "-revision", "-position"),
         _index("environment", "resource", "-revision", "-position"),

@@ -23,9 +23,7 @@ class Flags:
         self.api = api
         self.id = environment.id
 
-    async def create(
-        self, resource: flag_service_pb2.FlagResource, **options: Any
-    ) -> Any:
+    async def create(self, resource: flag_service_pb2.FlagResource, **options: Any) -> Any:
         request = flag_service_pb2.CreateFlagRequest(
             environment_id=self.id, resource=resource, options=MutationOptions(**options)
         )
@@ -42,9 +40,7 @@ class Flags:
             environment_id=self.id, resource=resource, options=MutationOptions(**options)
         )
 
-    async def toggle(
-        self, key: str, enabled: bool, **options: Any
-    ) -> Any:
+    async def toggle(self, key: str, enabled: bool, **options: Any) -> Any:
         request = flag_service_pb2.ToggleFlagRequest(
             environment_id=self.id, key=key, enabled=enabled, options=MutationOptions(**options)
         )
@@ -186,6 +182,22 @@ async def test_of_two_concurrent_creators_of_one_key_exactly_one_wins(flags: Fla
     errors = [each for each in outcomes if isinstance(each, aio.AioRpcError)]
     assert [error.code() for error in errors] == [grpc.StatusCode.ALREADY_EXISTS]
     assert (await flags.get("same")).flag.version == 1
+
+
+async def test_concurrent_changes_that_look_at_one_another_all_succeed(flags: Flags) -> None:
+    await flags.create(flag_resource("base"))
+    keys = [f"top-{number}" for number in range(4)]
+    await asyncio.gather(*(flags.create(needing(key, "base")) for key in keys))
+    assert [(await flags.get(key)).flag.version for key in keys] == [1, 1, 1, 1]
+
+
+async def test_a_flag_cannot_be_deleted_while_another_begins_to_need_it(flags: Flags) -> None:
+    await flags.create(flag_resource("base"))
+    deletion = flags.api.call(flags.api.flags.DeleteFlag, flags.delete("base"))
+    outcomes = await asyncio.gather(
+        flags.create(needing("top", "base")), deletion, return_exceptions=True
+    )
+    assert sum(isinstance(each, aio.AioRpcError) for each in outcomes) == 1
 
 
 async def test_an_unknown_environment_is_not_found(flags: Flags) -> None:

@@ -15,6 +15,7 @@ from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.settings import ServerSettings, StoreSettings
 from services.storage.mongodb import MongoStore
+from tests.support.messaging import own_topology, rabbitmq_bus
 from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
@@ -46,16 +47,22 @@ async def until_health(port: int, status: health_pb2.HealthCheckResponse.Serving
                 return
 
 
-async def until(look: Callable[[], Awaitable[T]]) -> T:
-    """For what another task or process does without an event that a test could see."""
+async def until(look: Callable[[], Awaitable[T]], accept: Callable[[T], bool] = bool) -> T:
+    """What ``look`` answers once it is accepted; for a store and a broker."""
     async with asyncio.timeout(PATIENCE):
-        while not (answer := await look()):  # noqa: ASYNC110 -- a store has no event
+        while not accept(answer := await look()):  # noqa: ASYNC110 -- they send no event
             await asyncio.sleep(0.02)
         return answer
 
 
-@pytest.fixture
-async def bus() -> AsyncIterator[InProcessBus]:
+@pytest.fixture(params=["in-process", "rabbitmq"])
+async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    """Each kind in turn: `ingest` cannot tell them apart."""
+    if request.param == "rabbitmq":
+        amqp_url = request.getfixturevalue("amqp_url")
+        async with own_topology(amqp_url) as prefix, rabbitmq_bus(amqp_url, prefix) as bus:
+            yield bus
+        return
     bus = InProcessBus()
     try:
         yield bus
@@ -64,8 +71,6 @@ async def bus() -> AsyncIterator[InProcessBus]:
 
 
 @pytest.fixture
-async def ingest(
-    mongodb_uri: str, store: MongoStore, bus: InProcessBus
-) -> AsyncIterator[IngestApp]:
+async def ingest(mongodb_uri: str, store: MongoStore, bus: Bus) -> AsyncIterator[IngestApp]:
     async with running(store, bus, uri=mongodb_uri) as app:
         yield app

@@ -260,6 +260,19 @@ async def test_an_import_of_two_thousand_items_is_one_change(
     assert {record.item.version for record in again.records if record} == {2}
 
 
+async def test_the_largest_import_fits_into_one_change(
+    store: MongoStore, environment: Environment
+) -> None:
+    largest = create(
+        *(flag(f"f{n}", rules=full_flag().item.rules) for n in range(5_000)),
+        *(segment(f"id-{n}", f"s{n}") for n in range(5_000)),
+    )
+    committed = await store.items.commit(change(environment.id, *largest))
+    assert len(committed.records) == 10_000
+    read = await store.definitions.read_revisions([environment.id])
+    assert read == {environment.id: committed.revision}
+
+
 async def test_a_cancelled_change_does_not_hold_its_environment(
     store: MongoStore, environment: Environment
 ) -> None:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
+from services.runtime.errors import StoreUnavailable
 from services.standalone.mongod import EmbeddedMongod, EmbeddedMongodError, packaged_mongod
 from services.storage.mongodb import MongoStore
 from tests.support.waiting import PATIENCE
@@ -15,6 +17,7 @@ from tests.support.waiting import PATIENCE
 PARENT = """
 import asyncio, sys
 from pathlib import Path
+from services.runtime.errors import StoreUnavailable
 from services.standalone.mongod import EmbeddedMongod
 
 async def main():
@@ -46,6 +49,21 @@ async def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
         assert await organizations(mongod.uri) == ["acme"]
 
 
+async def test_a_store_that_comes_back_is_used_again(tmp_path: Path) -> None:
+    async with EmbeddedMongod(tmp_path) as mongod:
+        uri = mongod.uri
+        store = MongoStore.open(uri)
+        await store.migrate()
+        await store.tenancy.create_organization("acme", "Acme")
+    with pytest.raises(StoreUnavailable):
+        await store.outbox.list_outbox(1)
+    port = int(store.address.rpartition(":")[2])
+    async with EmbeddedMongod(tmp_path, port=port) as mongod:
+        assert mongod.uri == uri
+        assert len((await store.tenancy.list_organizations(10, "")).items) == 1
+        await store.close()
+
+
 async def test_a_data_directory_in_use_is_refused_and_its_mongod_goes_on(tmp_path: Path) -> None:
     async with EmbeddedMongod(tmp_path) as mongod:
         with pytest.raises(EmbeddedMongodError, match="in use by another mongod"):
@@ -54,12 +72,10 @@ async def test_a_data_directory_in_use_is_refused_and_its_mongod_goes_on(tmp_pat
 
 
 async def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(EmbeddedMongodError, match=f"listens on 127.0.0.1:{port}"):
-        await EmbeddedMongod(tmp_path, port=port).start()
-    server.close()
-    await server.wait_closed()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EmbeddedMongodError, match=f"port {port} .* cannot be used"):
+            await EmbeddedMongod(tmp_path, port=port).start()
 
 
 async def test_mongod_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:

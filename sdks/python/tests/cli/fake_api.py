@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import grpc
-from google.protobuf.any_pb2 import Any
+from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from featmesh.management.v1 import flag_service_pb2, import_service_pb2
@@ -35,7 +36,7 @@ class Refusal:
                 violation(field=name, description=text) for name, text in self.violations
             ]
         )
-        detail = Any()
+        detail = any_pb2.Any()
         detail.Pack(request)
         status = status_pb2.Status(code=self.code.value[0], message=self.message, details=[detail])
         details = ("grpc-status-details-bin", status.SerializeToString())
@@ -45,6 +46,10 @@ class Refusal:
 
 @dataclass
 class Api(ImportServiceServicer, FlagServiceServicer):
+    CreateFlag: ClassVar[Any] = FlagServiceServicer.CreateFlag  # answer UNIMPLEMENTED
+    UpdateFlag: ClassVar[Any] = FlagServiceServicer.UpdateFlag
+    ArchiveFlag: ClassVar[Any] = FlagServiceServicer.ArchiveFlag
+    DeleteFlag: ClassVar[Any] = FlagServiceServicer.DeleteFlag
     address: str = ""
     refusal: Refusal | None = None
     imports: list[import_service_pb2.ImportItemsRequest] = field(default_factory=list)

@@ -11,13 +11,13 @@ from featmesh.client.events import EventBuffer, Metric
 from featmesh.client.options import Options
 from featmesh.client.sender import EventSender
 from featmesh.client.timing import Timing
+from featmesh.engine.attributes import valid_context
 from featmesh.engine.model import Context, Result
 from featmesh.insights.v1 import insights_pb2
 
 logger = logging.getLogger(__name__)
 
 MAX_EVENT_NAME = 128
-MAX_CONTEXT_KEY = 512
 
 
 class Reporter:
@@ -48,8 +48,12 @@ class Reporter:
 
     def served(self, context: Context, result: Result) -> None:
         """Counts a result that an application got; one without a value does not count."""
-        if self._enabled and result.error_kind is None:
+        if not self._enabled or result.error_kind is not None:
+            return
+        try:
             self._buffer.add_evaluation(context, result, self._wall_ms())
+        except Exception:
+            logger.exception("an evaluation of the flag %r is not counted", result.flag_key)
 
     def track(self, event_name: str, context: Context, value: float) -> None:
         """Takes a metric event; one beyond its limits is logged and counted as dropped."""
@@ -65,7 +69,7 @@ class Reporter:
 
     def identify(self, context: Context) -> None:
         """Takes a user."""
-        if self._enabled and is_valid_key(context):
+        if self._enabled and valid_context(context):
             self._buffer.add_user(context)
 
     def flush(self, timeout: float) -> bool:
@@ -84,17 +88,19 @@ class Reporter:
             self._sender.join(timeout)
 
 
-def is_valid_key(context: Context) -> bool:
-    """Whether a context's key is 1 to 512 bytes of text."""
-    key: object = context.key
-    return isinstance(key, str) and 0 < len(key.encode(errors="replace")) <= MAX_CONTEXT_KEY
-
-
-def _fault_of(event_name: str, context: Context, value: float) -> str:
-    if not 0 < len(event_name.encode(errors="replace")) <= MAX_EVENT_NAME:
-        return f"its name must be 1 to {MAX_EVENT_NAME} bytes"
-    if not math.isfinite(value):
-        return "its value must be finite"
-    if not is_valid_key(context):
-        return f"its context's key must be 1 to {MAX_CONTEXT_KEY} bytes"
+def _fault_of(event_name: object, context: Context, value: object) -> str:
+    if not isinstance(event_name, str) or not 0 < _size_of(event_name) <= MAX_EVENT_NAME:
+        return f"its name must be 1 to {MAX_EVENT_NAME} bytes of UTF-8"
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return "its value must be a finite number"
+    if not valid_context(context):
+        return "its context's key must be 1 to 512 bytes of UTF-8"
     return ""
+
+
+def _size_of(text: str) -> int:
+    """Bytes of UTF-8; 0 for what cannot be written in it."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0

@@ -22,12 +22,14 @@ from featmesh.client.detail import (
 )
 from featmesh.client.listeners import ChangeCallback, ChangeListeners
 from featmesh.client.options import Options, check_endpoint
-from featmesh.client.reporter import Reporter, is_valid_key
+from featmesh.client.reporter import Reporter
 from featmesh.client.session import UserSession
 from featmesh.client.status import Status
 from featmesh.client.store import differing_results
 from featmesh.client.timing import Timing
+from featmesh.engine.attributes import valid_context
 from featmesh.engine.model import Context, ErrorKind, Result
+from featmesh.wire import context_to_proto
 
 logger = logging.getLogger(__name__)
 
@@ -265,5 +267,9 @@ def _result(session: UserSession, flag_key: str) -> Result:
 
 
 def _check_context(context: Context) -> None:
-    if not is_valid_key(context):
-        raise ValueError("a context's key must be 1 to 512 bytes")
+    if not valid_context(context):
+        raise ValueError("a context's key must be 1 to 512 bytes of UTF-8")
+    try:
+        context_to_proto(context)
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise ValueError(f"the context cannot be sent: {error}") from error

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
@@ -48,8 +48,7 @@ def watch(access: Evaluation, flag: str, user: str, attributes: tuple[str, ...])
                 raise CommandError(
                     f"nothing came from {access.address} within {READY_TIMEOUT:.0f} seconds"
                 )
-            _show(client.snapshot, flag, context)
-            _follow(client, changed, lambda: _show(client.snapshot, flag, context))
+            _follow(client, changed, flag, context)
     except KeyboardInterrupt:
         click.echo("", err=True)
 
@@ -122,27 +121,31 @@ def _client(access: Evaluation) -> Iterator[Client]:
         yield client
 
 
-def _follow(client: Client, changed: threading.Event, show: Callable[[], None]) -> None:
-    status = client.status
+def _follow(client: Client, changed: threading.Event, flag: str, context: Context) -> None:
+    """Shows the first result and each one that differs from the one before it."""
+    status, shown = client.status, None
     while True:
-        if changed.wait(STATUS_INTERVAL):
-            changed.clear()
-            show()
+        changed.clear()
+        snapshot = client.snapshot
+        result = evaluate_flag(snapshot, flag, context, time.time_ns() // 1_000_000)
+        if result != shown:
+            _show(snapshot, result)
+            shown = result
+        changed.wait(STATUS_INTERVAL)
         if client.status is not status:
             status = client.status
             current = status is Status.READY
             click.echo("connected again" if current else "connection lost; trying again", err=True)
 
 
-def _show(snapshot: Snapshot, flag_key: str, context: Context) -> None:
-    result = evaluate_flag(snapshot, flag_key, context, time.time_ns() // 1_000_000)
+def _show(snapshot: Snapshot, result: Result) -> None:
     now = time.strftime("%H:%M:%S")
     if result.error_kind is not None:
-        click.echo(f"{now}  {flag_key}  no value  {result.error_kind}")
+        click.echo(f"{now}  {result.flag_key}  no value  {result.error_kind}")
         return
     shown = result.value if isinstance(result.value, str) else json.dumps(_plain(result))
     name = _variation_name(snapshot, result)
-    click.echo(f"{now}  {flag_key} = {shown}  ({name})  {result.reason}{_rule(result)}")
+    click.echo(f"{now}  {result.flag_key} = {shown}  ({name})  {result.reason}{_rule(result)}")
 
 
 def _plain(result: Result) -> object:

@@ -1,0 +1,206 @@
+"""Composes `evaluation`: replicas, streams, remote evaluation, and the intake of events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from grpc import aio
+
+from featmesh.evaluation.v1 import evaluation_pb2_grpc
+from featmesh.insights.v1 import insights_pb2_grpc
+from services.evaluation.authentication import SdkKeys
+from services.evaluation.evaluate import EvaluationServicer
+from services.evaluation.follower import Follower
+from services.evaluation.insights import InsightsServicer
+from services.evaluation.limits import TRACK_BYTES
+from services.evaluation.replica import Replicas
+from services.evaluation.seen_users import SeenUsers
+from services.evaluation.stream import Pace
+from services.evaluation.sync import SERVICE, SyncServicer
+from services.messaging.ports import Bus, ChangeWatch
+from services.messaging.rabbitmq import RabbitMqBus
+from services.runtime.backoff import until_available
+from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.server import GrpcServer, tune_garbage_collector
+from services.runtime.settings import (
+    ServerSettings,
+    StoreSettings,
+    address_of,
+    read_server,
+    read_store,
+)
+from services.runtime.tasks import Tasks
+from services.storage.mongodb import MongoStore
+from services.storage.ports import Store
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT: Final = 7401
+
+MAX_POLL_LAG: Final = 5.0
+"""Seconds; with an older poll the service is not ready."""
+
+_SERVICES: Final = (
+    SERVICE,
+    "featmesh.evaluation.v1.EvaluationService",
+    "featmesh.insights.v1.InsightsService",
+)
+
+_REQUEST_LIMITS: Final = {
+    "/featmesh.insights.v1.InsightsService/Track": TRACK_BYTES,
+    "/featmesh.insights.v1.InsightsService/Identify": TRACK_BYTES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What `evaluation` needs to know; ``amqp_url`` is empty when the bus is in-process."""
+
+    server: ServerSettings
+    store: StoreSettings
+    amqp_url: str = ""
+    pace: Pace = field(default_factory=Pace)
+    poll_interval: float = 1.0
+    """Seconds between two looks at the revisions of loaded environments."""
+    idle_environment: float = 300.0
+    """Seconds without a stream after which an environment is dropped from memory."""
+
+
+def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
+    """Raises `ConfigError`."""
+    reader = EnvironmentReader(variables)
+    settings = EvaluationSettings(
+        server=read_server(reader, "FEATMESH_EVALUATION_LISTEN", DEFAULT_PORT),
+        store=read_store(reader),
+        amqp_url=reader.text("FEATMESH_AMQP_URL", None),
+        pace=read_pace(reader),
+        poll_interval=reader.number("FEATMESH_POLL_INTERVAL_SECONDS", 1.0, low=0.05, high=4.0),
+        idle_environment=reader.number(
+            "FEATMESH_IDLE_ENVIRONMENT_SECONDS", 300.0, low=1, high=86_400
+        ),
+    )
+    reader.finish()
+    return settings
+
+
+def read_pace(reader: EnvironmentReader) -> Pace:
+    """``FEATMESH_HEARTBEAT_SECONDS`` and ``FEATMESH_MAX_STREAM_AGE_SECONDS``."""
+    return Pace(
+        heartbeat=reader.number("FEATMESH_HEARTBEAT_SECONDS", 25.0, low=1, high=60),
+        max_age=reader.number("FEATMESH_MAX_STREAM_AGE_SECONDS", 3_600.0, low=1, high=604_800),
+    )
+
+
+async def compose() -> EvaluationApp:
+    """`evaluation` on its own: MongoDB and RabbitMQ, as the environment says."""
+    settings = read_settings(os.environ)
+    owned = AsyncExitStack()
+    owned.callback(log.debug, "store and bus are closed")
+    try:
+        store = MongoStore.open(settings.store.uri, database=settings.store.database)
+        owned.push_async_callback(store.close)
+        bus = RabbitMqBus.open(settings.amqp_url)
+        owned.push_async_callback(bus.close)
+    except ValueError as error:
+        await owned.aclose()
+        raise ConfigError([str(error)]) from error
+    tune_garbage_collector()
+    return EvaluationApp(settings, store, bus, owned=owned)
+
+
+class EvaluationApp:
+    """The service. ``owned`` is closed at the end of `stop`; a shared store is not owned."""
+
+    def __init__(
+        self,
+        settings: EvaluationSettings,
+        store: Store,
+        bus: Bus,
+        *,
+        owned: AsyncExitStack | None = None,
+    ) -> None:
+        self.tasks = Tasks()
+        self._settings = settings
+        self._store = store
+        self._bus = bus
+        self._owned = owned or AsyncExitStack()
+        self._watch: ChangeWatch | None = None
+        self._keys = SdkKeys(store.credentials)
+        self._users = SeenUsers(bus, _now_ms)
+        self._replicas = Replicas(store.definitions)
+        self._follower = Follower(self._replicas, store.definitions)
+        self._sync = SyncServicer(
+            self._keys, self._replicas, self._users, pace=settings.pace, clock_ms=_now_ms
+        )
+        self._server = GrpcServer(
+            settings.server,
+            register=self._register,
+            services=_SERVICES,
+            interceptors=[ErrorInterceptor(_REQUEST_LIMITS)],
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; 0 before `start`."""
+        return self._server.port
+
+    async def start(self) -> None:
+        """Listens on return; ready while snapshots are current."""
+        await self._server.start()
+        self.tasks.start(self._run(), "evaluation")
+
+    async def stop(self) -> None:
+        """No longer ready; streams are told to go; calls under way end; users are published."""
+        await self._server.drain()
+        await self._sync.drain(self._settings.server.drain_window)
+        await self._server.stop()
+        await self.tasks.close()
+        await self._replicas.close()
+        await self._users.flush()
+        if self._watch is not None:
+            await self._watch.close()
+        await self._owned.aclose()
+
+    def _register(self, server: aio.Server) -> None:
+        self._sync.register(server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
+            EvaluationServicer(self._keys, self._replicas, self._users, _now_ms), server
+        )
+        insights_pb2_grpc.add_InsightsServiceServicer_to_server(
+            InsightsServicer(self._keys, self._bus, _now_ms), server
+        )
+
+    async def _run(self) -> None:
+        store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
+        await until_available(self._store.migrate, what=store)
+        self._watch = await self._bus.watch_changes(self._follower.on_notice)
+        await self._replicas.follow(self._watch)
+        settings = self._settings
+        self.tasks.start(
+            self._follower.poll_for_ever(settings.poll_interval, settings.idle_environment), "poll"
+        )
+        self.tasks.start(self._users.flush_for_ever(), "users")
+        await self._follow_readiness()
+
+    async def _follow_readiness(self) -> None:
+        # A healthy poll is enough: without the broker changes come a poll later, not stale.
+        health = self._server.health
+        while True:
+            lag = asyncio.get_running_loop().time() - self._follower.last_poll
+            if lag < MAX_POLL_LAG:
+                await health.set_serving(True, "snapshots are current")
+            else:
+                await health.set_serving(False, "the store does not answer the poll")
+            await asyncio.sleep(min(self._settings.poll_interval, 1.0))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,39 @@
+"""The limits of the data plane, as the protos' comments state them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FRAME_BYTES: Final = 256 * 1024
+"""A frame of a stream is at most so large."""
+
+WRITE_SECONDS: Final = 2.0
+"""A reader that does not take a frame for so long is ended."""
+
+SEND_WINDOW: Final = 64
+"""Sends outstanding per environment: each finished one wakes the next stream (sync.md)."""
+
+PATCH_CACHE: Final = 64
+"""Encoded patches kept per revision, one for each revision that streams come from."""
+
+KEY_BYTES: Final = 512
+NAME_BYTES: Final = 512
+ATTRIBUTES: Final = 200
+ATTRIBUTE_NAME_BYTES: Final = 128
+TEXT_BYTES: Final = 4_096
+LIST_ELEMENTS: Final = 1_000
+SDK_TEXT_BYTES: Final = 64
+
+EVALUATED_FLAGS: Final = 1_000
+FLAG_KEY_BYTES: Final = 128
+VARIATION_ID_BYTES: Final = 64
+BATCH_ID_BYTES: Final = 64
+EVENT_NAME_BYTES: Final = 128
+BATCH_USERS: Final = 1_000
+BATCH_EVENTS: Final = 10_000
+EVENT_COUNT: Final = 1_000_000_000
+TRACK_BYTES: Final = 8 * 1024 * 1024
+"""A Track or Identify request is at most so large."""
+
+LATEST_TIME_MS: Final = 253_402_300_799_000
+"""The end of the year 9999: later times cannot be stored."""

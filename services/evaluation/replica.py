@@ -1,0 +1,133 @@
+"""Copies of environments in memory: loaded on first use, kept current, dropped when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from services.evaluation.hub import Hub
+from services.evaluation.view import View
+from services.messaging.ports import ChangeWatch
+from services.storage.ports import DefinitionStore
+
+log = logging.getLogger(__name__)
+
+REPORTED_FAULTS: Final = 1_000
+"""Sentences about definitions that are remembered as reported."""
+
+
+class Replica:
+    """One environment. `refresh` is its only writer; readers take `view` as it is."""
+
+    def __init__(self, definitions: DefinitionStore, view: View, environment_id: str) -> None:
+        self.environment_id = environment_id
+        self.hub = Hub()
+        self.last_used = asyncio.get_running_loop().time()
+        self._definitions = definitions
+        self._writer = asyncio.Lock()
+        self._reported: dict[str, None] = {}
+        self._swap(view)
+
+    @classmethod
+    async def load(cls, definitions: DefinitionStore, environment_id: str) -> Replica:
+        """One snapshot read; raises `NotFound` for an unknown environment."""
+        view = View.of(await definitions.read_definitions(environment_id))
+        return cls(definitions, view, environment_id)
+
+    @property
+    def view(self) -> View:
+        """The current view."""
+        return self._view
+
+    async def refresh(self, revision: int) -> None:
+        """Reads what is new, unless ``revision`` is here already, and wakes the streams."""
+        async with self._writer:
+            if revision == self.view.revision:
+                return
+            changes = await self._definitions.read_changes(self.environment_id, self.view.revision)
+            if changes.revision == self.view.revision:
+                return
+            if changes.revision < self.view.revision or changes.floor > self.view.revision:
+                # The store went back (a restored backup), or has forgotten tombstones.
+                changes = await self._definitions.read_definitions(self.environment_id)
+                self._swap(View.of(changes))
+            else:
+                self._swap(self.view.after(changes))
+            self.hub.announce()
+
+    def _swap(self, view: View) -> None:
+        self._view: View = view
+        for fault in view.snapshot.faults:
+            if fault not in self._reported and len(self._reported) < REPORTED_FAULTS:
+                self._reported[fault] = None
+                log.warning("environment %s: %s", self.environment_id, fault)
+
+
+class Replicas:
+    """The environments that this process serves. ``watch`` is bound to them."""
+
+    def __init__(self, definitions: DefinitionStore) -> None:
+        self._definitions = definitions
+        self._watch: ChangeWatch | None = None
+        self._loaded: dict[str, Replica] = {}
+        self._loading: dict[str, asyncio.Task[Replica]] = {}
+
+    async def follow(self, watch: ChangeWatch) -> None:
+        """From now on environments are bound to this watch, those already loaded as well."""
+        self._watch = watch
+        for environment_id in tuple(self._loaded):
+            await watch.bind(environment_id)
+
+    def loaded(self) -> tuple[Replica, ...]:
+        """All that are in memory."""
+        return tuple(self._loaded.values())
+
+    def find(self, environment_id: str) -> Replica | None:
+        """The replica, if it is in memory."""
+        return self._loaded.get(environment_id)
+
+    async def get(self, environment_id: str) -> Replica:
+        """The replica, loaded if need be; concurrent first uses share the load."""
+        replica = self._loaded.get(environment_id)
+        if replica is None:
+            replica = await self._load_once(environment_id)
+        replica.last_used = asyncio.get_running_loop().time()
+        return replica
+
+    async def drop_idle(self, seconds: float) -> None:
+        """Forgets environments without streams that nobody used for so long."""
+        now = asyncio.get_running_loop().time()
+        for replica in self.loaded():
+            if not len(replica.hub) and now - replica.last_used > seconds:
+                del self._loaded[replica.environment_id]
+                log.info("environment %s: idle, dropped", replica.environment_id)
+                await self._on_watch(lambda watch: watch.unbind(replica.environment_id))  # noqa: B023
+
+    async def close(self) -> None:
+        """Cancels loads under way."""
+        loading = tuple(self._loading.values())
+        for task in loading:
+            task.cancel()
+        await asyncio.gather(*loading, return_exceptions=True)
+
+    async def _load_once(self, environment_id: str) -> Replica:
+        loading = self._loading.get(environment_id)
+        if loading is None:
+            loading = asyncio.create_task(self._load(environment_id), name="load environment")
+            self._loading[environment_id] = loading
+            loading.add_done_callback(lambda _: self._loading.pop(environment_id, None))
+        return await asyncio.shield(loading)
+
+    async def _load(self, environment_id: str) -> Replica:
+        # Bound before it is read, so that no change falls between the two.
+        await self._on_watch(lambda watch: watch.bind(environment_id))
+        replica = await Replica.load(self._definitions, environment_id)
+        self._loaded[environment_id] = replica
+        log.info("environment %s: loaded at revision %d", environment_id, replica.view.revision)
+        return replica
+
+    async def _on_watch(self, action: Callable[[ChangeWatch], Awaitable[None]]) -> None:
+        if self._watch is not None:
+            await action(self._watch)

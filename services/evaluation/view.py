@@ -1,0 +1,144 @@
+"""An environment at one revision, as its streams read it: immutable, and swapped whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from featmesh.engine import Snapshot
+from featmesh.sync.v1 import sync_pb2
+from featmesh.wire import flag_to_proto, segment_to_proto
+from services.evaluation.frames import Frames, Kind, change_set_frames, item_entries
+from services.evaluation.limits import PATCH_CACHE
+from services.storage.model import Definitions
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """One item's bytes; ``live`` is False for a tombstone."""
+
+    revision: int
+    entries: tuple[bytes, ...]
+    live: bool = True
+
+
+Encoded = Mapping[str, _Encoded]
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class View:
+    """The snapshot, every item's encoded bytes, and the frames that streams share.
+
+    Frames are made on first use and kept: a full set once, a patch once for each revision
+    that streams come from (the newest `PATCH_CACHE` of them).
+    """
+
+    snapshot: Snapshot
+    floor: int
+    _segments: Encoded
+    _flags: Encoded
+    _full: Frames | None = field(default=None, init=False)
+    _patches: dict[int, Frames] = field(default_factory=dict, init=False)
+    _affected: dict[int, frozenset[str]] = field(default_factory=dict, init=False)
+
+    @classmethod
+    def of(cls, definitions: Definitions) -> View:
+        """Everything anew."""
+        empty = cls(Snapshot.empty(), definitions.floor, {}, {})
+        return empty.after(definitions)
+
+    def after(self, changes: Definitions) -> View:
+        """The view after the changes that follow this one's revision."""
+        snapshot = self.snapshot.apply(
+            changes.revision,
+            flags=changes.flags,
+            segments=changes.segments,
+            deleted_flag_keys=[each.key for each in changes.deleted_flags],
+            deleted_segment_ids=[each.key for each in changes.deleted_segments],
+        )
+        flags, segments = _encoded_flags(changes), _encoded_segments(changes)
+        return View(
+            snapshot, changes.floor, {**self._segments, **segments}, {**self._flags, **flags}
+        )
+
+    @property
+    def revision(self) -> int:
+        """The environment's revision."""
+        return self.snapshot.revision
+
+    def continues(self, since: int) -> bool:
+        """Whether a reader that holds ``since`` needs the difference only."""
+        return 0 < since <= self.revision and since >= self.floor
+
+    def full_frames(self) -> Frames:
+        """Everything that is not deleted."""
+        if self._full is None:
+            self._full = change_set_frames(
+                Kind.FULL, self.revision, self._entries(-1, deleted=False)
+            )
+        return self._full
+
+    def patch_frames(self, since: int) -> Frames:
+        """What changed after ``since``, tombstones included; an empty patch if nothing did."""
+        frames = self._patches.get(since)
+        if frames is None:
+            frames = change_set_frames(
+                Kind.PATCH, self.revision, self._entries(since, deleted=True)
+            )
+            _keep(self._patches, since, frames)
+        return frames
+
+    def affected_since(self, since: int) -> frozenset[str]:
+        """Keys of flags whose result may differ from that at ``since``, deleted ones too."""
+        affected = self._affected.get(since)
+        if affected is None:
+            affected = self.snapshot.affected_by(
+                [key for key, item in self._flags.items() if item.revision > since],
+                [key for key, item in self._segments.items() if item.revision > since],
+            )
+            _keep(self._affected, since, affected)
+        return affected
+
+    def _entries(self, since: int, *, deleted: bool) -> Iterator[bytes]:
+        # Segments first: a flag never stands before a segment that it uses.
+        for items in (self._segments, self._flags):
+            for item in items.values():
+                if item.revision > since and (item.live or deleted):
+                    yield from item.entries
+
+
+def _keep(cache: dict[int, T], since: int, value: T) -> None:
+    while len(cache) >= PATCH_CACHE:
+        del cache[next(iter(cache))]
+    cache[since] = value
+
+
+def _encoded_segments(changes: Definitions) -> dict[str, _Encoded]:
+    dead = {
+        each.key: _encoded(each.revision, sync_pb2.Item(deleted_segment_id=each.key), live=False)
+        for each in changes.deleted_segments
+    }
+    live = {
+        each.id: _encoded(each.revision, sync_pb2.Item(segment=segment_to_proto(each)))
+        for each in changes.segments
+    }
+    return {**dead, **live}
+
+
+def _encoded_flags(changes: Definitions) -> dict[str, _Encoded]:
+    dead = {
+        each.key: _encoded(each.revision, sync_pb2.Item(deleted_flag_key=each.key), live=False)
+        for each in changes.deleted_flags
+    }
+    live = {
+        each.key: _encoded(each.revision, sync_pb2.Item(flag=flag_to_proto(each)))
+        for each in changes.flags
+    }
+    return {**dead, **live}
+
+
+def _encoded(revision: int, item: sync_pb2.Item, *, live: bool = True) -> _Encoded:
+    return _Encoded(revision, item_entries(item), live)

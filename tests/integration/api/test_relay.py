@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from featmesh.engine.model import Segment
+from featmesh.management.v1 import flag_service_pb2
+from featmesh.messaging.v1 import messaging_pb2
+from services.api.edits import Label, Mutation, created_meta
+from services.api.relay import POLL_SECONDS, Relay
+from services.messaging.inprocess import InProcessBus
+from services.messaging.ports import Message, Topic
+from services.storage.model import Change, Environment, SegmentRecord, Write
+from services.storage.mongodb import MongoStore
+from tests.support.api import SERVING, ApiClient, flag_resource, running_api
+from tests.support.waiting import PATIENCE
+
+
+class Notices:
+    """What a watch of one environment has heard."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[messaging_pb2.ChangeNotice] = asyncio.Queue(100)
+
+    @classmethod
+    async def of(cls, bus: InProcessBus, environment: Environment) -> Notices:
+        notices = cls()
+        watch = await bus.watch_changes(notices.take)
+        await watch.bind(environment.id)
+        return notices
+
+    async def take(self, message: Message) -> None:
+        self.heard.put_nowait(messaging_pb2.ChangeNotice.FromString(message.payload))
+
+    async def next(self) -> messaging_pb2.ChangeNotice:
+        async with asyncio.timeout(PATIENCE):
+            return await self.heard.get()
+
+
+async def commit(store: MongoStore, environment: Environment, key: str) -> int:
+    """A change as another replica would commit it."""
+    mutation = Mutation("other")
+    record = SegmentRecord(Segment(key, key), created_meta(Label(key), mutation))
+    change = Change(environment.id, "other", (Write("create", None, record),))
+    return (await store.items.commit(change)).revision
+
+
+async def until_empty(store: MongoStore) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await store.outbox.list_outbox(1):  # noqa: ASYNC110 -- a store has no event
+            await asyncio.sleep(0.02)
+
+
+async def test_a_change_is_announced_right_after_its_commit(
+    api: ApiClient, bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    request = flag_service_pb2.CreateFlagRequest(
+        environment_id=environment.id, resource=flag_resource("f")
+    )
+    loop = asyncio.get_running_loop()
+    answer = await api.call(api.flags.CreateFlag, request)
+    committed = loop.time()
+    notice = await notices.next()
+
+    assert loop.time() - committed < POLL_SECONDS / 2
+    assert notice.environment_id == environment.id
+    assert notice.revision == answer.resource.flag.revision
+    await until_empty(store)
+
+
+async def test_a_change_of_another_replica_is_announced_too(
+    api: ApiClient, bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    revision = await commit(store, environment, "s")
+    assert (await notices.next()).revision == revision
+
+
+async def test_the_outbox_survives_a_bus_that_is_down_and_a_restart(
+    environment: Environment, store: MongoStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    down = InProcessBus()
+    await down.close()
+    with caplog.at_level(logging.WARNING):
+        async with running_api(store, down) as client:
+            await client.health(SERVING)
+            await commit(store, environment, "a")
+            revision = await commit(store, environment, "b")
+        assert len(await store.outbox.list_outbox(10)) == 2
+
+    bus = InProcessBus()
+    notices = await Notices.of(bus, environment)
+    async with running_api(store, bus) as client:
+        assert (await notices.next()).revision == revision
+        await until_empty(store)
+    assert notices.heard.empty()
+    await bus.close()
+
+
+async def test_an_outage_of_the_bus_is_logged_once(
+    environment: Environment, store: MongoStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await commit(store, environment, "s")
+    tries = asyncio.Semaphore(0)
+
+    class Down(InProcessBus):
+        async def publish(self, topic: Topic, message: Message) -> None:
+            tries.release()
+            await super().publish(topic, message)
+
+    down = Down()
+    await down.close()
+    task = asyncio.create_task(Relay(store.outbox, down).run())
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(3):
+            await tries.acquire()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert caplog.text.count("changes wait in the outbox") == 1
+
+
+async def test_several_changes_of_an_environment_are_one_notice(
+    bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    for key in ("a", "b", "c"):
+        revision = await commit(store, environment, key)
+    await Relay(store.outbox, bus).drain()
+
+    assert (await notices.next()).revision == revision
+    assert notices.heard.empty()
+    assert not await store.outbox.list_outbox(1)
