@@ -95,7 +95,7 @@ check-types: .venv/dev ## Strict types
 
 .PHONY: check-layers
 check-layers: .venv/dev ## Which layer may import which
-	@$(BIN)/lint-imports --no-timings
+	@$(BIN)/lint-imports
 
 # The published protos: origin's main, or the commit before when we are on it.
 PUBLISHED = $(shell head=$$(git rev-parse -q --verify HEAD); main=$$(git rev-parse -q --verify origin/main || git rev-parse -q --verify main); \

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from services.api.authentication import Authentication
 from services.api.bootstrap import Bootstrap
@@ -22,7 +21,13 @@ from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.errors import StoreUnavailable
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.server import GrpcServer
-from services.runtime.settings import ServerSettings, StoreSettings, read_server, read_store
+from services.runtime.settings import (
+    ServerSettings,
+    StoreSettings,
+    address_of,
+    read_server,
+    read_store,
+)
 from services.runtime.tasks import Tasks
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
@@ -136,7 +141,7 @@ class ApiApp:
         await self._owned.aclose()
 
     async def _run(self) -> None:
-        store = f"FEATMESH_MONGODB_URI ({_address(self._settings.store.uri)})"
+        store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
         await until_available(self._bootstrap.run, what=store)
         self._migrated.set()
@@ -153,8 +158,3 @@ class ApiApp:
             else:
                 await health.set_serving(True, "the store answers")
             await asyncio.sleep(PING_SECONDS)
-
-
-def _address(uri: str) -> str:
-    """Hosts and ports alone: a URI may hold a password."""
-    return urlsplit(uri).netloc.rpartition("@")[2]

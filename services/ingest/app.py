@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from services.ingest.gate import StoreGate
 from services.ingest.insights import store_insights
@@ -19,7 +18,13 @@ from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.server import GrpcServer
-from services.runtime.settings import ServerSettings, StoreSettings, read_server, read_store
+from services.runtime.settings import (
+    ServerSettings,
+    StoreSettings,
+    address_of,
+    read_server,
+    read_store,
+)
 from services.runtime.tasks import Tasks
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
@@ -51,15 +56,10 @@ def read_settings(variables: Mapping[str, str]) -> IngestSettings:
         server=read_server(reader, "FEATMESH_INGEST_LISTEN", DEFAULT_PORT),
         store=read_store(reader),
         amqp_url=reader.text("FEATMESH_AMQP_URL", None),
-        prefetch=read_prefetch(reader),
+        prefetch=reader.integer("FEATMESH_INGEST_PREFETCH", DEFAULT_PREFETCH, low=1, high=10_000),
     )
     reader.finish()
     return settings
-
-
-def read_prefetch(reader: EnvironmentReader) -> int:
-    """``FEATMESH_INGEST_PREFETCH``."""
-    return reader.integer("FEATMESH_INGEST_PREFETCH", DEFAULT_PREFETCH, low=1, high=10_000)
 
 
 async def compose() -> IngestApp:
@@ -129,7 +129,7 @@ class IngestApp:
         await self._owned.aclose()
 
     async def _run(self) -> None:
-        store = f"FEATMESH_MONGODB_URI ({_address(self._settings.store.uri)})"
+        store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
         insights = self._store.insights
         await self._consume(Topic.USERS, lambda message: store_users(insights, message))
@@ -140,7 +140,7 @@ class IngestApp:
         async def gated(message: Message) -> None:
             await self._gate.passes(lambda: handler(message))
 
-        broker = f"FEATMESH_AMQP_URL ({_address(self._settings.amqp_url)})"
+        broker = f"FEATMESH_AMQP_URL ({address_of(self._settings.amqp_url)})"
         consumer = await until_available(
             lambda: self._bus.consume(topic, gated, prefetch=self._settings.prefetch), what=broker
         )
@@ -156,8 +156,3 @@ class IngestApp:
             else:
                 await self._server.health.set_serving(False, "the broker is away")
             await asyncio.sleep(PROBE_SECONDS)
-
-
-def _address(url: str) -> str:
-    """Host and port alone: a URL may hold a password."""
-    return urlsplit(url).netloc.rpartition("@")[2]

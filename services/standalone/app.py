@@ -15,18 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from services.api.app import ApiApp, ApiSettings
-from services.evaluation.app import EvaluationApp, EvaluationSettings
-from services.ingest.app import IngestApp, IngestSettings
+from services.api.app import ApiApp
+from services.evaluation.app import EvaluationApp
+from services.ingest.app import IngestApp
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus
 from services.runtime.config import Address, ConfigError
 from services.runtime.program import App
 from services.runtime.server import ListenError
-from services.runtime.settings import StoreSettings
+from services.runtime.settings import LOOPBACK, ServerSettings, StoreSettings
 from services.runtime.tasks import Tasks
 from services.standalone.console import complain, say
 from services.standalone.data_folder import DataFolder
@@ -56,14 +56,14 @@ class Service:
     """One of the three, with the variable that says where it listens."""
 
     variable: str
-    host: str
+    server: ServerSettings
     app: ListeningApp
 
     @property
     def address(self) -> str:
         """Where this machine reaches it; known once it is started."""
-        host = "127.0.0.1" if self.host in _ANY else self.host
-        return str(Address(host, self.app.port))
+        host = self.server.listen.host
+        return str(Address(LOOPBACK if host in _ANY else host, self.app.port))
 
 
 class StandaloneApp:
@@ -93,25 +93,18 @@ class StandaloneApp:
         self.tasks.start(self._welcome(services), "welcome")
 
     def _services(self, uri: str, store: Store, bus: Bus) -> tuple[Service, Service, Service]:
-        settings = self._settings
-        at = StoreSettings(uri, settings.database)
-        token_file = settings.token_file
+        at = StoreSettings(uri, self._settings.database)
+        ingest = replace(self._settings.ingest, store=at, amqp_url="")
+        evaluation = replace(self._settings.evaluation, store=at, amqp_url="")
+        api = replace(self._settings.api, store=at, amqp_url="")
         return (
-            Service(
-                "FEATMESH_INGEST_LISTEN",
-                settings.ingest.listen.host,
-                IngestApp(IngestSettings(settings.ingest, at), store, bus),
-            ),
+            Service("FEATMESH_INGEST_LISTEN", ingest.server, IngestApp(ingest, store, bus)),
             Service(
                 "FEATMESH_EVALUATION_LISTEN",
-                settings.evaluation.listen.host,
-                EvaluationApp(EvaluationSettings(settings.evaluation, at), store, bus),
+                evaluation.server,
+                EvaluationApp(evaluation, store, bus),
             ),
-            Service(
-                "FEATMESH_API_LISTEN",
-                settings.api.listen.host,
-                ApiApp(ApiSettings(settings.api, at, bootstrap_token_file=token_file), store, bus),
-            ),
+            Service("FEATMESH_API_LISTEN", api.server, ApiApp(api, store, bus)),
         )
 
     async def stop(self) -> None:

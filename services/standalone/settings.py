@@ -1,21 +1,24 @@
-"""The settings of the three services in one process."""
+"""The settings of the three services in one process: theirs, with defaults for one person."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from services.api.app import DEFAULT_PORT as API_PORT
-from services.api.app import read_bootstrap_token_file
-from services.evaluation.app import DEFAULT_PORT as EVALUATION_PORT
-from services.ingest.app import DEFAULT_PORT as INGEST_PORT
-from services.runtime.config import Address, EnvironmentReader
-from services.runtime.settings import LOOPBACK, ServerSettings
+from services.api import app as api
+from services.evaluation import app as evaluation
+from services.ingest import app as ingest
+from services.runtime.config import ConfigError, EnvironmentReader
 
-DRAIN_WINDOW_SECONDS: Final = 1.0
-"""Shorter than that of the separate services: a person waits, and no load balancer."""
+DEFAULTS: Final = {"FEATMESH_DRAIN_DELAY_SECONDS": "0", "FEATMESH_DRAIN_WINDOW_SECONDS": "1"}
+"""A person waits, and no load balancer."""
+
+_GIVEN_LATER: Final = {"FEATMESH_MONGODB_URI": "embedded", "FEATMESH_AMQP_URL": "in-process"}
+"""The services require them, but standalone hands them a store and a bus."""
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +28,48 @@ class StandaloneSettings:
     data_dir: Path
     mongodb_uri: str
     database: str
-    api: ServerSettings
-    evaluation: ServerSettings
-    ingest: ServerSettings
     token_file: Path
     """Takes the management token at the first start."""
+    api: api.ApiSettings
+    evaluation: evaluation.EvaluationSettings
+    ingest: ingest.IngestSettings
 
 
 def read_settings(variables: Mapping[str, str]) -> StandaloneSettings:
     """Raises `ConfigError`."""
     reader = EnvironmentReader(variables)
     data_dir = Path(reader.text("FEATMESH_DATA_DIR", ".featmesh")).absolute()
-    settings = StandaloneSettings(
+    token_file = reader.text("FEATMESH_BOOTSTRAP_TOKEN_FILE", str(data_dir / "token"))
+    given = {name: value for name, value in variables.items() if value.strip()}
+    for_services = {
+        **DEFAULTS,
+        **given,
+        **_GIVEN_LATER,
+        "FEATMESH_BOOTSTRAP_TOKEN_FILE": token_file,
+    }
+    faults: dict[str, None] = {}
+    for_api = _read(api.read_settings, for_services, faults)
+    for_evaluation = _read(evaluation.read_settings, for_services, faults)
+    for_ingest = _read(ingest.read_settings, for_services, faults)
+    if for_api is None or for_evaluation is None or for_ingest is None:
+        raise ConfigError(list(faults))
+    return StandaloneSettings(
         data_dir=data_dir,
         mongodb_uri=reader.text("FEATMESH_MONGODB_URI", ""),
         database=reader.text("FEATMESH_MONGODB_DATABASE", "featmesh"),
-        api=_server(reader, "FEATMESH_API_LISTEN", API_PORT),
-        evaluation=_server(reader, "FEATMESH_EVALUATION_LISTEN", EVALUATION_PORT),
-        ingest=_server(reader, "FEATMESH_INGEST_LISTEN", INGEST_PORT),
-        token_file=read_bootstrap_token_file(reader) or data_dir / "token",
+        token_file=Path(token_file),
+        api=for_api,
+        evaluation=for_evaluation,
+        ingest=for_ingest,
     )
-    reader.finish()
-    return settings
 
 
-def _server(reader: EnvironmentReader, listen: str, port: int) -> ServerSettings:
-    window = DRAIN_WINDOW_SECONDS
-    return ServerSettings(
-        listen=reader.address(listen, Address(LOOPBACK, port)),
-        drain_delay=reader.number("FEATMESH_DRAIN_DELAY_SECONDS", 0.0, low=0, high=300),
-        drain_window=reader.number("FEATMESH_DRAIN_WINDOW_SECONDS", window, low=0, high=300),
-    )
+def _read(
+    read: Callable[[Mapping[str, str]], S], variables: Mapping[str, str], faults: dict[str, None]
+) -> S | None:
+    """None when there were faults; one that several services find counts once."""
+    try:
+        return read(variables)
+    except ConfigError as error:
+        faults.update(dict.fromkeys(error.faults))
+        return None

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from featmesh.engine.model import Context
-from services.runtime.errors import MeshError
+from services.runtime.errors import StaleVersion
 from services.storage.model import (
     AccessToken,
     AuditEntry,
@@ -33,7 +33,7 @@ from services.storage.model import (
 )
 
 
-class RevisionMoved(MeshError):
+class RevisionMoved(StaleVersion):
     """The environment changed since the checks of a `Change`; check and commit again."""
 
     reason = "REVISION_MOVED"

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from grpc import aio
 
@@ -37,7 +37,7 @@ from tests.load.record import (
 from tests.support.flags import boolean_flag
 from tests.support.mesh import Mesh, three_services
 from tests.support.mongodb import running_mongod
-from tests.support.rabbitmq import running_broker
+from tests.support.rabbitmq import rabbitmq_node
 
 STREAMS: Final = (1, 100)
 ROUNDS: Final = 7
@@ -80,8 +80,8 @@ def running_mesh() -> Iterator[Mesh]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mongodb = stack.enter_context(running_mongod(folder / "mongod"))
-        amqp = stack.enter_context(running_broker())
-        mesh = three_services(folder, mongodb=mongodb, database="bench", amqp=amqp)
+        broker = stack.enter_context(rabbitmq_node())
+        mesh = three_services(folder, mongodb=mongodb, database="bench", amqp=broker.url)
         stack.callback(mesh.stop)
         mesh.start()
         yield mesh
@@ -97,7 +97,9 @@ class Place:
 
 async def make_place(mesh: Mesh, channel: aio.Channel) -> Place:
     """A new environment with a flag that can be toggled."""
-    tenancy = tenancy_pb2_grpc.TenancyServiceStub(channel)
+    tenancy = cast(
+        "tenancy_pb2_grpc.TenancyServiceAsyncStub", tenancy_pb2_grpc.TenancyServiceStub(channel)
+    )
     metadata = mesh.metadata()
     organization = await tenancy.CreateOrganization(
         tenancy_pb2.CreateOrganizationRequest(key="bench", name="Bench"), metadata=metadata
@@ -121,7 +123,11 @@ async def make_place(mesh: Mesh, channel: aio.Channel) -> Place:
         ),
         metadata=metadata,
     )
-    await import_service_pb2_grpc.ImportServiceStub(channel).ImportItems(
+    imports = cast(
+        "import_service_pb2_grpc.ImportServiceAsyncStub",
+        import_service_pb2_grpc.ImportServiceStub(channel),
+    )
+    await imports.ImportItems(
         import_service_pb2.ImportItemsRequest(
             environment_id=environment, flags=[boolean_flag(FLAG)]
         ),
@@ -136,9 +142,7 @@ async def streams(mesh: Mesh, place: Place, count: int) -> AsyncIterator[Receipt
     receipts = Receipts({}, {}, count)
     current = asyncio.Semaphore(0)
     async with asyncio.TaskGroup() as group:
-        readers = [
-            group.create_task(_read(mesh, place, receipts, current)) for _ in range(count)
-        ]
+        readers = [group.create_task(_read(mesh, place, receipts, current)) for _ in range(count)]
         try:
             async with asyncio.timeout(PATIENCE):
                 for _ in range(count):
@@ -152,7 +156,8 @@ async def streams(mesh: Mesh, place: Place, count: int) -> AsyncIterator[Receipt
 async def _read(mesh: Mesh, place: Place, receipts: Receipts, current: asyncio.Semaphore) -> None:
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with aio.insecure_channel(mesh.evaluation, options=options) as channel:
-        call = sync_pb2_grpc.SyncServiceStub(channel).SyncDefinitions(
+        stub = cast("sync_pb2_grpc.SyncServiceAsyncStub", sync_pb2_grpc.SyncServiceStub(channel))
+        call = stub.SyncDefinitions(
             sync_pb2.SyncDefinitionsRequest(),
             metadata=(("authorization", f"Bearer {place.secret}"),),
         )
@@ -180,7 +185,9 @@ async def toggle_again_and_again(
     mesh: Mesh, channel: aio.Channel, place: Place, receipts: Receipts
 ) -> Outcome:
     """`CHANGES` toggles, each awaited on every stream."""
-    stub = flag_service_pb2_grpc.FlagServiceStub(channel)
+    stub = cast(
+        "flag_service_pb2_grpc.FlagServiceAsyncStub", flag_service_pb2_grpc.FlagServiceStub(channel)
+    )
     from_commit: list[float] = []
     from_request: list[float] = []
     got = await stub.GetFlag(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -23,7 +25,14 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    mongod = EmbeddedMongod(tmp_path_factory.mktemp("mongod"))
+    with running_mongod(tmp_path_factory.mktemp("mongod")) as uri:
+        yield uri
+
+
+@contextmanager
+def running_mongod(folder: Path) -> Iterator[str]:
+    """An embedded mongod with its data in ``folder``; its URI."""
+    mongod = EmbeddedMongod(folder)
     # A loop of its own that never becomes the thread's: the tests' loops come and go.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(mongod.start())

@@ -17,7 +17,7 @@ from tests.integration.standalone.processes import (
     is_alive,
     run_to_its_end,
 )
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 FLAG = "checkout-enabled"
 
@@ -80,10 +80,23 @@ def test_only_the_owner_can_read_the_credentials(demo: Standalone) -> None:
     assert stat.S_IMODE(demo.data.stat().st_mode) == 0o700
 
 
-def test_the_printed_line_toggles_the_flag(demo: Standalone) -> None:
-    before = flags_of(demo)[FLAG]
-    pasted(demo, f"featmesh flags toggle {FLAG}")
-    assert flags_of(demo)[FLAG] is not before
+def test_the_printed_lines_show_a_flag_changing_live(demo: Standalone, tmp_path: Path) -> None:
+    seen = tmp_path / "watched"
+    with seen.open("w") as output:
+        watch = subprocess.Popen(
+            ["bash", "-c", f"source {demo.data / 'env'}; exec featmesh watch {FLAG}"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        first = eventually(seen.read_text)
+        pasted(demo, f"featmesh flags toggle {FLAG}")
+        then = eventually(seen.read_text, accept=lambda text: len(text) > len(first))
+        before, after = (text.splitlines()[-1] for text in (first, then))
+        assert ("true" in before) is not ("true" in after), then
+    finally:
+        watch.terminate()
+        watch.wait(PATIENCE)
 
 
 def test_a_second_process_on_the_same_folder_is_refused_in_one_line(demo: Standalone) -> None:
