@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,9 @@ from featmesh.management.v1 import (
     insight_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
-    tenancy_pb2,
-    tenancy_pb2_grpc,
 )
-from tests.support.mesh import ROOT, Mesh, call, standalone, three_services
-from tests.support.mongodb import fresh_database_name
+from tests.support.mesh import ROOT, Mesh, call
+from tests.support.places import Place, make_place
 from tests.support.waiting import PATIENCE, eventually
 
 
@@ -55,68 +52,6 @@ INPUTS: Final = {
     for name, real in {"shop": SHOP, "featbit": INSTALLATION}.items()
     if real.folder.is_dir()  # shared data is not part of a clone
 }
-
-
-@pytest.fixture(scope="module", params=["three-services", "standalone"])
-def mesh(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mesh]:
-    folder = tmp_path_factory.mktemp(str(request.param))
-    if request.param == "standalone":
-        running = standalone(folder)
-    else:
-        running = three_services(
-            folder,
-            mongodb=request.getfixturevalue("mongodb_uri"),
-            database=fresh_database_name(),
-            amqp=request.getfixturevalue("amqp_url"),
-        )
-    try:
-        running.start()
-        yield running
-    finally:
-        codes = running.stop()
-    assert codes == [0] * len(codes), "every service stops cleanly on SIGTERM"
-
-
-@dataclass(frozen=True)
-class Place:
-    """An environment with a key of each kind."""
-
-    environment: str
-    server_key: str
-    client_key: str
-
-
-def make_place(mesh: Mesh, channel: grpc.Channel, name: str) -> Place:
-    stub = tenancy_pb2_grpc.TenancyServiceStub(channel)
-    organization = call(
-        stub.CreateOrganization,
-        tenancy_pb2.CreateOrganizationRequest(key=name, name="Shop & Co"),
-        mesh,
-    ).organization
-    project = call(
-        stub.CreateProject,
-        tenancy_pb2.CreateProjectRequest(organization_id=organization.id, key="shop", name="Shop"),
-        mesh,
-    ).project
-    environment = call(
-        stub.CreateEnvironment,
-        tenancy_pb2.CreateEnvironmentRequest(project_id=project.id, key="live", name="Live"),
-        mesh,
-    ).environment
-
-    def key(kind: tenancy_pb2.SdkKeyKind.ValueType) -> str:
-        request = tenancy_pb2.CreateSdkKeyRequest(
-            environment_id=environment.id, kind=kind, name="e2e"
-        )
-        return str(call(stub.CreateSdkKey, request, mesh).secret)
-
-    return Place(
-        environment.id,
-        key(tenancy_pb2.SDK_KEY_KIND_SERVER),
-        key(tenancy_pb2.SDK_KEY_KIND_CLIENT),
-    )
 
 
 @pytest.mark.parametrize("real", INPUTS.values(), ids=INPUTS.keys())
