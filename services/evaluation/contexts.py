@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from featmesh.engine.model import Context
 from featmesh.evaluation.v1 import evaluation_pb2
+from featmesh.wire import context_from_proto
 from services.evaluation.limits import (
     ATTRIBUTE_NAME_BYTES,
     ATTRIBUTES,
@@ -17,11 +19,12 @@ from services.evaluation.limits import (
 from services.runtime.errors import InvalidArgument, Violation
 
 
-def check(violations: Iterable[Violation]) -> None:
-    """Raises `InvalidArgument` with all violations, if there are any."""
-    found = list(violations)
-    if found:
-        raise InvalidArgument(found)
+def read_context(message: evaluation_pb2.Context, path: str = "context") -> Context:
+    """The context of a request; raises `InvalidArgument` with every broken field."""
+    violations = list(context_violations(message, path))
+    if violations:
+        raise InvalidArgument(violations)
+    return context_from_proto(message)
 
 
 def context_violations(message: evaluation_pb2.Context, path: str) -> Iterator[Violation]:

@@ -1,43 +1,49 @@
-"""EvaluationService: remote evaluation, for callers without an engine."""
+"""EvaluationService: flags of one context, evaluated here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from grpc import aio
-
-from featmesh.engine import Context, Result, Snapshot, evaluate, evaluate_all
+from featmesh.engine import evaluate
 from featmesh.evaluation.v1 import evaluation_pb2, evaluation_pb2_grpc
-from featmesh.wire import context_from_proto, result_to_proto
+from featmesh.wire import result_to_proto
 from services.evaluation.authentication import SdkKeys
-from services.evaluation.clock import now_ms
-from services.evaluation.contexts import check, context_violations, text_violations
+from services.evaluation.contexts import read_context, text_violations
+from services.evaluation.feeds import ClockMs
 from services.evaluation.limits import EVALUATED_FLAGS, FLAG_KEY_BYTES
 from services.evaluation.replica import Replicas
-from services.runtime.errors import Violation
+from services.evaluation.seen_users import SeenUsers
+from services.runtime.errors import InvalidArgument
+from services.runtime.interceptor import Context
 from services.storage.model import SdkKeyKind
 
-NAME = evaluation_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name
 
+class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
+    """Answers from the replica, at one revision."""
 
-class EvaluationService(evaluation_pb2_grpc.EvaluationServiceServicer):
-    """Answers from the replica's current snapshot."""
-
-    def __init__(self, keys: SdkKeys, replicas: Replicas) -> None:
+    def __init__(
+        self, keys: SdkKeys, replicas: Replicas, users: SeenUsers, clock_ms: ClockMs
+    ) -> None:
         self._keys = keys
         self._replicas = replicas
+        self._users = users
+        self._clock_ms = clock_ms
 
-    async def Evaluate(  # type: ignore[override]  # noqa: N802 -- the stub has the synchronous servicer; gRPC's name
-        self,
-        request: evaluation_pb2.EvaluateRequest,
-        context: aio.ServicerContext[Any, Any],
+    async def Evaluate(  # noqa: N802 -- gRPC's name
+        self, request: evaluation_pb2.EvaluateRequest, context: Context | Any
     ) -> evaluation_pb2.EvaluateResponse:
+        """See evaluation.proto."""
         key = await self._keys.any_key(context.invocation_metadata())
-        check(_violations(request))
+        whom = read_context(request.context)
+        _check_keys(request)
         replica = await self._replicas.get(key.environment_id)
+        self._users.see(key.environment_id, whom)
         snapshot = replica.view.snapshot
-        results = _results(snapshot, tuple(request.flag_keys), context_from_proto(request.context))
+        now_ms = self._clock_ms()
+        results = (
+            evaluate(snapshot, each, whom, now_ms)
+            for each in request.flag_keys or snapshot.live_flag_keys()
+        )
         for_client = key.kind is SdkKeyKind.CLIENT
         return evaluation_pb2.EvaluateResponse(
             results=[result_to_proto(each, for_client=for_client) for each in results],
@@ -45,17 +51,14 @@ class EvaluationService(evaluation_pb2_grpc.EvaluationServiceServicer):
         )
 
 
-def _results(snapshot: Snapshot, keys: tuple[str, ...], context: Context) -> list[Result]:
-    now = now_ms()
-    if not keys:
-        return list(evaluate_all(snapshot, context, now).values())
-    return [evaluate(snapshot, key, context, now) for key in keys]
-
-
-def _violations(request: evaluation_pb2.EvaluateRequest) -> Iterator[Violation]:
-    yield from context_violations(request.context, "context")
+def _check_keys(request: evaluation_pb2.EvaluateRequest) -> None:
     if len(request.flag_keys) > EVALUATED_FLAGS:
-        yield Violation("flag_keys", f"has {len(request.flag_keys)}; at most {EVALUATED_FLAGS}")
-        return
-    for index, key in enumerate(request.flag_keys):
-        yield from text_violations(f"flag_keys[{index}]", key, 1, FLAG_KEY_BYTES)
+        text = f"has {len(request.flag_keys)} keys; at most {EVALUATED_FLAGS}"
+        raise InvalidArgument.of("flag_keys", text)
+    violations = [
+        violation
+        for index, flag_key in enumerate(request.flag_keys)
+        for violation in text_violations(f"flag_keys[{index}]", flag_key, 1, FLAG_KEY_BYTES)
+    ]
+    if violations:
+        raise InvalidArgument(violations)

@@ -1,92 +1,111 @@
-"""What server and client SDKs see of an environment."""
+"""What a stream sends: definitions, the same for all, or one context's results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
 
-from featmesh.engine import Context, Result, Snapshot, evaluate, evaluate_all
-from services.evaluation.clock import now_ms
-from services.evaluation.frames import Frames, Kind, change_set_frames
+from featmesh.engine import evaluate
+from featmesh.engine.model import Context, ErrorKind, Result
+from featmesh.sync.v1 import sync_pb2
+from featmesh.wire import result_to_proto
+from services.evaluation.frames import Frames, Kind, change_set_frames, result_entry
 from services.evaluation.view import View
+
+ClockMs = Callable[[], int]
+"""Milliseconds since the epoch."""
+
+_NOT_THERE: Final = ErrorKind.FLAG_NOT_FOUND
+
+
+class Feed(Protocol):
+    """Turns views into frames for one stream."""
+
+    def first(self, view: View, since: int) -> Frames:
+        """The first change set, for a reader that holds ``since``; never without a frame."""
+        ...
+
+    def next(self, view: View, sent: int) -> Frames:
+        """What changed since the view at revision ``sent``; may be nothing."""
+        ...
 
 
 class DefinitionFeed:
-    """Flags and segments, from the revision ``since`` that the reader holds (0: nothing)."""
+    """Flags and segments as they are; all its frames are shared by every stream."""
 
-    def __init__(self, since: int) -> None:
-        self._held = since
-        self._is_first = True
+    def first(self, view: View, since: int) -> Frames:
+        return view.patch_frames(since) if view.continues(since) else view.full_frames()
 
-    def frames(self, view: View) -> Frames:
-        """Frames that all readers at the same place share."""
-        held, self._held = self._held, view.revision
-        if held == view.revision and not self._is_first:
-            return ()
-        self._is_first = False
-        return view.patch_frames(held) if view.continues(held) else view.full_frames()
+    def next(self, view: View, sent: int) -> Frames:
+        return self.first(view, sent)
 
 
-class ClientFeed:
-    """One context's results. Only flags that a change can affect are evaluated again."""
+class EvaluationFeed:
+    """One context's results: only what a change can affect is evaluated again.
 
-    def __init__(self, context: Context, since: int) -> None:
+    It remembers the results that were sent (they are the engine's own objects, shared by
+    all contexts), and sends those that differ for a client, who sees no rule.
+    """
+
+    def __init__(self, context: Context, clock_ms: ClockMs) -> None:
         self._context = context
-        self._since = since
-        self._shown: Snapshot | None = None
+        self._clock_ms = clock_ms
+        self._sent: dict[str, Result] = {}
 
-    def frames(self, view: View) -> Frames:
-        """The results that differ from those shown before."""
-        shown, self._shown = self._shown, view.snapshot
-        if shown is None:
-            return self._first(view)
-        if shown.revision == view.revision:
+    def first(self, view: View, since: int) -> Frames:
+        self._sent = dict(self._evaluated(view, view.snapshot.live_flag_keys()))
+        if not view.continues(since):
+            return _frames(Kind.FULL, view, self._sent.values(), ())
+        affected = view.affected_since(since)
+        results = [result for key, result in self._sent.items() if key in affected]
+        return _frames(Kind.PATCH, view, results, affected - self._sent.keys())
+
+    def next(self, view: View, sent: int) -> Frames:
+        if not view.continues(sent):
+            return self.first(view, 0)
+        affected = view.affected_since(sent)
+        results = dict(self._evaluated(view, affected))
+        absent = [key for key in affected if key not in results and key in self._sent]
+        changed = [each for key, each in results.items() if _differs(self._sent.get(key), each)]
+        for key in absent:
+            del self._sent[key]
+        self._sent.update(results)
+        if not changed and not absent:
             return ()
-        if not view.continues(shown.revision):
-            return self._full(view)
-        entries = list(self._differences(shown, view))
-        return change_set_frames(Kind.PATCH, view.revision, entries) if entries else ()
+        return _frames(Kind.PATCH, view, changed, absent)
 
-    def _first(self, view: View) -> Frames:
-        if not view.continues(self._since):
-            return self._full(view)
-        # What the reader was shown is not known any more: all that may differ is sent.
-        now = now_ms()
-        return change_set_frames(
-            Kind.PATCH,
-            view.revision,
-            (self._entry(view, key, now) for key in view.affected_since(self._since)),
-        )
-
-    def _full(self, view: View) -> Frames:
-        results = evaluate_all(view.snapshot, self._context, now_ms())
-        entries = (view.result_entry(result) for result in results.values())
-        return change_set_frames(Kind.FULL, view.revision, entries)
-
-    def _differences(self, shown: Snapshot, view: View) -> Iterator[bytes]:
-        now = now_ms()
-        for key in view.affected_since(shown.revision):
-            before, after = (self._visible(each, key, now) for each in (shown, view.snapshot))
-            if before != after:
-                yield self._entry(view, key, now)
-
-    def _visible(self, snapshot: Snapshot, key: str, now: int) -> tuple[object, ...] | None:
-        """All of a result that a client can tell apart; None where the flag is absent."""
-        if key not in snapshot.live_flags:
-            return None
-        result = evaluate(snapshot, key, self._context, now)
-        return (result.value, result.value_type, *_served(result))
-
-    def _entry(self, view: View, key: str, now: int) -> bytes:
-        if key not in view.snapshot.live_flags:
-            return view.absent_entry(key)
-        return view.result_entry(evaluate(view.snapshot, key, self._context, now))
+    def _evaluated(self, view: View, keys: Iterable[str]) -> Iterator[tuple[str, Result]]:
+        now_ms = self._clock_ms()
+        for key in keys:
+            result = evaluate(view.snapshot, key, self._context, now_ms)
+            if result.error_kind is not _NOT_THERE:
+                yield key, result
 
 
-def _served(result: Result) -> tuple[object, ...]:
+def _differs(before: Result | None, after: Result) -> bool:
+    return before is None or (before is not after and _seen(before) != _seen(after))
+
+
+def _seen(result: Result) -> tuple[object, ...]:
+    """What a client sees of a result; a new revision of the flag alone is no difference."""
     return (
+        result.value,
+        type(result.value),  # True == 1.0
+        result.value_type,
         result.variation_id,
         result.reason,
         result.bucketed,
         result.in_experiment,
         result.error_kind,
     )
+
+
+def _frames(kind: Kind, view: View, results: Iterable[Result], absent: Iterable[str]) -> Frames:
+    items = [
+        *(
+            sync_pb2.EvaluationItem(result=result_to_proto(each, for_client=True))
+            for each in results
+        ),
+        *(sync_pb2.EvaluationItem(absent_flag_key=key) for key in absent),
+    ]
+    return change_set_frames(kind, view.revision, map(result_entry, items))

@@ -59,7 +59,6 @@ class Follower:
             self.last_poll = asyncio.get_running_loop().time()
 
     async def _poll(self) -> None:
-        # With nothing in memory it still tells whether the store can be reached.
         replicas = {each.environment_id: each for each in self._replicas.loaded()}
         revisions = await self._definitions.read_revisions(tuple(replicas))
         behind = [

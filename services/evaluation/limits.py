@@ -10,17 +10,11 @@ FRAME_BYTES: Final = 256 * 1024
 WRITE_SECONDS: Final = 2.0
 """A reader that does not take a frame for so long is ended."""
 
-STALL_SECONDS: Final = 0.1
-"""A send that takes longer gives its place in the window to the next stream."""
-
 SEND_WINDOW: Final = 64
 """Sends outstanding per environment: each finished one wakes the next stream (sync.md)."""
 
 PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
-
-RESULT_CACHE: Final = 20_000
-"""Encoded client results kept per revision."""
 
 KEY_BYTES: Final = 512
 NAME_BYTES: Final = 512

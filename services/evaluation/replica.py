@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.evaluation.hub import Hub
-from services.evaluation.single_flight import SingleFlight
 from services.evaluation.view import View
 from services.messaging.ports import ChangeWatch
 from services.storage.ports import DefinitionStore
@@ -72,7 +72,7 @@ class Replicas:
         self._definitions = definitions
         self._watch: ChangeWatch | None = None
         self._loaded: dict[str, Replica] = {}
-        self._loading: SingleFlight[Replica] = SingleFlight()
+        self._loading: dict[str, asyncio.Task[Replica]] = {}
 
     async def follow(self, watch: ChangeWatch) -> None:
         """From now on environments are bound to this watch, those already loaded as well."""
@@ -92,40 +92,42 @@ class Replicas:
         """The replica, loaded if need be; concurrent first uses share the load."""
         replica = self._loaded.get(environment_id)
         if replica is None:
-            replica = await self._loading.run(
-                environment_id, lambda: self._load(environment_id)
-            )
+            replica = await self._load_once(environment_id)
         replica.last_used = asyncio.get_running_loop().time()
         return replica
 
     async def drop_idle(self, seconds: float) -> None:
-        """Forgets environments that had no stream and no evaluation for so long."""
+        """Forgets environments without streams that nobody used for so long."""
         now = asyncio.get_running_loop().time()
         for replica in self.loaded():
-            if len(replica.hub):
-                replica.last_used = now
-            elif now - replica.last_used > seconds:
-                await self._drop(replica)
+            if not len(replica.hub) and now - replica.last_used > seconds:
+                del self._loaded[replica.environment_id]
+                log.info("environment %s: idle, dropped", replica.environment_id)
+                await self._on_watch(lambda watch: watch.unbind(replica.environment_id))  # noqa: B023
 
     async def close(self) -> None:
         """Cancels loads under way."""
-        await self._loading.close()
+        loading = tuple(self._loading.values())
+        for task in loading:
+            task.cancel()
+        await asyncio.gather(*loading, return_exceptions=True)
 
-    async def _drop(self, replica: Replica) -> None:
-        del self._loaded[replica.environment_id]
-        log.info("environment %s: idle, dropped", replica.environment_id)
-        if self._watch is not None:
-            await self._watch.unbind(replica.environment_id)
+    async def _load_once(self, environment_id: str) -> Replica:
+        loading = self._loading.get(environment_id)
+        if loading is None:
+            loading = asyncio.create_task(self._load(environment_id), name="load environment")
+            self._loading[environment_id] = loading
+            loading.add_done_callback(lambda _: self._loading.pop(environment_id, None))
+        return await asyncio.shield(loading)
 
     async def _load(self, environment_id: str) -> Replica:
         # Bound before it is read, so that no change falls between the two.
-        watch = self._watch
-        if watch is not None:
-            await watch.bind(environment_id)
-        replica = Replica(environment_id, self._definitions)
-        await replica.load()
+        await self._on_watch(lambda watch: watch.bind(environment_id))
+        replica = await Replica.load(self._definitions, environment_id)
         self._loaded[environment_id] = replica
-        if watch is not self._watch and self._watch is not None:
-            await self._watch.bind(environment_id)  # it came meanwhile; `follow` polls after it
         log.info("environment %s: loaded at revision %d", environment_id, replica.view.revision)
         return replica
+
+    async def _on_watch(self, action: Callable[[ChangeWatch], Awaitable[None]]) -> None:
+        if self._watch is not None:
+            await action(self._watch)

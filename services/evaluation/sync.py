@@ -1,77 +1,105 @@
-"""SyncService: requests are checked, and streams handed to the core; bytes pass through."""
+"""SyncService: definitions to server SDKs, results to client SDKs, as bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 import grpc
 from grpc import aio
 
 from featmesh.sync.v1 import sync_pb2
-from featmesh.wire import context_from_proto
 from services.evaluation.authentication import SdkKeys
-from services.evaluation.contexts import check, context_violations, text_violations
-from services.evaluation.feeds import ClientFeed, DefinitionFeed
+from services.evaluation.contexts import read_context, text_violations
+from services.evaluation.feeds import ClockMs, DefinitionFeed, EvaluationFeed, Feed
+from services.evaluation.frames import goodbye_frame
 from services.evaluation.limits import SDK_TEXT_BYTES
 from services.evaluation.replica import Replicas
-from services.evaluation.streams import Feed, Streams
-from services.evaluation.users import SeenUsers
-from services.runtime.errors import Violation
+from services.evaluation.seen_users import SeenUsers
+from services.evaluation.stream import RECONNECT_JITTER_MS, Pace, Stream
+from services.runtime.errors import InvalidArgument, Unavailable, Violation
+from services.runtime.interceptor import Context
+from services.storage.model import SdkKey
 
-NAME = sync_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
+SERVICE: Final = "featmesh.sync.v1.SyncService"
 
-Call = aio.ServicerContext[Any, bytes]
+GOODBYE_BATCHES: Final = 20
+"""A drain's Goodbyes go out in so many batches over the drain window."""
 
 
-class SyncService:
-    """Both streams."""
+class SyncServicer:
+    """Opens streams. Its handlers write bytes: no message is serialised for one stream."""
 
     def __init__(
-        self, keys: SdkKeys, replicas: Replicas, streams: Streams, users: SeenUsers
+        self,
+        keys: SdkKeys,
+        replicas: Replicas,
+        users: SeenUsers,
+        *,
+        pace: Pace,
+        clock_ms: ClockMs,
     ) -> None:
         self._keys = keys
         self._replicas = replicas
-        self._streams = streams
         self._users = users
+        self._pace = pace
+        self._clock_ms = clock_ms
+        self._draining = False
 
     def register(self, server: aio.Server) -> None:
-        """Without response serializers: frames are bytes already."""
-        handlers = {
+        """Adds the service with serialisers that let bytes pass."""
+        handlers: dict[str, Any] = {
             "SyncDefinitions": grpc.unary_stream_rpc_method_handler(
-                self._sync_definitions, sync_pb2.SyncDefinitionsRequest.FromString, None
+                self.sync_definitions, sync_pb2.SyncDefinitionsRequest.FromString, None
             ),
             "SyncEvaluations": grpc.unary_stream_rpc_method_handler(
-                self._sync_evaluations, sync_pb2.SyncEvaluationsRequest.FromString, None
+                self.sync_evaluations, sync_pb2.SyncEvaluationsRequest.FromString, None
             ),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
-    async def _sync_definitions(
-        self, request: sync_pb2.SyncDefinitionsRequest, call: Call
+    async def sync_definitions(
+        self, request: sync_pb2.SyncDefinitionsRequest, context: Context
     ) -> None:
-        key = await self._keys.server_key(call.invocation_metadata())
-        check(_stream_violations(request.since, request.sdk))
-        await self._serve(key.environment_id, DefinitionFeed(request.since), call)
+        """See sync.proto."""
+        key = await self._keys.server_key(context.invocation_metadata())
+        _check(request)
+        await self._stream(key, DefinitionFeed(), request.since, context)
 
-    async def _sync_evaluations(
-        self, request: sync_pb2.SyncEvaluationsRequest, call: Call
+    async def sync_evaluations(
+        self, request: sync_pb2.SyncEvaluationsRequest, context: Context
     ) -> None:
-        key = await self._keys.any_key(call.invocation_metadata())
-        check(_stream_violations(request.since, request.sdk))
-        check(context_violations(request.context, "context"))
-        feed = ClientFeed(context_from_proto(request.context), request.since)
-        self._users.saw(key.environment_id, request.context)
-        await self._serve(key.environment_id, feed, call)
+        """See sync.proto."""
+        key = await self._keys.any_key(context.invocation_metadata())
+        _check(request)
+        whom = read_context(request.context)
+        self._users.see(key.environment_id, whom)
+        await self._stream(key, EvaluationFeed(whom, self._clock_ms), request.since, context)
 
-    async def _serve(self, environment_id: str, feed: Feed, call: Call) -> None:
-        replica = await self._replicas.get(environment_id)
-        metadata = call.invocation_metadata()
-        await self._streams.serve(replica, feed, call, lambda: self._keys.still_opens(metadata))
+    async def drain(self, window: float) -> None:
+        """Opens nothing new, and tells every stream to go elsewhere, in batches."""
+        self._draining = True
+        frame = goodbye_frame(sync_pb2.GOODBYE_REASON_DRAINING, 0, RECONNECT_JITTER_MS)
+        cursors = [each for replica in self._replicas.loaded() for each in replica.hub.cursors()]
+        size = -(-len(cursors) // GOODBYE_BATCHES) or 1
+        for start in range(0, len(cursors), size):
+            for cursor in cursors[start : start + size]:
+                cursor.end(frame)
+            await asyncio.sleep(window / GOODBYE_BATCHES)
+
+    async def _stream(self, key: SdkKey, feed: Feed, since: int, context: Any) -> None:
+        if self._draining:
+            raise Unavailable("this server is stopping; another one serves")
+        replica = await self._replicas.get(key.environment_id)
+        await Stream(replica, feed, self._pace, self._clock_ms).run(since, context.write)
 
 
-def _stream_violations(since: int, sdk: sync_pb2.SdkInfo) -> Iterator[Violation]:
-    if since < 0:
-        yield Violation("since", "is negative")
-    yield from text_violations("sdk.name", sdk.name, 0, SDK_TEXT_BYTES)
-    yield from text_violations("sdk.version", sdk.version, 0, SDK_TEXT_BYTES)
+def _check(request: sync_pb2.SyncDefinitionsRequest | sync_pb2.SyncEvaluationsRequest) -> None:
+    violations = [
+        *text_violations("sdk.name", request.sdk.name, 0, SDK_TEXT_BYTES),
+        *text_violations("sdk.version", request.sdk.version, 0, SDK_TEXT_BYTES),
+    ]
+    if request.since < 0:
+        violations.append(Violation("since", f"is {request.since}; at least 0"))
+    if violations:
+        raise InvalidArgument(violations)

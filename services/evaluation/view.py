@@ -6,17 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from featmesh.engine import Result, Snapshot
+from featmesh.engine import Snapshot
 from featmesh.sync.v1 import sync_pb2
-from featmesh.wire import flag_to_proto, result_to_proto, segment_to_proto
-from services.evaluation.frames import (
-    Frames,
-    Kind,
-    change_set_frames,
-    item_entries,
-    result_entry,
-)
-from services.evaluation.limits import PATCH_CACHE, RESULT_CACHE
+from featmesh.wire import flag_to_proto, segment_to_proto
+from services.evaluation.frames import Frames, Kind, change_set_frames, item_entries
+from services.evaluation.limits import PATCH_CACHE
 from services.storage.model import Definitions
 
 
@@ -30,9 +24,6 @@ class _Encoded:
 
 
 Encoded = Mapping[str, _Encoded]
-
-_Served = tuple[object, ...]
-"""What tells the results of one flag at one revision apart, as a client sees them."""
 
 T = TypeVar("T")
 
@@ -51,8 +42,7 @@ class View:
     _flags: Encoded
     _full: Frames | None = field(default=None, init=False)
     _patches: dict[int, Frames] = field(default_factory=dict, init=False)
-    _affected: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False)
-    _results: dict[_Served, bytes] = field(default_factory=dict, init=False)
+    _affected: dict[int, frozenset[str]] = field(default_factory=dict, init=False)
 
     @classmethod
     def of(cls, definitions: Definitions) -> View:
@@ -101,39 +91,16 @@ class View:
             _keep(self._patches, since, frames)
         return frames
 
-    def affected_since(self, since: int) -> tuple[str, ...]:
-        """Sorted keys of flags whose result may differ from ``since``, deleted ones too."""
+    def affected_since(self, since: int) -> frozenset[str]:
+        """Keys of flags whose result may differ from that at ``since``, deleted ones too."""
         affected = self._affected.get(since)
         if affected is None:
-            keys = self.snapshot.affected_by(
+            affected = self.snapshot.affected_by(
                 [key for key, item in self._flags.items() if item.revision > since],
                 [key for key, item in self._segments.items() if item.revision > since],
             )
-            affected = tuple(sorted(keys))
             _keep(self._affected, since, affected)
         return affected
-
-    def result_entry(self, result: Result) -> bytes:
-        """A client's entry of a result of this view; users with the same answer share it."""
-        served = (
-            result.flag_key,
-            result.variation_id,
-            result.reason,
-            result.bucketed,
-            result.in_experiment,
-            result.error_kind,
-        )
-        entry = self._results.get(served)
-        if entry is None:
-            message = result_to_proto(result, for_client=True)
-            entry = result_entry(sync_pb2.EvaluationItem(result=message))
-            if len(self._results) < RESULT_CACHE:
-                self._results[served] = entry
-        return entry
-
-    def absent_entry(self, flag_key: str) -> bytes:
-        """A client's entry of a flag that is no longer there."""
-        return result_entry(sync_pb2.EvaluationItem(absent_flag_key=flag_key))
 
     def _entries(self, since: int, *, deleted: bool) -> Iterator[bytes]:
         # Segments first: a flag never stands before a segment that it uses.

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from featmesh.messaging.v1 import messaging_pb2
+from services.messaging.inprocess import InProcessBus
+from services.messaging.ports import Bus, Message, Topic
+from services.storage.model import (
+    Committed,
+    Environment,
+    FlagRecord,
+    Record,
+    SdkKeyKind,
+    SegmentRecord,
+    Write,
+)
+from services.storage.mongodb import MongoStore
+from tests.integration.storage.records import change, create, delete, update
+from tests.support.evaluation import (
+    EvaluationClient,
+    RunningEvaluation,
+    new_sdk_key,
+    running_evaluation,
+)
+
+
+@dataclass
+class Operator:
+    """Changes one environment as `api` does; announces nothing unless told to."""
+
+    store: MongoStore
+    environment_id: str
+
+    async def commit(self, *writes: Write) -> Committed:
+        return await self.store.items.commit(change(self.environment_id, *writes))
+
+    async def create(self, *records: Record) -> Committed:
+        return await self.commit(*create(*records))
+
+    async def update(self, key: str, **fields: object) -> Committed:
+        return await self.commit(update(await self.flag(key), **fields))
+
+    async def update_segment(self, key: str, **fields: object) -> Committed:
+        return await self.commit(update(await self.segment(key), **fields))
+
+    async def delete(self, key: str) -> Committed:
+        return await self.commit(delete(await self.flag(key)))
+
+    async def flag(self, key: str) -> FlagRecord:
+        return await self.store.items.get_flag(self.environment_id, key)
+
+    async def segment(self, key: str) -> SegmentRecord:
+        return await self.store.items.get_segment(self.environment_id, key)
+
+    async def announce(self, bus: Bus, committed: Committed) -> None:
+        notice = messaging_pb2.ChangeNotice(
+            environment_id=self.environment_id, revision=committed.revision
+        )
+        message = Message(str(uuid4()), self.environment_id, notice.SerializeToString())
+        await bus.publish(Topic.CHANGES, message)
+
+
+@pytest.fixture
+def operator(store: MongoStore, environment: Environment) -> Operator:
+    return Operator(store, environment.id)
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[InProcessBus]:
+    opened = InProcessBus()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture
+async def server_key(store: MongoStore, environment: Environment) -> str:
+    return (await new_sdk_key(store, environment.id, SdkKeyKind.SERVER))[0]
+
+
+@pytest.fixture
+async def client_key(store: MongoStore, environment: Environment) -> str:
+    return (await new_sdk_key(store, environment.id, SdkKeyKind.CLIENT))[0]
+
+
+@pytest.fixture
+async def service(store: MongoStore, bus: InProcessBus) -> AsyncIterator[RunningEvaluation]:
+    """Finds changes by its poll, twenty times a second."""
+    async with running_evaluation(store, bus) as running:
+        yield running
+
+
+@pytest.fixture
+def server_sdk(service: RunningEvaluation, server_key: str) -> EvaluationClient:
+    return service.client(server_key)
+
+
+@pytest.fixture
+def client_sdk(service: RunningEvaluation, client_key: str) -> EvaluationClient:
+    return service.client(client_key)
