@@ -122,9 +122,12 @@ class Replicas:
 
     async def _load(self, environment_id: str) -> Replica:
         # Bound before it is read, so that no change falls between the two.
+        watch = self._watch
         await self._on_watch(lambda watch: watch.bind(environment_id))
         replica = await Replica.load(self._definitions, environment_id)
         self._loaded[environment_id] = replica
+        if watch is not self._watch:  # it came meanwhile, too early to know of this one
+            await self._on_watch(lambda watch: watch.bind(environment_id))
         log.info("environment %s: loaded at revision %d", environment_id, replica.view.revision)
         return replica
 
