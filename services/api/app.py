@@ -25,6 +25,7 @@ from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
     address_of,
+    read_amqp_url,
     read_server,
     read_store,
 )
@@ -55,7 +56,7 @@ def read_settings(variables: Mapping[str, str]) -> ApiSettings:
     settings = ApiSettings(
         server=read_server(reader, "FEATMESH_API_LISTEN", DEFAULT_PORT),
         store=read_store(reader),
-        amqp_url=reader.text("FEATMESH_AMQP_URL", None),
+        amqp_url=read_amqp_url(reader),
         bootstrap_token_file=read_bootstrap_token_file(reader),
     )
     reader.finish()

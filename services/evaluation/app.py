@@ -21,6 +21,7 @@ from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.replica import Replicas
+from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
 from services.evaluation.stream import Pace
 from services.evaluation.sync import SERVICE, SyncServicer
@@ -34,6 +35,7 @@ from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
     address_of,
+    read_amqp_url,
     read_server,
     read_store,
 )
@@ -80,7 +82,7 @@ def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
     settings = EvaluationSettings(
         server=read_server(reader, "FEATMESH_EVALUATION_LISTEN", DEFAULT_PORT),
         store=read_store(reader),
-        amqp_url=reader.text("FEATMESH_AMQP_URL", None),
+        amqp_url=read_amqp_url(reader),
         pace=read_pace(reader),
         poll_interval=reader.number("FEATMESH_POLL_INTERVAL_SECONDS", 1.0, low=0.05, high=4.0),
         idle_environment=reader.number(
@@ -102,18 +104,27 @@ def read_pace(reader: EnvironmentReader) -> Pace:
 async def compose() -> EvaluationApp:
     """`evaluation` on its own: MongoDB and RabbitMQ, as the environment says."""
     settings = read_settings(os.environ)
-    owned = AsyncExitStack()
-    owned.callback(log.debug, "store and bus are closed")
-    try:
-        store = MongoStore.open(settings.store.uri, database=settings.store.database)
+    async with AsyncExitStack() as owned:
+        store = _open_store(settings.store)
         owned.push_async_callback(store.close)
-        bus = RabbitMqBus.open(settings.amqp_url)
+        bus = _open_bus(settings.amqp_url)
         owned.push_async_callback(bus.close)
+        tune_garbage_collector()
+        return EvaluationApp(settings, store, bus, owned=owned.pop_all())
+
+
+def _open_store(settings: StoreSettings) -> MongoStore:
+    try:
+        return MongoStore.open(settings.uri, database=settings.database)
     except ValueError as error:
-        await owned.aclose()
+        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
+
+
+def _open_bus(url: str) -> RabbitMqBus:
+    try:
+        return RabbitMqBus.open(url)
+    except ValueError as error:
         raise ConfigError([str(error)]) from error
-    tune_garbage_collector()
-    return EvaluationApp(settings, store, bus, owned=owned)
 
 
 class EvaluationApp:
@@ -137,8 +148,14 @@ class EvaluationApp:
         self._users = SeenUsers(bus, _now_ms)
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
+        self._revocations = Revocations(self._keys)
         self._sync = SyncServicer(
-            self._keys, self._replicas, self._users, pace=settings.pace, clock_ms=_now_ms
+            self._keys,
+            self._replicas,
+            self._users,
+            revocations=self._revocations,
+            pace=settings.pace,
+            clock_ms=_now_ms,
         )
         self._server = GrpcServer(
             settings.server,
@@ -163,6 +180,7 @@ class EvaluationApp:
         await self._sync.drain(self._settings.server.drain_window)
         await self._server.stop()
         await self.tasks.close()
+        await self._keys.close()
         await self._replicas.close()
         await self._users.flush()
         if self._watch is not None:
@@ -181,13 +199,15 @@ class EvaluationApp:
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
-        self._watch = await self._bus.watch_changes(self._follower.on_notice)
-        await self._replicas.follow(self._watch)
         settings = self._settings
-        self.tasks.start(
+        self.tasks.start(  # before the watch: a broker that does not answer delays no poll
             self._follower.poll_for_ever(settings.poll_interval, settings.idle_environment), "poll"
         )
         self.tasks.start(self._users.flush_for_ever(), "users")
+        self.tasks.start(self._revocations.look_for_ever(), "revocations")
+        self._watch = await self._bus.watch_changes(self._follower.on_notice)
+        await self._replicas.follow(self._watch)
+        await self._follower.poll()  # what changed before its environment was bound
         await self._follow_readiness()
 
     async def _follow_readiness(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from services.evaluation.shared import SharedReads
 from services.runtime.errors import PermissionDenied, StoreUnavailable, Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, bearer_secret, hash_secret
 from services.storage.model import SdkKey, SdkKeyKind
@@ -44,7 +45,7 @@ class SdkKeys:
     def __init__(self, credentials: CredentialStore) -> None:
         self._credentials = credentials
         self._known: dict[str, _Known] = {}
-        self._pending: dict[str, asyncio.Task[SdkKey | None]] = {}
+        self._look_ups = SharedReads(self._read)
 
     async def server_key(self, metadata: Metadata) -> SdkKey:
         """A server key; raises `PermissionDenied` for a client key, `Unauthenticated`."""
@@ -65,25 +66,21 @@ class SdkKeys:
             raise Unauthenticated(f"the SDK key …{key.last_characters} is revoked")
         return key
 
+    async def close(self) -> None:
+        """Cancels look-ups under way."""
+        await self._look_ups.close()
+
     async def _find(self, secret_hash: str) -> SdkKey | None:
         now = asyncio.get_running_loop().time()
         known = self._known.get(secret_hash)
         if known is not None and known.fresh(now):
             return known.key
         try:
-            return await self._look_up(secret_hash)
+            return await self._look_ups.get(secret_hash)
         except StoreUnavailable:
             if known is not None and known.key is not None and now - known.at < STALE_SECONDS:
                 return known.key
             raise
-
-    async def _look_up(self, secret_hash: str) -> SdkKey | None:
-        pending = self._pending.get(secret_hash)
-        if pending is None:
-            pending = asyncio.create_task(self._read(secret_hash), name="sdk key")
-            self._pending[secret_hash] = pending
-            pending.add_done_callback(lambda _: self._pending.pop(secret_hash, None))
-        return await asyncio.shield(pending)
 
     async def _read(self, secret_hash: str) -> SdkKey | None:
         key = await self._credentials.find_sdk_key(secret_hash)

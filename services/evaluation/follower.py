@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 REFRESHES_AT_ONCE: Final = 8
 """Environments that one poll reads side by side."""
 
+UNREADABLE_REMEMBERED: Final = 1_000
+"""Environments whose unreadable revision is remembered as reported."""
+
 
 class Follower:
     """Reads what is new of the environments in memory."""
@@ -25,13 +28,14 @@ class Follower:
         self._replicas = replicas
         self._definitions = definitions
         self._failing = False
+        self._unreadable: dict[str, int] = {}
         self.last_poll = float("-inf")
         """When a poll last succeeded, by the event loop's clock."""
 
     async def on_notice(self, message: Message) -> None:
         """A change was announced; a doubled or late notice does nothing."""
         notice = messaging_pb2.ChangeNotice.FromString(message.payload)
-        replica = self._replicas.find(notice.environment_id)
+        replica = await self._replicas.find(notice.environment_id)
         if replica is None or notice.revision <= replica.view.revision:
             return
         try:
@@ -68,17 +72,30 @@ class Follower:
         ]
         gate = asyncio.Semaphore(REFRESHES_AT_ONCE)
         outcomes = await asyncio.gather(
-            *(_refresh(gate, replica, revision) for replica, revision in behind),
+            *(self._refresh(gate, replica, revision) for replica, revision in behind),
             return_exceptions=True,
         )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    async def _refresh(self, gate: asyncio.Semaphore, replica: Replica, revision: int) -> None:
+        async with gate:
+            try:
+                await replica.refresh(revision)
+            except StoreUnavailable:
+                raise
+            except NotFound:
+                log.info("environment %s is gone", replica.environment_id)
+            except Exception as error:  # noqa: BLE001 -- one environment's fault is not the poll's
+                self._report_unreadable(replica.environment_id, revision, error)
 
-async def _refresh(gate: asyncio.Semaphore, replica: Replica, revision: int) -> None:
-    async with gate:
-        try:
-            await replica.refresh(revision)
-        except NotFound:
-            log.info("environment %s is gone", replica.environment_id)
+    def _report_unreadable(self, environment_id: str, revision: int, error: Exception) -> None:
+        """In full, once for each revision; the environment is served as it was."""
+        if self._unreadable.get(environment_id) == revision:
+            return
+        while len(self._unreadable) >= UNREADABLE_REMEMBERED:
+            del self._unreadable[next(iter(self._unreadable))]
+        self._unreadable[environment_id] = revision
+        text = "environment %s: revision %d cannot be read"
+        log.error(text, environment_id, revision, exc_info=error)

@@ -50,6 +50,7 @@ class Hub:
         self._cursors: dict[Cursor, None] = {}
         self._waiting: dict[Cursor, None] = {}
         self._awake: set[Cursor] = set()
+        self._overdue: set[Cursor] = set()
 
     def __len__(self) -> int:
         return len(self._cursors)
@@ -77,6 +78,13 @@ class Hub:
 
     def settled(self, cursor: Cursor) -> None:
         """The stream has sent all it had, so that the next one is woken."""
+        self._overdue.discard(cursor)
+        self._awake.discard(cursor)
+        self._fill()
+
+    def overdue(self, cursor: Cursor) -> None:
+        """The stream takes long to send: until it has settled it keeps no place from others."""
+        self._overdue.add(cursor)
         self._awake.discard(cursor)
         self._fill()
 
@@ -84,5 +92,6 @@ class Hub:
         while self._waiting and len(self._awake) < self._window:
             cursor = next(iter(self._waiting))
             del self._waiting[cursor]
-            self._awake.add(cursor)
+            if cursor not in self._overdue:
+                self._awake.add(cursor)
             cursor.wake()

@@ -1,4 +1,7 @@
-"""Checks a batch of events: a bad one is refused alone, the rest goes on."""
+"""Checks a batch of events: a bad one is refused alone, the rest goes on.
+
+What passes here must be storable by `ingest`: there, one bad event fails its whole batch.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ SKEW_TOLERATED_MS: Final = 60_000
 
 SKEW_CORRECTED_MS: Final = 24 * 3_600 * 1_000
 """Times are shifted by this much at the most."""
+
+_METRIC_KINDS: Final = frozenset(insights_pb2.MetricKind.values())
 
 Event = TypeVar(
     "Event",
@@ -130,7 +135,7 @@ def _evaluation_violations(event: insights_pb2.EvaluationEvent) -> Iterator[Viol
     yield from text_violations("variation_id", event.variation_id, 1, VARIATION_ID_BYTES)
     yield from text_violations("user_key", event.user_key, 1, KEY_BYTES)
     yield from _number_violations("count", event.count, 1, EVENT_COUNT)
-    yield from _number_violations("first_time_ms", event.first_time_ms, 0, LATEST_TIME_MS)
+    yield from _number_violations("first_time_ms", event.first_time_ms, 1, LATEST_TIME_MS)
     yield from _number_violations(
         "last_time_ms", event.last_time_ms, event.first_time_ms, LATEST_TIME_MS
     )
@@ -139,7 +144,9 @@ def _evaluation_violations(event: insights_pb2.EvaluationEvent) -> Iterator[Viol
 def _metric_violations(event: insights_pb2.MetricEvent) -> Iterator[Violation]:
     yield from text_violations("name", event.name, 1, EVENT_NAME_BYTES)
     yield from text_violations("user_key", event.user_key, 1, KEY_BYTES)
-    yield from _number_violations("time_ms", event.time_ms, 0, LATEST_TIME_MS)
+    yield from _number_violations("time_ms", event.time_ms, 1, LATEST_TIME_MS)
+    if event.kind not in _METRIC_KINDS:
+        yield Violation("kind", f"is {event.kind}, which this version does not know")
     if not math.isfinite(event.value):
         yield Violation("value", "is not a finite number")
 
@@ -153,4 +160,4 @@ def _skew(sent_at_ms: int, now_ms: int) -> int:
 
 
 def _within_times(time_ms: int) -> int:
-    return max(0, min(time_ms, LATEST_TIME_MS))
+    return max(1, min(time_ms, LATEST_TIME_MS))

@@ -13,6 +13,9 @@ WRITE_SECONDS: Final = 2.0
 SEND_WINDOW: Final = 64
 """Sends outstanding per environment: each finished one wakes the next stream (sync.md)."""
 
+PLACE_SECONDS: Final = 0.1
+"""Whoever takes longer to send gives its place in the window to the next stream."""
+
 PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.evaluation.hub import Hub
+from services.evaluation.shared import SharedReads
 from services.evaluation.view import View
 from services.messaging.ports import ChangeWatch
 from services.storage.ports import DefinitionStore
@@ -19,7 +20,7 @@ REPORTED_FAULTS: Final = 1_000
 
 
 class Replica:
-    """One environment. `refresh` is its only writer; readers take `view` as it is."""
+    """One environment. One writer at a time swaps its view; readers take `view` as it is."""
 
     def __init__(self, definitions: DefinitionStore, view: View, environment_id: str) -> None:
         self.environment_id = environment_id
@@ -44,18 +45,27 @@ class Replica:
     async def refresh(self, revision: int) -> None:
         """Reads what is new, unless ``revision`` is here already, and wakes the streams."""
         async with self._writer:
-            if revision == self.view.revision:
-                return
-            changes = await self._definitions.read_changes(self.environment_id, self.view.revision)
-            if changes.revision == self.view.revision:
-                return
-            if changes.revision < self.view.revision or changes.floor > self.view.revision:
-                # The store went back (a restored backup), or has forgotten tombstones.
-                changes = await self._definitions.read_definitions(self.environment_id)
-                self._swap(View.of(changes))
-            else:
-                self._swap(self.view.after(changes))
-            self.hub.announce()
+            if revision != self.view.revision:
+                await self._read()
+
+    async def reach(self, revision: int) -> None:
+        """Reads what is new if ``revision`` is ahead: a reader comes from another replica."""
+        if revision > self.view.revision:
+            async with self._writer:
+                if revision > self.view.revision:
+                    await self._read()
+
+    async def _read(self) -> None:
+        changes = await self._definitions.read_changes(self.environment_id, self.view.revision)
+        if changes.revision == self.view.revision:
+            return
+        if changes.revision < self.view.revision or changes.floor > self.view.revision:
+            # The store went back (a restored backup), or has forgotten tombstones.
+            changes = await self._definitions.read_definitions(self.environment_id)
+            self._swap(View.of(changes))
+        else:
+            self._swap(self.view.after(changes))
+        self.hub.announce()
 
     def _swap(self, view: View) -> None:
         self._view: View = view
@@ -72,7 +82,7 @@ class Replicas:
         self._definitions = definitions
         self._watch: ChangeWatch | None = None
         self._loaded: dict[str, Replica] = {}
-        self._loading: dict[str, asyncio.Task[Replica]] = {}
+        self._loads = SharedReads(self._load)
 
     async def follow(self, watch: ChangeWatch) -> None:
         """From now on environments are bound to this watch, those already loaded as well."""
@@ -84,15 +94,16 @@ class Replicas:
         """All that are in memory."""
         return tuple(self._loaded.values())
 
-    def find(self, environment_id: str) -> Replica | None:
-        """The replica, if it is in memory."""
+    async def find(self, environment_id: str) -> Replica | None:
+        """The replica, if it is in memory or on its way there."""
+        await self._loads.settled(environment_id)
         return self._loaded.get(environment_id)
 
     async def get(self, environment_id: str) -> Replica:
         """The replica, loaded if need be; concurrent first uses share the load."""
         replica = self._loaded.get(environment_id)
         if replica is None:
-            replica = await self._load_once(environment_id)
+            replica = await self._loads.get(environment_id)
         replica.last_used = asyncio.get_running_loop().time()
         return replica
 
@@ -107,18 +118,7 @@ class Replicas:
 
     async def close(self) -> None:
         """Cancels loads under way."""
-        loading = tuple(self._loading.values())
-        for task in loading:
-            task.cancel()
-        await asyncio.gather(*loading, return_exceptions=True)
-
-    async def _load_once(self, environment_id: str) -> Replica:
-        loading = self._loading.get(environment_id)
-        if loading is None:
-            loading = asyncio.create_task(self._load(environment_id), name="load environment")
-            self._loading[environment_id] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(environment_id, None))
-        return await asyncio.shield(loading)
+        await self._loads.close()
 
     async def _load(self, environment_id: str) -> Replica:
         # Bound before it is read, so that no change falls between the two.

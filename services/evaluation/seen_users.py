@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 from featmesh.engine.model import Context
+from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from featmesh.wire import context_to_proto
 from services.evaluation.feeds import ClockMs
@@ -24,10 +27,31 @@ REMEMBERED: Final = 10_000
 WAITING: Final = 10_000
 """Users that wait to be published; beyond that they are dropped and counted."""
 
+WAITING_BYTES: Final = 32 * 1024 * 1024
+"""Their contexts together, encoded."""
+
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Contexts of one message, the last of which may go beyond it: brokers refuse larger ones."""
+
 FLUSH_SECONDS: Final = 1.0
 
-Seen = tuple[str, Context]
-"""Environment id and user."""
+Id = tuple[str, str]
+"""Environment id and the user's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A user as it came, encoded once."""
+
+    encoded: bytes
+
+    @classmethod
+    def of(cls, user: Context) -> _Seen:
+        return cls(context_to_proto(user).SerializeToString(deterministic=True))
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.blake2b(self.encoded, digest_size=16).digest()
 
 
 class SeenUsers:
@@ -36,22 +60,26 @@ class SeenUsers:
     def __init__(self, bus: Bus, clock_ms: ClockMs) -> None:
         self._bus = bus
         self._clock_ms = clock_ms
-        self._published: OrderedDict[tuple[str, str], Context] = OrderedDict()
-        self._waiting: dict[tuple[str, str], Seen] = {}
+        self._published: OrderedDict[Id, bytes] = OrderedDict()
+        self._waiting: dict[Id, _Seen] = {}
+        self._waiting_bytes = 0
         self._failing = False
         self.dropped = 0
-        """Users that found no place while the broker was away."""
+        """Users that found no place among those that wait."""
 
     def see(self, environment_id: str, user: Context) -> None:
         """Notes a user for the next flush."""
-        key = (environment_id, user.key)
-        if self._published.get(key) == user:
+        key, seen = (environment_id, user.key), _Seen.of(user)
+        earlier = self._waiting.get(key)
+        if earlier is None and self._published.get(key) == seen.digest:
             self._published.move_to_end(key)
             return
-        if key not in self._waiting and len(self._waiting) >= WAITING:
+        size = self._waiting_bytes + len(seen.encoded) - (len(earlier.encoded) if earlier else 0)
+        if size > WAITING_BYTES or (earlier is None and len(self._waiting) >= WAITING):
             self.dropped += 1
             return
-        self._waiting[key] = (environment_id, user)
+        self._waiting[key] = seen
+        self._waiting_bytes = size
 
     async def flush_for_ever(self) -> None:
         """Publishes what waits, every `FLUSH_SECONDS`."""
@@ -62,31 +90,43 @@ class SeenUsers:
     async def flush(self) -> None:
         """Publishes what waits; what the broker does not take waits on."""
         while self._waiting:
-            environment_id = next(iter(self._waiting))[0]
-            batch = [key for key in self._waiting if key[0] == environment_id][:BATCH_USERS]
-            users = [self._waiting[key][1] for key in batch]
+            batch = self._next_batch()
             try:
-                await self._publish(environment_id, users)
+                await self._publish(batch)
             except MeshError as error:
                 self._report(error)
                 return
             self._failing = False
-            for key, user in zip(batch, users, strict=True):
-                self._settle(key, user)
+            for key, seen in batch.items():
+                self._settle(key, seen)
 
-    async def _publish(self, environment_id: str, users: list[Context]) -> None:
-        batch = messaging_pb2.UserBatch(
+    def _next_batch(self) -> dict[Id, _Seen]:
+        """Users of the environment that waits longest."""
+        environment_id = next(iter(self._waiting))[0]
+        batch: dict[Id, _Seen] = {}
+        size = 0
+        for key, seen in self._waiting.items():
+            if key[0] == environment_id:
+                batch[key] = seen
+                size += len(seen.encoded)
+                if len(batch) == BATCH_USERS or size >= BATCH_BYTES:
+                    break
+        return batch
+
+    async def _publish(self, batch: dict[Id, _Seen]) -> None:
+        environment_id = next(iter(batch))[0]
+        payload = messaging_pb2.UserBatch(
             environment_id=environment_id,
             seen_at_ms=self._clock_ms(),
-            users=[context_to_proto(user) for user in users],
-        )
-        message = Message(str(uuid.uuid4()), environment_id, batch.SerializeToString())
-        await self._bus.publish(Topic.USERS, message)
+            users=[evaluation_pb2.Context.FromString(seen.encoded) for seen in batch.values()],
+        ).SerializeToString()
+        await self._bus.publish(Topic.USERS, Message(str(uuid.uuid4()), environment_id, payload))
 
-    def _settle(self, key: tuple[str, str], user: Context) -> None:
-        if self._waiting.get(key, ("", None))[1] is user:
+    def _settle(self, key: Id, seen: _Seen) -> None:
+        if self._waiting.get(key) is seen:
             del self._waiting[key]
-        self._published[key] = user
+            self._waiting_bytes -= len(seen.encoded)
+        self._published[key] = seen.digest
         self._published.move_to_end(key)
         while len(self._published) > REMEMBERED:
             self._published.popitem(last=False)

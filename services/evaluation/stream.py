@@ -8,6 +8,7 @@ stream may hold is bounded by one frame.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from typing import Final
 
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.feeds import ClockMs, Feed
-from services.evaluation.frames import goodbye_frame, heartbeat_frame
-from services.evaluation.hub import Cursor
-from services.evaluation.limits import WRITE_SECONDS
+from services.evaluation.frames import Frames, goodbye_frame, heartbeat_frame
+from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
 from services.evaluation.replica import Replica
 from services.runtime.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 Write = Callable[[bytes], Awaitable[None]]
 """Hands a frame to the wire; returns when the reader's flow control has taken it."""
@@ -50,7 +52,7 @@ class Pace:
 
 
 class Stream:
-    """One reader of one environment."""
+    """One reader of one environment; it has joined the fan-out, and leaves it with `run`."""
 
     def __init__(self, replica: Replica, feed: Feed, pace: Pace, clock_ms: ClockMs) -> None:
         self._replica = replica
@@ -58,51 +60,66 @@ class Stream:
         self._pace = pace
         self._clock_ms = clock_ms
         self._sent = 0
+        self._cursor = replica.hub.join()
+
+    def end(self, goodbye: bytes) -> None:
+        """The stream writes this frame next and ends; the first call wins."""
+        self._cursor.end(goodbye)
 
     async def run(self, since: int, write: Write) -> None:
         """Sends what is new since ``since``, then every change, until it is told to end.
 
         Returns after the Goodbye. Raises `SlowReader`.
         """
-        cursor = self._replica.hub.join()
         try:
             await self._open(since, write)
-            await self._follow(cursor, write)
+            await self._follow(write)
+        except SlowReader as error:
+            log.warning(
+                "environment %s: a stream is ended: %s", self._replica.environment_id, error
+            )
+            raise
         finally:
-            self._replica.hub.leave(cursor)
+            self._replica.hub.leave(self._cursor)
             self._replica.last_used = asyncio.get_running_loop().time()
 
     async def _open(self, since: int, write: Write) -> None:
         view = self._replica.view
         self._sent = view.revision
-        await _write_all(self._feed.first(view, since), write)
+        await self._send(self._feed.first(view, since), write)
 
-    async def _follow(self, cursor: Cursor, write: Write) -> None:
-        loop = asyncio.get_running_loop()
+    async def _follow(self, write: Write) -> None:
+        loop, cursor = asyncio.get_running_loop(), self._cursor
         end = loop.time() + self._pace.max_age * (0.9 - random.uniform(0, _AGE_SPREAD))  # noqa: S311 -- spreads load
         while cursor.goodbye is None:
             await self._catch_up(write)
-            self._replica.hub.settled(cursor)
             silence = self._pace.heartbeat * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load
             if await cursor.woken(min(silence, end - loop.time())):
                 continue
             if loop.time() >= end:
                 cursor.end(goodbye_frame(sync_pb2.GOODBYE_REASON_MAX_AGE, 0, RECONNECT_JITTER_MS))
             else:
-                await _write(heartbeat_frame(self._replica.view.revision, self._clock_ms()), write)
+                frame = heartbeat_frame(self._replica.view.revision, self._clock_ms())
+                await self._send((frame,), write)
         await _write(cursor.goodbye, write)
 
     async def _catch_up(self, write: Write) -> None:
-        """Sends until there is nothing newer than what was sent."""
-        while (view := self._replica.view).revision != self._sent:
+        """Sends what is newer than what was sent; what comes meanwhile wakes the cursor again."""
+        view = self._replica.view
+        if view.revision != self._sent:
             frames = self._feed.next(view, self._sent)
             self._sent = view.revision
-            await _write_all(frames, write)
+            await self._send(frames, write)
+        self._replica.hub.settled(self._cursor)
 
-
-async def _write_all(frames: tuple[bytes, ...], write: Write) -> None:
-    for frame in frames:
-        await _write(frame, write)
+    async def _send(self, frames: Frames, write: Write) -> None:
+        overdue = self._replica.hub.overdue
+        timer = asyncio.get_running_loop().call_later(PLACE_SECONDS, overdue, self._cursor)
+        try:
+            for frame in frames:
+                await _write(frame, write)
+        finally:
+            timer.cancel()
 
 
 async def _write(frame: bytes, write: Write) -> None:

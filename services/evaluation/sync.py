@@ -15,6 +15,7 @@ from services.evaluation.feeds import ClockMs, DefinitionFeed, EvaluationFeed, F
 from services.evaluation.frames import goodbye_frame
 from services.evaluation.limits import SDK_TEXT_BYTES
 from services.evaluation.replica import Replicas
+from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
 from services.evaluation.stream import RECONNECT_JITTER_MS, Pace, Stream
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
@@ -36,12 +37,14 @@ class SyncServicer:
         replicas: Replicas,
         users: SeenUsers,
         *,
+        revocations: Revocations,
         pace: Pace,
         clock_ms: ClockMs,
     ) -> None:
         self._keys = keys
         self._replicas = replicas
         self._users = users
+        self._revocations = revocations
         self._pace = pace
         self._clock_ms = clock_ms
         self._draining = False
@@ -88,10 +91,13 @@ class SyncServicer:
             await asyncio.sleep(window / GOODBYE_BATCHES)
 
     async def _stream(self, key: SdkKey, feed: Feed, since: int, context: Any) -> None:
-        if self._draining:
-            raise Unavailable("this server is stopping; another one serves")
         replica = await self._replicas.get(key.environment_id)
-        await Stream(replica, feed, self._pace, self._clock_ms).run(since, context.write)
+        await replica.reach(since)
+        if self._draining:  # asked last: a stream that joins later would not be told to go
+            raise Unavailable("this server is stopping; another one serves")
+        stream = Stream(replica, feed, self._pace, self._clock_ms)
+        with self._revocations.watched(key, context.invocation_metadata(), stream):
+            await stream.run(since, context.write)
 
 
 def _check(request: sync_pb2.SyncDefinitionsRequest | sync_pb2.SyncEvaluationsRequest) -> None:

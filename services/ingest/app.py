@@ -22,6 +22,7 @@ from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
     address_of,
+    read_amqp_url,
     read_server,
     read_store,
 )
@@ -55,7 +56,7 @@ def read_settings(variables: Mapping[str, str]) -> IngestSettings:
     settings = IngestSettings(
         server=read_server(reader, "FEATMESH_INGEST_LISTEN", DEFAULT_PORT),
         store=read_store(reader),
-        amqp_url=reader.text("FEATMESH_AMQP_URL", None),
+        amqp_url=read_amqp_url(reader),
         prefetch=reader.integer("FEATMESH_INGEST_PREFETCH", DEFAULT_PREFETCH, low=1, high=10_000),
     )
     reader.finish()

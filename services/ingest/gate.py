@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 LOW_SECONDS = 0.2
 HIGH_SECONDS = 5.0
 
+REFUSALS = 6
+"""In a row, before a message is no longer thought to wait for the store."""
+
 
 class StoreGate:
     """Open while the store answers. One probe for all that wait, so an outage is one log line.
@@ -29,14 +32,22 @@ class StoreGate:
         """Why the gate is closed; empty while it is open."""
 
     async def passes(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Repeats ``attempt`` until the store takes it; other errors go to the caller."""
+        """Repeats ``attempt`` while the store is away; other errors go to the caller.
+
+        So does `StoreUnavailable` after `REFUSALS` of a store that answers otherwise: then
+        it is this message that the store refuses.
+        """
         waits = full_jitter(LOW_SECONDS, HIGH_SECONDS)
+        refusals = 0
         while True:
             await self._open.wait()
             try:
                 return await attempt()
-            except StoreUnavailable as error:
-                self._shut(error.message)
+            except StoreUnavailable:
+                await self.probe()
+                refusals = 0 if self.fault else refusals + 1
+                if refusals == REFUSALS:
+                    raise
                 await asyncio.sleep(next(waits))
 
     async def probe(self) -> None:

@@ -46,6 +46,18 @@ class EnvironmentReader:
             return ""
         return default
 
+    def url(self, name: str, schemes: tuple[str, ...]) -> str:
+        """A required URL with one of ``schemes`` and a host; a fault does not quote it.
+
+        It may hold a password. Whatever else it needs to be is for its driver to say.
+        """
+        value = self.text(name, None)
+        scheme, _, rest = value.partition("://")
+        if value and (scheme not in schemes or not rest.strip("/")):
+            known = " or ".join(f"{each}://" for each in schemes)
+            self._faults.append(f"{name} must be a URL that begins with {known}")
+        return value
+
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         """One of ``choices``, in any case; returned as it stands there."""
         value = self.text(name, default)

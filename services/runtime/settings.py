@@ -41,9 +41,14 @@ def read_server(reader: EnvironmentReader, listen: str, port: int) -> ServerSett
 def read_store(reader: EnvironmentReader) -> StoreSettings:
     """MongoDB of the separate services: the URI is required."""
     return StoreSettings(
-        uri=reader.text("FEATMESH_MONGODB_URI", None),
+        uri=reader.url("FEATMESH_MONGODB_URI", ("mongodb", "mongodb+srv")),
         database=reader.text("FEATMESH_MONGODB_DATABASE", "featmesh"),
     )
+
+
+def read_amqp_url(reader: EnvironmentReader) -> str:
+    """RabbitMQ of the separate services: required."""
+    return reader.url("FEATMESH_AMQP_URL", ("amqp", "amqps"))
 
 
 def address_of(url: str) -> str:

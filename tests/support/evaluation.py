@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -115,10 +116,13 @@ class SyncStream(ABC, Generic[Changes]):
     async def refused(self) -> aio.AioRpcError:
         """The error with which the stream ends; frames before it are passed over."""
         with pytest.raises(aio.AioRpcError) as caught:
-            async with asyncio.timeout(PATIENCE):
-                while await self.call.read() is not aio.EOF:
-                    pass
+            await self._read_to_the_end()
         return caught.value
+
+    async def _read_to_the_end(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await self.call.read() is not aio.EOF:
+                pass
 
     def close(self) -> None:
         """The reader goes away."""
@@ -212,7 +216,9 @@ class EvaluationClient:
         """One `Evaluate` call."""
         whom = evaluation_pb2.Context(key=context) if isinstance(context, str) else context
         request = evaluation_pb2.EvaluateRequest(context=whom, flag_keys=flag_keys)
-        return await self._call(self._evaluation.Evaluate, request)
+        response: evaluation_pb2.EvaluateResponse
+        response = await self._call(self._evaluation.Evaluate, request)
+        return response
 
     async def track(self, request: Any) -> Any:
         """One `Track` call."""
@@ -227,7 +233,7 @@ class EvaluationClient:
 
     def _open(self, method: str, request: Any) -> Any:
         serializer: Callable[[Any], bytes] = type(request).SerializeToString
-        open_stream = self.channel.unary_stream(f"{_SYNC}/{method}", serializer, None)
+        open_stream: Any = self.channel.unary_stream(f"{_SYNC}/{method}", serializer, None)
         return open_stream(request, metadata=self.metadata)
 
 
@@ -291,3 +297,8 @@ async def new_sdk_key(store: Store, environment_id: str, kind: SdkKeyKind) -> tu
         last_characters=secret[-4:],
     )
     return secret, key.id
+
+
+def now_ms() -> int:
+    """The clock, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000

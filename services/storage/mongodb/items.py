@@ -108,6 +108,7 @@ class MongoItems(Part):
         query = {"environment": environment_id, "key": key, "deleted": False}
         document = await self._connection[collection].find_one(query)
         if document is None:
+            await require(self._connection, "environments", environment_id)  # else say that
             raise NotFound(f"{collection.removesuffix('s')} {key!r} does not exist")
         return document
 

@@ -11,6 +11,7 @@ import pytest
 
 from featmesh.engine import (
     Attribute,
+    Condition,
     Context,
     ErrorKind,
     Flag,
@@ -179,10 +180,21 @@ def test_the_dispatch_attribute_is_hashed_as_text(
     assert seen == [b"checkout" + hashed.encode()]
 
 
-def test_an_unknown_variation_is_malformed_for_those_who_would_get_it() -> None:
-    broken = Rollout((Share("v0", 50_000), Share("gone", 50_000)))
+@pytest.mark.parametrize("weights", [(50_000, 50_000), (100_000, 0), (0, 100_000)])
+def test_a_rollout_that_names_an_unknown_variation_is_malformed_for_everybody_it_serves(
+    weights: tuple[int, int],
+) -> None:
+    broken = Rollout((Share("v0", weights[0]), Share("gone", weights[1])))
     kinds = {answer(flag(broken), f"u{n}").error_kind for n in range(50)}
-    assert kinds == {None, ErrorKind.MALFORMED_FLAG}
+    assert kinds == {ErrorKind.MALFORMED_FLAG}
+
+
+def test_a_malformed_rollout_does_not_harm_those_whom_another_one_serves() -> None:
+    broken = Rollout((Share("v0", 50_000), Share("gone", 50_000)))
+    paying = Condition("plan", "EQUAL", ("pro",))
+    subject = flag(broken, rules=(Rule("r", "", (paying,), rollout(100_000)),))
+    assert answer(subject, plan="pro").variation_id == "v0"
+    assert answer(subject, plan="free").error_kind is ErrorKind.MALFORMED_FLAG
 
 
 # --- in experiment ------------------------------------------------------------------------

@@ -100,6 +100,35 @@ def test_what_matches_beside_a_cycle_still_matches() -> None:
     assert member(segment("s", outside("b")), segment("b", inside("s")))
 
 
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_whom_a_cycle_holds_does_not_depend_on_the_segment_that_is_asked_first(
+    first: str,
+) -> None:
+    """`b` has no rule but the one that leads round, so only its lists make members."""
+    rules = (SegmentRule("r1", "", (inside("b"),)), SegmentRule("r2", "", (FRENCH,)))
+    cycle = (segment("a", rules=rules), segment("b", inside("a")))
+    asking = segment("s", inside(first), inside("b"))
+    assert member(*cycle, of="a")
+    assert not member(*cycle, of="b")
+    assert not member(*cycle, asking)
+    assert member(segment("s", inside(first), outside("b")), *cycle) is (first == "a")
+
+
+def test_a_cycle_that_a_change_opens_matches_again() -> None:
+    closed = Snapshot.build(1, (), (segment("a", inside("b")), segment("b", inside("a"))))
+    opened = closed.apply(2, segments=(segment("b", FRENCH),))
+    assert not is_member(closed.live_segments, "a", ALICE)
+    assert is_member(opened.live_segments, "a", ALICE)
+
+
+def test_a_segment_on_a_cycle_that_is_sent_again_unchanged_stays_on_it() -> None:
+    cycle = (segment("a", inside("b")), segment("b", outside("a")))
+    closed = Snapshot.build(1, (), cycle)
+    again = closed.apply(2, segments=cycle[:1])
+    assert [closed.live_segments[each].looping for each in "ab"] == [{"b"}, {"a"}]
+    assert [again.live_segments[each].looping for each in "ab"] == [{"b"}, {"a"}]
+
+
 def test_a_chain_of_thousands_of_segments_is_followed_to_its_end() -> None:
     chain = [segment(f"s{n}", inside(f"s{n + 1}")) for n in range(5000)]
     assert member(*chain, segment("s5000", FRENCH), of="s0")

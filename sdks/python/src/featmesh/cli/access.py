@@ -16,6 +16,9 @@ from featmesh.client.connection import Metadata, bearer, open_channel
 TIMEOUT = 30.0
 """Seconds that any one call may take."""
 
+MAX_RECEIVED_BYTES = 64 * 1024 * 1024
+"""Of one answer: a page of large flags is many times gRPC's usual 4 MiB."""
+
 P = ParamSpec("P")
 Command = Callable[..., None]
 
@@ -53,6 +56,10 @@ class Evaluation:
         """What every call carries."""
         return bearer(self.sdk_key)
 
+    def open(self) -> grpc.Channel:
+        """Opens a channel for single calls; the caller closes it."""
+        return open_channel(self.address, tls=self.tls, max_received=MAX_RECEIVED_BYTES)
+
 
 def management(command: Callable[Concatenate[Management, P], None]) -> Command:
     """Gives a command the management API as its first argument, and the options for it."""
@@ -60,30 +67,33 @@ def management(command: Callable[Concatenate[Management, P], None]) -> Command:
     @click.option(
         "--api",
         envvar="FEATMESH_API",
+        show_envvar=True,
         default="127.0.0.1:7400",
         show_default=True,
         metavar="HOST:PORT",
-        help="Management API [FEATMESH_API].",
+        help="Management API.",
     )
     @click.option(
         "--token",
         envvar="FEATMESH_TOKEN",
+        show_envvar=True,
         required=True,
         metavar="TOKEN",
-        help="Management token [FEATMESH_TOKEN].",
+        help="Management token.",
     )
     @click.option(
         "--environment",
         envvar="FEATMESH_ENVIRONMENT",
+        show_envvar=True,
         metavar="ID",
-        help="Environment's id [FEATMESH_ENVIRONMENT].",
+        help="Environment's id.",
     )
-    @click.option("--tls", envvar="FEATMESH_TLS", is_flag=True, help="Use TLS [FEATMESH_TLS].")
+    @click.option("--tls", envvar="FEATMESH_TLS", show_envvar=True, is_flag=True, help="Use TLS.")
     @functools.wraps(command)
     def run(*args: P.args, **options: P.kwargs) -> None:
         api, token = str(options.pop("api")), _secret(options.pop("token"), "token")
         environment, tls = options.pop("environment"), bool(options.pop("tls"))
-        with open_channel(api, tls=tls) as channel:
+        with open_channel(api, tls=tls, max_received=MAX_RECEIVED_BYTES) as channel:
             access = Management(channel, bearer(token), str(environment) if environment else None)
             _run(lambda: command(access, *args, **options))
 
@@ -96,19 +106,21 @@ def evaluation(command: Callable[Concatenate[Evaluation, P], None]) -> Command:
     @click.option(
         "--evaluation",
         envvar="FEATMESH_EVALUATION",
+        show_envvar=True,
         default="127.0.0.1:7401",
         show_default=True,
         metavar="HOST:PORT",
-        help="Evaluation service [FEATMESH_EVALUATION].",
+        help="Evaluation service.",
     )
     @click.option(
         "--sdk-key",
         envvar="FEATMESH_SDK_KEY",
+        show_envvar=True,
         required=True,
         metavar="KEY",
-        help="SDK key [FEATMESH_SDK_KEY].",
+        help="SDK key.",
     )
-    @click.option("--tls", envvar="FEATMESH_TLS", is_flag=True, help="Use TLS [FEATMESH_TLS].")
+    @click.option("--tls", envvar="FEATMESH_TLS", show_envvar=True, is_flag=True, help="Use TLS.")
     @functools.wraps(command)
     def run(*args: P.args, **options: P.kwargs) -> None:
         access = Evaluation(

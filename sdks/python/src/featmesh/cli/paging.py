@@ -5,29 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import grpc
+
 from featmesh.management.v1 import mutation_pb2
 
 PAGE_SIZE = 500
 MAX_PAGES = 2_000
 """A million items; a server that never ends its list is not followed further."""
 
+_SHRINK = 8
+"""From 500 to 1 in three steps."""
+
 T = TypeVar("T")
 
 
-def all_pages(
-    fetch: Callable[[mutation_pb2.PageRequest], tuple[Sequence[T], str]], *, limit: int = 0
-) -> Iterator[T]:
+Fetch = Callable[[mutation_pb2.PageRequest], tuple[Sequence[T], str]]
+
+
+def all_pages(fetch: Fetch[T], *, limit: int = 0) -> Iterator[T]:
     """Yields the items of every page.
+
+    A page that is too large to be received is asked for again with fewer items.
 
     Args:
         fetch: Gets a page: its items and the next page's token, empty on the last.
         limit: No more than this many items; 0 for all.
     """
-    token, given = "", 0
+    largest, token, given = PAGE_SIZE, "", 0
     for _ in range(MAX_PAGES):
-        size = min(PAGE_SIZE, limit - given) if limit else PAGE_SIZE
-        items, token = fetch(mutation_pb2.PageRequest(size=size, token=token))
+        size = min(largest, limit - given) if limit else largest
+        largest, (items, token) = _fetch_at_most(fetch, size, token)
         yield from items
         given += len(items)
         if not token or (limit and given >= limit):
             return
+
+
+def _fetch_at_most(fetch: Fetch[T], size: int, token: str) -> tuple[int, tuple[Sequence[T], str]]:
+    """A page, and how many items it was asked for in the end."""
+    while True:
+        try:
+            return size, fetch(mutation_pb2.PageRequest(size=size, token=token))
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or size == 1:
+                raise
+        size = max(size // _SHRINK, 1)

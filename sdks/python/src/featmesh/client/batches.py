@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from featmesh.client.connection import sdk_info
 from featmesh.client.events import EvaluationKey, Held, Metric, Tally
+from featmesh.client.once import OnceLogger
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
 from featmesh.wire import context_to_proto
 
 logger = logging.getLogger(__name__)
+once = OnceLogger(logger)
 
 MAX_USERS = 1_000
 MAX_EVENTS = 10_000
@@ -35,9 +37,12 @@ class Stamp:
     applied_revision: int
 
 
-def build_batches(held: Held, stamp: Stamp) -> list[insights_pb2.TrackRequest]:
+def build_batches(
+    held: Held, stamp: Stamp, *, private: Collection[str] = ()
+) -> list[insights_pb2.TrackRequest]:
     """Makes requests of bounded size, each with an id of its own.
 
+    Nothing of the users that is private, by name or by their own word, is in them.
     Users that cannot be written (an attribute of a strange type, or beyond all limits)
     are left out and count as dropped.
     """
@@ -45,9 +50,9 @@ def build_batches(held: Held, stamp: Stamp) -> list[insights_pb2.TrackRequest]:
     dropped = held.dropped
     for context in held.users.values():
         try:
-            user = context_to_proto(context)
+            user = context_to_proto(context, private=private)
         except Exception as error:  # noqa: BLE001 - what applications put there is theirs
-            logger.warning("the user %.64r cannot be sent: %s", context.key, error)
+            once.warning(type(error), "the user %.64r cannot be sent: %s", context.key, error)
             dropped += 1
             continue
         if user.ByteSize() > MAX_BATCH_BYTES:
@@ -63,6 +68,16 @@ def build_batches(held: Held, stamp: Stamp) -> list[insights_pb2.TrackRequest]:
         sent = _metric(metric)
         cutter.place(sent, lambda batch: len(batch.metrics) < MAX_EVENTS).metrics.append(sent)
     return cutter.finish(dropped)
+
+
+def empty_batch(stamp: Stamp) -> insights_pb2.TrackRequest:
+    """A request without events; it says which revision is applied."""
+    return insights_pb2.TrackRequest(
+        batch_id=str(uuid.uuid4()),
+        sent_at_ms=stamp.sent_at_ms,
+        sdk=sdk_info(),
+        applied_revision=stamp.applied_revision,
+    )
 
 
 def size_of(batch: insights_pb2.TrackRequest) -> int:
@@ -98,14 +113,7 @@ class _Cutter:
 
     def _start(self) -> None:
         self._bytes = 0
-        self._batches.append(
-            insights_pb2.TrackRequest(
-                batch_id=str(uuid.uuid4()),
-                sent_at_ms=self._stamp.sent_at_ms,
-                sdk=sdk_info(),
-                applied_revision=self._stamp.applied_revision,
-            )
-        )
+        self._batches.append(empty_batch(self._stamp))
 
 
 def _evaluation(key: EvaluationKey, tally: Tally) -> insights_pb2.EvaluationEvent:

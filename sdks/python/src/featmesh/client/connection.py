@@ -47,13 +47,19 @@ def connect(address: str, sdk_key: str, options: Options) -> Connection:
     )
 
 
-def open_channel(address: str, *, tls: bool | bytes, keepalive: float = 30.0) -> grpc.Channel:
+def open_channel(
+    address: str,
+    *,
+    tls: bool | bytes,
+    keepalive: float = 30.0,
+    max_received: int = MAX_RECEIVED_BYTES,
+) -> grpc.Channel:
     """Opens a channel with the settings that long streams need."""
     settings: list[tuple[str, int | str]] = [
         ("grpc.keepalive_time_ms", int(keepalive * 1000)),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.max_receive_message_length", MAX_RECEIVED_BYTES),
+        ("grpc.max_receive_message_length", max_received),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", _MAX_RECONNECT_MS),
         ("grpc.enable_retries", 0),

@@ -29,6 +29,15 @@ class Tally:
     last_ms: int
 
 
+@dataclass(slots=True)
+class _Recent:
+    """The tally of a result object, which is kept so that no other takes its identity."""
+
+    result: Result
+    context: Context
+    tally: Tally
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """Something that a user did."""
@@ -65,25 +74,26 @@ class EventBuffer:
         self._known_capacity = known_users
         self._lock = threading.Lock()
         self._held = Held()
+        self._recent: dict[tuple[str, int], _Recent] = {}
         self._known: OrderedDict[str, Context] = OrderedDict()
 
     def add_evaluation(self, context: Context, result: Result, now_ms: int) -> None:
         """Counts an evaluation that served a variation, and its user."""
-        key = EvaluationKey(
-            context.key,
-            result.flag_key,
-            result.variation_id,
-            result.flag_revision,
-            result.in_experiment,
-        )
+        # An engine hands out the same result object again and again, so its identity finds
+        # the tally without hashing all that an `EvaluationKey` holds.
+        identity = (context.key, id(result))
         with self._lock:
-            self._learn(context)
-            tally = self._held.evaluations.get(key)
-            if tally is not None:
-                tally.count += 1
-                tally.last_ms = max(tally.last_ms, now_ms)
-            elif self._has_room():
-                self._held.evaluations[key] = Tally(1, now_ms, now_ms)
+            recent = self._recent.get(identity)
+            if recent is None:
+                self._add_first(identity, context, result, now_ms)
+                return
+            if recent.context is not context:
+                self._learn(context)
+                recent.context = context
+            tally = recent.tally
+            tally.count += 1
+            if now_ms > tally.last_ms:
+                tally.last_ms = now_ms
 
     def add_metric(self, context: Context, metric: Metric) -> None:
         """Takes a metric event, and its user."""
@@ -106,7 +116,28 @@ class EventBuffer:
         """Hands over all that came in and starts anew."""
         with self._lock:
             held, self._held = self._held, Held()
+            self._recent = {}
         return held
+
+    def _add_first(
+        self, identity: tuple[str, int], context: Context, result: Result, now_ms: int
+    ) -> None:
+        self._learn(context)
+        key = EvaluationKey(
+            context.key,
+            result.flag_key,
+            result.variation_id,
+            result.flag_revision,
+            result.in_experiment,
+        )
+        tally = self._held.evaluations.get(key)
+        if tally is not None:
+            tally.count += 1
+            tally.last_ms = max(tally.last_ms, now_ms)
+        elif self._has_room():
+            tally = self._held.evaluations[key] = Tally(1, now_ms, now_ms)
+        if tally is not None and len(self._recent) < self._capacity:
+            self._recent[identity] = _Recent(result, context, tally)
 
     def _has_room(self) -> bool:
         if len(self._held) < self._capacity:

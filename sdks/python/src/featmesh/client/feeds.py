@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from featmesh.client.connection import Connection, sdk_info
 from featmesh.client.store import DefinitionStore, EvaluationStore
 from featmesh.client.stream import SyncCall
@@ -41,10 +43,17 @@ class DefinitionFeed:
 class EvaluationFeed:
     """Streams one context's results into a store."""
 
-    def __init__(self, connection: Connection, store: EvaluationStore, context: Context) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        store: EvaluationStore,
+        context: Context,
+        *,
+        private: Collection[str] = (),
+    ) -> None:
         self._connection = connection
         self._store = store
-        self._context = context_to_proto(context)
+        self._context = context_to_proto(context, private=private)
         self._assembler = EvaluationAssembler()
 
     @property

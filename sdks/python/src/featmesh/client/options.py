@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
+from os import PathLike
+
+from featmesh.client.hooks import EvaluationHook
 
 _ADDRESS = re.compile(r"(?:[a-z]+:(?:///?)?)?\S+:\d{1,5}|unix:\S+", re.ASCII | re.IGNORECASE)
 _SDK_KEY = re.compile(r"[\x21-\x7e]{1,512}")
@@ -28,6 +32,14 @@ class Options:
         keepalive: Seconds between two pings on the connection.
         send_timeout: Seconds that one attempt to send a batch may take.
         send_events: False sends no events and no users at all.
+        offline: True never connects and sends nothing; flags come from ``bootstrap_file`` or
+            are the callers' defaults.
+        bootstrap_file: JSON file with definitions to serve until the server's have come;
+            for `Client` alone.
+        cache_directory: Directory where the last definitions are kept for the next start;
+            for `Client` alone.
+        private_attributes: Attributes of users, or ``name``, that are never sent.
+        hooks: Told of each evaluation.
     """
 
     tls: bool | bytes = False
@@ -42,6 +54,11 @@ class Options:
     keepalive: float = 30.0
     send_timeout: float = 10.0
     send_events: bool = True
+    offline: bool = False
+    bootstrap_file: str | PathLike[str] | None = None
+    cache_directory: str | PathLike[str] | None = None
+    private_attributes: Collection[str] = ()
+    hooks: Sequence[EvaluationHook] = ()
 
     def __post_init__(self) -> None:
         faults = [*self._type_faults(), *self._range_faults()]
@@ -49,24 +66,39 @@ class Options:
             raise ValueError("invalid options: " + "; ".join(faults))
 
     def _type_faults(self) -> list[str]:
+        faults = []
         tls: object = self.tls
-        if isinstance(tls, bool) or (isinstance(tls, bytes) and tls):
-            return []
-        return ["tls must be True, False or the bytes of root certificates"]
+        if not isinstance(tls, bool) and not (isinstance(tls, bytes) and tls):
+            faults.append("tls must be True, False or the bytes of root certificates")
+        for name in ("send_events", "offline"):
+            if not isinstance(getattr(self, name), bool):
+                faults.append(f"{name} must be True or False")
+        for name in ("bootstrap_file", "cache_directory"):
+            if not isinstance(getattr(self, name), str | PathLike | None):
+                faults.append(f"{name} must be a path")
+        private: object = self.private_attributes
+        if isinstance(private, str) or not _all_texts(private):
+            faults.append("private_attributes must be a list of names")
+        return faults
 
     def _range_faults(self) -> list[str]:
         faults = []
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in {"tls", "send_events"}:
-                continue
+        for name in _NUMBERS:
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                faults.append(f"{field.name} must be a number, not {value!r}")
+                faults.append(f"{name} must be a number, not {value!r}")
             elif not (math.isfinite(value) and value > 0):
-                faults.append(f"{field.name} must be positive and finite, not {value!r}")
+                faults.append(f"{name} must be positive and finite, not {value!r}")
         if not faults and not self.backoff_first <= self.backoff_maximum <= self.backoff_refused:
             faults.append("backoff_first <= backoff_maximum <= backoff_refused must hold")
         return faults
+
+
+def _all_texts(names: object) -> bool:
+    return isinstance(names, Collection) and all(isinstance(name, str) for name in names)
+
+
+_NUMBERS = tuple(field.name for field in fields(Options) if type(field.default) in {int, float})
 
 
 def check_endpoint(address: object, sdk_key: object) -> None:

@@ -10,17 +10,22 @@ from collections.abc import Callable
 import grpc
 
 from featmesh.client.backoff import Backoff
-from featmesh.client.batches import Stamp, build_batches, size_of
+from featmesh.client.batches import Stamp, build_batches, empty_batch, size_of
 from featmesh.client.events import EventBuffer
+from featmesh.client.once import OnceLogger
 from featmesh.client.options import Options
 from featmesh.client.timing import Timing
 from featmesh.insights.v1 import insights_pb2
 
 logger = logging.getLogger(__name__)
+once = OnceLogger(logger)
 
 PUSHBACK = "grpc-retry-pushback-ms"
 MAX_PUSHBACK = 300.0
 """Seconds; whatever a server asks for, events are tried again after this."""
+
+REPORT_INTERVAL = 30.0
+"""Seconds; a batch, be it empty, tells the server at least so often what is applied."""
 
 _RETRIED = frozenset(
     {
@@ -36,6 +41,8 @@ Track = Callable[[insights_pb2.TrackRequest, float], insights_pb2.TrackResponse]
 
 class EventSender:
     """Drains a buffer every flush interval, and keeps at a batch until it is taken.
+
+    Where no events come, an empty batch reports the applied revision now and then.
 
     A batch keeps its id over all attempts, so the server stores it once. While one waits,
     the buffer fills up to its capacity and no further.
@@ -64,6 +71,7 @@ class EventSender:
         self._progress = threading.Condition()
         self._asked = 0
         self._answered = 0
+        self._reported_at = timing.monotonic()
         self._refusals: set[grpc.StatusCode] = set()
         self._thread = threading.Thread(target=self._run, name="featmesh-events", daemon=True)
 
@@ -94,7 +102,7 @@ class EventSender:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._timing.wait(self._wake, self._options.flush_interval)
+            self._timing.wait(self._wake, min(self._options.flush_interval, REPORT_INTERVAL))
             self._wake.clear()
             asked = self._asked
             try:
@@ -109,16 +117,24 @@ class EventSender:
         self._report_loss()
 
     def _send_all(self) -> None:
-        held = self._buffer.drain()
-        if not held.is_empty:
-            stamp = Stamp(sent_at_ms=self._timing.wall_ms(), applied_revision=self._revision())
-            self._pending.extend(build_batches(held, stamp))
+        self._pending.extend(self._batches())
         while self._pending and not self._stopped.is_set():
             delay = self._attempt(self._pending[0])
             if delay is None:
                 self._pending.popleft()
             else:
                 self._timing.wait(self._stopped, delay)
+
+    def _batches(self) -> list[insights_pb2.TrackRequest]:
+        held, now = self._buffer.drain(), self._timing.monotonic()
+        stamp = Stamp(sent_at_ms=self._timing.wall_ms(), applied_revision=self._revision())
+        if not held.is_empty:
+            self._reported_at = now
+            return build_batches(held, stamp, private=self._options.private_attributes)
+        if stamp.applied_revision and now - self._reported_at >= REPORT_INTERVAL:
+            self._reported_at = now
+            return [empty_batch(stamp)]
+        return []
 
     def _attempt(self, batch: insights_pb2.TrackRequest) -> float | None:
         """Sends a batch once; seconds until the next attempt, or None when it is done with."""
@@ -128,8 +144,11 @@ class EventSender:
             return self._after_failure(batch, error)
         self._backoff.reset()
         for rejected in answer.rejected[:1]:
-            logger.warning(
-                "%d events were refused, the first with: %s", len(answer.rejected), rejected.reason
+            once.warning(
+                rejected.reason,
+                "%d events were refused, the first with: %s",
+                len(answer.rejected),
+                rejected.reason,
             )
         return None
 

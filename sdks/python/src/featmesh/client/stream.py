@@ -12,6 +12,7 @@ import grpc
 
 from featmesh.client.backoff import Backoff
 from featmesh.client.options import Options
+from featmesh.client.silence import SilenceWatch
 from featmesh.client.status import Freshness
 from featmesh.client.timing import Timing
 from featmesh.errors import ProtocolError
@@ -72,7 +73,17 @@ class SyncLoop(Generic[FrameT]):
     """Opens a stream, applies what it brings, and opens the next one when it ends.
 
     Nothing that a server sends ends the loop: a contradiction starts over from nothing
-    while what is held is still served.
+    while what is held is still served. A stream on which nothing comes for as long as
+    makes data stale is ended and opened again.
+
+    Args:
+        feed: What is streamed.
+        freshness: Told of each frame.
+        applied: Called with the keys of flags that may answer differently, after each
+            change set.
+        options: Back-off and staleness.
+        timing: Clock, dice and waiting.
+        from_nothing: What the feed holds is not the server's; the first stream starts at 0.
     """
 
     def __init__(
@@ -83,6 +94,7 @@ class SyncLoop(Generic[FrameT]):
         applied: Callable[[frozenset[str]], None],
         options: Options,
         timing: Timing,
+        from_nothing: bool = False,
     ) -> None:
         self._feed = feed
         self._freshness = freshness
@@ -95,31 +107,43 @@ class SyncLoop(Generic[FrameT]):
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._call: SyncCall[FrameT] | None = None
-        self._from_nothing = False
+        self._from_nothing = from_nothing
+        self._hung = False
         self._healthy_since: float | None = None
         self._reported: grpc.StatusCode | None = None
+        self._watch = SilenceWatch(limit=options.staleness, act=self._after_silence, timing=timing)
         self._thread = threading.Thread(target=self._run, name="featmesh-sync", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts the threads."""
         self._thread.start()
+        self._watch.start()
 
     def stop(self) -> None:
         """Ends the stream and then the thread; from any thread, also its own."""
         self._stopped.set()
-        with self._lock:
-            if self._call is not None:
-                self._call.cancel()
+        self._watch.stop()
+        self._cancel()
 
     def join(self, timeout: float) -> None:
-        """Waits for the thread, unless it is the one that calls."""
+        """Waits for the threads, unless one of them calls."""
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
+        self._watch.join(timeout)
 
     @property
     def is_running(self) -> bool:
         """Whether the thread has not ended yet."""
         return self._thread.is_alive()
+
+    def _cancel(self) -> None:
+        with self._lock:
+            if self._call is not None:
+                self._call.cancel()
+
+    def _after_silence(self) -> None:
+        self._hung = True
+        self._cancel()
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -139,6 +163,8 @@ class SyncLoop(Generic[FrameT]):
 
     def _follow_one(self) -> _Ending:
         self._healthy_since = None
+        self._hung = False
+        self._watch.heard()
         try:
             return self._follow()
         except ProtocolError as error:
@@ -178,6 +204,7 @@ class SyncLoop(Generic[FrameT]):
         self._applied(changed)
 
     def _frame_received(self) -> None:
+        self._watch.heard()
         self._freshness.frame_received()
         self._reported = None
         if self._healthy_since is None:
@@ -198,6 +225,9 @@ class SyncLoop(Generic[FrameT]):
         return _Ending(hint=min((wait_ms + jitter_ms) / 1000, MAX_HINT))
 
     def _after_failure(self, error: grpc.RpcError) -> _Ending:
+        if self._hung:
+            logger.warning("nothing came for %g s, starting again", self._options.staleness)
+            return _Ending()
         code = error.code()
         refused = code in _REFUSED
         if not self._stopped.is_set() and code is not self._reported:

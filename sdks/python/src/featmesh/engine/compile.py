@@ -56,8 +56,8 @@ class CompiledFlag:
 def compile_flag(flag: Flag) -> CompiledFlag:
     """Prepares a flag.
 
-    Only a variation that is really served can make a result malformed: a context whose
-    share, target or rule is sound gets its value although another one is not.
+    Only what really serves a context can make its result malformed: a context whose
+    target or rollout is sound gets its value although another one of the flag is not.
     """
     return _FlagCompiler(flag).compile()
 

@@ -67,16 +67,20 @@ def find_cycle(graph: Graph) -> tuple[str, ...] | None:
 
 
 def on_cycles(graph: Graph) -> frozenset[str]:
-    """All nodes that lie on a cycle.
+    """All nodes that lie on a cycle."""
+    return frozenset(cycle_edges(graph))
 
-    Tarjan's strongly connected components, with the call stack as a list.
-    """
-    return frozenset(
-        node
-        for component in _components(graph)
-        if len(component) > 1 or component[0] in graph[component[0]]
-        for node in component
-    )
+
+def cycle_edges(graph: Graph) -> dict[str, frozenset[str]]:
+    """For each node on a cycle, those of its followings from which it can be reached again."""
+    edges: dict[str, frozenset[str]] = {}
+    for component in _components(graph):
+        nodes = frozenset(component)
+        for node in component:
+            inside = nodes.intersection(graph[node])
+            if inside:
+                edges[node] = inside
+    return edges
 
 
 def reachable(graph: Graph, starts: Iterable[str]) -> set[str]:
@@ -101,6 +105,7 @@ def reversed_graph(graph: Graph) -> dict[str, list[str]]:
 
 
 def _components(graph: Graph) -> Iterator[list[str]]:
+    """Tarjan's strongly connected components, with the call stack as a list."""
     index: dict[str, int] = {}
     lowest: dict[str, int] = {}
     open_nodes: dict[str, None] = {}

@@ -23,14 +23,18 @@ class CompiledSegment:
     rules: tuple[Test[Known], ...]
     nested: tuple[str, ...]
     faults: tuple[str, ...]
+    looping: frozenset[str] = frozenset()
+    """Those of the nested segments that lead back here. Set by the snapshot."""
 
     def holds(self, context: Context, known: Known) -> bool:
         """Whether the context is a member, given its membership in nested segments."""
-        if context.key in self.excluded:
-            return False
-        if context.key in self.included:
-            return True
+        if self.is_listed(context.key):
+            return self.lists(context.key)
         return any(rule(context, known) for rule in self.rules)
+
+    def lists(self, key: str) -> bool:
+        """Whether the lists alone make this key a member."""
+        return key in self.included and key not in self.excluded
 
     def is_listed(self, key: str) -> bool:
         """Whether a list decides about this key, so that no rule is asked."""
@@ -61,8 +65,9 @@ def is_member(segments: Segments, segment_id: str, context: Context) -> bool:
     """Whether the context is in the segment; an unknown segment has no members.
 
     Nested segments are answered first, innermost to outermost, each once and in a loop:
-    time is linear and a chain of any length is fine. Within a cycle, the segment that
-    would be asked a second time counts as having no members, so cycles never match.
+    time is linear and a chain of any length is fine. A segment on a cycle sees only the
+    lists of the next ones on it, so that rules which lead in a circle never match and no
+    answer depends on which segment was asked first.
     """
     segment = segments.get(segment_id)
     if segment is None:
@@ -92,7 +97,8 @@ def _is_member_by_nesting(segments: Segments, asked: CompiledSegment, context: C
         segment, rest = walk[-1]
         for nested_id in rest:
             nested = segments.get(nested_id)
-            if nested is not None and nested_id not in entered:
+            inner = nested_id not in segment.looping
+            if inner and nested is not None and nested_id not in entered:
                 entered.add(nested_id)
                 # One that a list decides needs nothing from further in.
                 further = () if nested.is_listed(context.key) else nested.nested
@@ -100,8 +106,18 @@ def _is_member_by_nesting(segments: Segments, asked: CompiledSegment, context: C
                 break
         else:
             walk.pop()
-            known[segment.id] = segment.holds(context, known)
+            seen = _without_loops(segments, segment, context.key, known)
+            known[segment.id] = segment.holds(context, seen)
     return known[asked.id]
+
+
+def _without_loops(segments: Segments, segment: CompiledSegment, key: str, known: Known) -> Known:
+    if not segment.looping:
+        return known
+    return {
+        each: segments[each].lists(key) if each in segment.looping else known.get(each, False)
+        for each in segment.nested
+    }
 
 
 def _in_known_segments(segment_ids: tuple[str, ...]) -> Test[Known]:

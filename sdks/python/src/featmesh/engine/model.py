@@ -6,7 +6,7 @@ the SDK's decoding), never here: the engine must give an answer for anything it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -83,11 +83,15 @@ class ErrorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Whom a flag is evaluated for. ``key`` is 1 to 512 bytes of UTF-8."""
+    """Whom a flag is evaluated for. ``key`` is 1 to 512 bytes of UTF-8.
+
+    ``private`` names attributes (or ``name``) that are read here and never sent anywhere.
+    """
 
     key: str
     name: str = ""
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    private: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

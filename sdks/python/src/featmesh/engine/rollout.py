@@ -54,11 +54,15 @@ def compile_rollout(rollout: Rollout, *, salt: str, include_all: bool, outcome: 
 
     ``include_all`` puts everybody in the experiment. A share whose experiment share is
     not below its weight is in the experiment as a whole and is not hashed again. A
-    rollout without shares gives a malformed flag's result.
+    rollout that has no shares or names an unknown variation, be it with a weight of 0, is
+    malformed as a whole: everybody it would serve gets a malformed flag's result.
     """
     shares = rollout.shares or (Share("", FULL_WEIGHT),)
     bucketed = not (len(shares) == 1 and shares[0].weight == FULL_WEIGHT)
     served = tuple(_compile_share(each, rollout, include_all, bucketed, outcome) for each in shares)
+    malformed = next((each.outside for each in served if each.outside.error_kind), None)
+    if malformed is not None:
+        return Serving(lambda _context: malformed, malformed)
     if len(served) == 1 and not _NOBODY < served[0].experiment_edge <= BUCKETS:
         result = served[0].inside if served[0].experiment_edge else served[0].outside
         return Serving(lambda _context: result, result)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from featmesh.engine.compile import CompiledFlag, broken_flag, compile_flag
-from featmesh.engine.dependencies import on_cycles, reachable, reversed_graph
+from featmesh.engine.dependencies import cycle_edges, on_cycles, reachable, reversed_graph
 from featmesh.engine.membership import CompiledSegment, compile_segment
 from featmesh.engine.model import Flag, Segment
 
@@ -101,6 +101,8 @@ class Snapshot:
             _drop_segment(contents, segment_id)
         for segment in segments:
             _put_segment(contents, segment)
+        if contents.live_segments != self._contents.live_segments:
+            _mark_loops(contents.live_segments)
         for flag in flags:
             _put_flag(contents, flag)
         if contents.prerequisites != self._contents.prerequisites:
@@ -158,8 +160,7 @@ class Snapshot:
         """
         if not self.live_flags:
             return frozenset(flag_keys)
-        nested = {key: each.nested for key, each in self.live_segments.items() if each.nested}
-        changed = reachable(reversed_graph(nested), segment_ids)
+        changed = reachable(reversed_graph(_nesting(self.live_segments)), segment_ids)
         direct = set(flag_keys)
         if changed:
             direct.update(
@@ -223,6 +224,19 @@ def _drop_segment(contents: _Contents, segment_id: str) -> None:
     )
     for each in by_id:
         each.pop(segment_id, None)
+
+
+def _nesting(segments: Mapping[str, CompiledSegment]) -> dict[str, tuple[str, ...]]:
+    return {each.id: each.nested for each in segments.values() if each.nested}
+
+
+def _mark_loops(segments: dict[str, CompiledSegment]) -> None:
+    nesting = _nesting(segments)
+    loops = cycle_edges(nesting)
+    for segment_id in nesting:
+        looping = loops.get(segment_id, frozenset())
+        if segments[segment_id].looping != looping:
+            segments[segment_id] = replace(segments[segment_id], looping=looping)
 
 
 def _guarded(compile_item: Callable[[Any], T], item: Flag | Segment) -> T | None:

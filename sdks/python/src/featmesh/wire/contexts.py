@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from featmesh.engine.attributes import text_of
 from featmesh.engine.model import Attribute, Context
 from featmesh.engine.numbers import as_double
 from featmesh.evaluation.v1 import evaluation_pb2
 
 
-def context_to_proto(context: Context) -> evaluation_pb2.Context:
-    """The message of a context.
+def context_to_proto(
+    context: Context, *, private: Collection[str] = ()
+) -> evaluation_pb2.Context:
+    """The message of a context, without what it or the caller calls private.
 
     Numbers become doubles, elements of a list texts. An attribute that is no text, number,
     boolean or list is left out, as the engine takes it for missing.
@@ -17,8 +21,12 @@ def context_to_proto(context: Context) -> evaluation_pb2.Context:
     Raises:
         UnicodeEncodeError: A text cannot be written in UTF-8.
     """
-    message = evaluation_pb2.Context(key=context.key, name=context.name)
+    hidden = {*_names(context.private), *_names(private)}
+    name = "" if "name" in hidden else context.name
+    message = evaluation_pb2.Context(key=context.key, name=name)
     for name, value in context.attributes.items():
+        if name in hidden:
+            continue
         encoded = _attribute_to_proto(value)
         if encoded is not None:
             message.attributes[name].CopyFrom(encoded)
@@ -33,6 +41,11 @@ def context_from_proto(message: evaluation_pb2.Context) -> Context:
         if value is not None:
             attributes[name] = value
     return Context(message.key, message.name, attributes)
+
+
+def _names(names: Collection[str]) -> Collection[str]:
+    """The names; a single text is one name and not its letters."""
+    return (names,) if isinstance(names, str) else names
 
 
 def _attribute_to_proto(value: object) -> evaluation_pb2.AttributeValue | None:

@@ -16,7 +16,7 @@ from featmesh.cli.contexts import attribute_option, context_from, user_option
 from featmesh.cli.failures import CommandError
 from featmesh.cli.output import print_json, print_table
 from featmesh.client import Client, Options, Status
-from featmesh.client.connection import open_channel, sdk_info
+from featmesh.client.connection import sdk_info
 from featmesh.engine import evaluate as evaluate_flag
 from featmesh.engine.model import Context, Result
 from featmesh.engine.snapshot import Snapshot
@@ -66,7 +66,7 @@ def evaluate(
     request = evaluation_pb2.EvaluateRequest(
         context=_context_message(context_from(user, attributes)), flag_keys=[flag] if flag else []
     )
-    with open_channel(access.address, tls=access.tls) as channel:
+    with access.open() as channel:
         stub = EvaluationServiceStub(channel)
         answer = stub.Evaluate(request, metadata=access.metadata, timeout=TIMEOUT)
     if as_json:
@@ -101,7 +101,7 @@ def track(
         users=[_context_message(context_from(user, attributes))],
         metrics=[metric],
     )
-    with open_channel(access.address, tls=access.tls) as channel:
+    with access.open() as channel:
         stub = InsightsServiceStub(channel)
         answer = stub.Track(batch, metadata=access.metadata, timeout=TIMEOUT)
     if answer.rejected:

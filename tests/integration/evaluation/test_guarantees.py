@@ -1,0 +1,181 @@
+"""What sync.md guarantees: at least one test for each, under its name."""
+
+from __future__ import annotations
+
+import time
+
+from featmesh.engine.model import Condition, Rollout, Rule, Share
+from services.messaging.inprocess import InProcessBus
+from services.messaging.rabbitmq import RabbitMqBus
+from services.storage.model import SdkKeyKind
+from services.storage.mongodb import MongoStore
+from tests.integration.evaluation.conftest import Operator
+from tests.integration.storage.records import create, delete, flag, segment, update
+from tests.support.evaluation import (
+    NEVER,
+    DefinitionStream,
+    EvaluationClient,
+    RunningEvaluation,
+    Timing,
+    new_sdk_key,
+    running_evaluation,
+)
+from tests.support.messaging import own_topology
+
+OFF = Rollout((Share("off", 100_000),))
+MEMBERS_ONLY = Rule("r", "Members", (Condition("", "IN_SEGMENT", ("s-1",)),), OFF)
+
+
+async def assert_equals_store(stream: DefinitionStream, operator: Operator) -> None:
+    """What the reader holds is what the store holds."""
+    stored = await operator.store.definitions.read_definitions(operator.environment_id)
+    assert stream.revisions[-1] == stored.revision
+    assert stream.flags == {each.key: each for each in stored.flags}
+    assert stream.segments == {each.id: each for each in stored.segments}
+
+
+async def test_ordered_revisions_only_rise(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    stream = server_sdk.definitions()
+    await stream.change()
+    committed = await operator.create(flag("a"))
+    for number in range(20):
+        committed = await operator.update("a", enabled=bool(number % 2))
+    await stream.reach(committed.revision)
+    assert stream.revisions == sorted(set(stream.revisions))
+
+
+async def test_complete_no_change_is_skipped_for_good(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    stream = server_sdk.definitions()
+    await stream.change()
+    for number in range(30):
+        committed = await operator.create(flag(f"flag-{number}"))
+    await stream.reach(committed.revision)
+    await assert_equals_store(stream, operator)
+
+
+async def test_atomic_a_flag_comes_with_the_segment_that_it_uses(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    stream = server_sdk.definitions()
+    await stream.change()
+    await operator.create(flag("a", rules=(MEMBERS_ONLY,)), segment("s-1", "members"))
+    changes = await stream.change()
+    assert [each.key for each in changes.flags] == ["a"]
+    assert [each.id for each in changes.segments] == ["s-1"]
+
+
+async def test_atomic_two_flags_of_one_change_are_never_seen_apart(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    stream = server_sdk.definitions()
+    await stream.change()
+    committed = await operator.create(flag("a"), flag("b"))
+    for number in range(10):
+        writes = [update(each, enabled=bool(number % 2)) for each in committed.records]
+        committed = await operator.commit(*writes)
+    while stream.revisions[-1] < committed.revision:
+        await stream.change()
+        assert stream.flags["a"].enabled == stream.flags["b"].enabled
+
+
+async def test_resumable_a_reconnect_gets_only_the_difference(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    committed = await operator.create(flag("kept"), flag("gone"), segment("s-1", "gone"))
+    _, gone, gone_segment = committed.records
+    await operator.commit(*create(flag("new")), delete(gone), delete(gone_segment))
+    changes = await server_sdk.definitions(since=committed.revision).change()
+    assert not changes.full
+    assert [each.key for each in changes.flags] == ["new"]
+    assert changes.deleted_flag_keys == ("gone",)
+    assert changes.deleted_segment_ids == ("s-1",)
+
+
+async def test_resumable_a_reader_that_is_current_gets_an_empty_patch_at_once(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    committed = await operator.create(flag("a"))
+    changes = await server_sdk.definitions(since=committed.revision).change()
+    assert (changes.full, changes.revision, changes.flags) == (False, committed.revision, ())
+
+
+async def test_resumable_a_revision_of_the_future_gets_a_full_set(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    committed = await operator.create(flag("a"))
+    stream = server_sdk.definitions(since=committed.revision + 1)
+    assert (await stream.change()).full
+    await assert_equals_store(stream, operator)
+
+
+async def test_isolated_no_stream_sees_another_environment(
+    service: RunningEvaluation,
+    server_sdk: EvaluationClient,
+    operator: Operator,
+    store: MongoStore,
+) -> None:
+    ours = await store.tenancy.get_environment(operator.environment_id)
+    other = await store.tenancy.create_environment(ours.project_id, "other", "Other")
+    secret, _ = await new_sdk_key(store, other.id, SdkKeyKind.SERVER)
+    stream, strange = server_sdk.definitions(), service.client(secret).definitions()
+    await stream.change()
+    await strange.change()
+    first = await operator.create(flag("ours"))
+    second = await Operator(store, other.id).create(flag("theirs"))
+    await stream.reach(first.revision)
+    await strange.reach(second.revision)
+    assert set(stream.flags) == {"ours"}
+    assert set(strange.flags) == {"theirs"}
+
+
+async def test_isolated_no_client_stream_sees_a_rule(
+    client_sdk: EvaluationClient, operator: Operator
+) -> None:
+    rule = Rule("secret-id", "secret name", (), OFF)
+    await operator.create(flag("a", rules=(rule,)), segment("s-1", "secret-segment"))
+    stream = client_sdk.results("ada")
+    await stream.change()
+    assert stream.results["a"].value is False
+    assert not any(b"secret" in frame for frame in stream.raw)
+
+
+async def test_current_a_change_without_a_notice_arrives_within_a_second_of_the_poll(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    stream = server_sdk.definitions()
+    await stream.change()
+    committed = await operator.create(flag("a"))
+    started = time.monotonic()
+    await stream.reach(committed.revision)
+    assert time.monotonic() - started < Timing().poll_interval + 1
+
+
+async def test_current_a_notice_needs_no_poll(
+    store: MongoStore, bus: InProcessBus, server_key: str, operator: Operator
+) -> None:
+    async with running_evaluation(store, bus, Timing(poll_interval=NEVER)) as service:
+        stream = service.client(server_key).definitions()
+        await stream.change()
+        committed = await operator.create(flag("a"))
+        await operator.announce(bus, committed)
+        await stream.reach(committed.revision)
+
+
+async def test_current_a_notice_over_rabbitmq_needs_no_poll(
+    store: MongoStore, amqp_url: str, server_key: str, operator: Operator
+) -> None:
+    async with own_topology(amqp_url) as prefix:
+        bus = RabbitMqBus.open(amqp_url, prefix=prefix)
+        try:
+            async with running_evaluation(store, bus, Timing(poll_interval=NEVER)) as service:
+                stream = service.client(server_key).definitions()
+                await stream.change()
+                committed = await operator.create(flag("a"))
+                await operator.announce(bus, committed)
+                await stream.reach(committed.revision)
+        finally:
+            await bus.close()

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import pytest
+from grpc import aio
+
+from featmesh.evaluation.v1 import evaluation_pb2
+from featmesh.insights.v1 import insights_pb2
+from featmesh.messaging.v1 import messaging_pb2
+from featmesh.wire import context_from_proto
+from services.evaluation.seen_users import SeenUsers
+from services.messaging.inprocess import InProcessBus
+from services.messaging.ports import Topic
+from services.storage.model import Environment
+from services.storage.mongodb import MongoStore
+from tests.support.evaluation import EvaluationClient, now_ms, running_evaluation
+from tests.support.messaging import Recorder
+from tests.support.statuses import error_info, violations
+
+HOUR_MS = 3_600_000
+CLOCK_TOLERANCE_MS = 30_000
+
+
+@pytest.fixture
+async def users(bus: InProcessBus) -> AsyncIterator[Recorder]:
+    recorder = Recorder()
+    consumer = await bus.consume(Topic.USERS, recorder, prefetch=8)
+    yield recorder
+    await consumer.close()
+
+
+@pytest.fixture
+async def insights(bus: InProcessBus) -> AsyncIterator[Recorder]:
+    recorder = Recorder()
+    consumer = await bus.consume(Topic.INSIGHTS, recorder, prefetch=8)
+    yield recorder
+    await consumer.close()
+
+
+def user(key: str, plan: str = "pro") -> evaluation_pb2.Context:
+    value = evaluation_pb2.AttributeValue(string_value=plan)
+    return evaluation_pb2.Context(key=key, attributes={"plan": value})
+
+
+def evaluation(**fields: Any) -> insights_pb2.EvaluationEvent:
+    good = {"flag_key": "a", "variation_id": "on", "user_key": "ada", "count": 2}
+    times = {"first_time_ms": 1_000, "last_time_ms": 2_000}
+    return insights_pb2.EvaluationEvent(**{**good, **times, **fields})
+
+
+def metric(**fields: Any) -> insights_pb2.MetricEvent:
+    good = {"name": "bought", "user_key": "ada", "value": 1.5, "time_ms": 1_000}
+    return insights_pb2.MetricEvent(**{**good, **fields})
+
+
+def track(**fields: Any) -> insights_pb2.TrackRequest:
+    return insights_pb2.TrackRequest(**{"batch_id": "batch-1", "sent_at_ms": now_ms(), **fields})
+
+
+async def test_good_events_and_users_reach_their_topics(
+    client_sdk: EvaluationClient, environment: Environment, users: Recorder, insights: Recorder
+) -> None:
+    request = track(users=[user("ada")], evaluations=[evaluation()], metrics=[metric()])
+    response = await client_sdk.track(request)
+    assert (response.accepted, list(response.rejected)) == (3, [])
+    message = (await insights.until(1))[0]
+    assert (message.id, message.environment_id) == ("batch-1", environment.id)
+    batch = messaging_pb2.InsightBatch.FromString(message.payload)
+    assert (batch.batch_id, batch.environment_id) == ("batch-1", environment.id)
+    assert abs(batch.received_at_ms - now_ms()) < CLOCK_TOLERANCE_MS
+    assert list(batch.evaluations) == [evaluation()]
+    assert list(batch.metrics) == [metric()]
+    seen = messaging_pb2.UserBatch.FromString((await users.until(1))[0].payload)
+    assert (seen.environment_id, list(seen.users)) == (environment.id, [user("ada")])
+
+
+async def test_a_bad_event_is_refused_alone_with_its_index_and_the_reason(
+    client_sdk: EvaluationClient, users: Recorder, insights: Recorder
+) -> None:
+    request = track(
+        users=[user("ada"), user("")],
+        evaluations=[
+            evaluation(count=0),
+            evaluation(),
+            evaluation(last_time_ms=1),
+            evaluation(flag_key="k" * 129),
+        ],
+        metrics=[metric(value=float("inf")), metric(), metric(user_key="")],
+    )
+    response = await client_sdk.track(request)
+    part = insights_pb2.EventPart
+    assert response.accepted == 3
+    assert [(each.part, each.index) for each in response.rejected] == [
+        (part.EVENT_PART_USERS, 1),
+        (part.EVENT_PART_EVALUATIONS, 0),
+        (part.EVENT_PART_EVALUATIONS, 2),
+        (part.EVENT_PART_EVALUATIONS, 3),
+        (part.EVENT_PART_METRICS, 0),
+        (part.EVENT_PART_METRICS, 2),
+    ]
+    assert [each.reason.partition(" ")[0] for each in response.rejected] == [
+        "user.key",
+        "count",
+        "last_time_ms",
+        "flag_key",
+        "value",
+        "user_key",
+    ]
+    batch = messaging_pb2.InsightBatch.FromString((await insights.until(1))[0].payload)
+    assert (list(batch.evaluations), list(batch.metrics)) == ([evaluation()], [metric()])
+    seen = messaging_pb2.UserBatch.FromString((await users.until(1))[0].payload)
+    assert list(seen.users) == [user("ada")]
+
+
+async def test_a_batch_with_nothing_good_publishes_nothing(
+    client_sdk: EvaluationClient, users: Recorder, insights: Recorder
+) -> None:
+    response = await client_sdk.track(track(metrics=[metric(name="")]))
+    assert (response.accepted, len(response.rejected)) == (0, 1)
+    assert (users.got, insights.got) == ([], [])
+
+
+async def test_a_batch_beyond_its_limits_is_refused_as_a_whole(
+    client_sdk: EvaluationClient, insights: Recorder
+) -> None:
+    for request, paths in (
+        (track(batch_id=""), {"batch_id"}),
+        (track(batch_id="b" * 65), {"batch_id"}),
+        (track(metrics=[metric()] * 10_001, dropped_events=-1), {"metrics", "dropped_events"}),
+        (track(users=[user("ada")] * 1_001), {"users"}),
+    ):
+        with pytest.raises(aio.AioRpcError) as caught:
+            await client_sdk.track(request)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert set(violations(caught.value)) == paths
+    assert insights.got == []
+
+
+async def test_times_of_a_sender_whose_clock_is_wrong_are_shifted(
+    client_sdk: EvaluationClient, insights: Recorder
+) -> None:
+    now = now_ms()
+    slow = now - HOUR_MS
+    event = evaluation(first_time_ms=slow - 500, last_time_ms=slow - 100)
+    await client_sdk.track(
+        track(sent_at_ms=slow, evaluations=[event], metrics=[metric(time_ms=slow - 300)])
+    )
+    batch = messaging_pb2.InsightBatch.FromString((await insights.until(1))[0].payload)
+    shifted = batch.evaluations[0]
+    assert 0 <= shifted.first_time_ms - (now - 500) < CLOCK_TOLERANCE_MS
+    assert shifted.last_time_ms - shifted.first_time_ms == 400
+    assert batch.metrics[0].time_ms - shifted.first_time_ms == 200
+
+
+async def test_a_clock_that_is_wrong_by_years_shifts_by_a_day_at_most(
+    client_sdk: EvaluationClient, insights: Recorder
+) -> None:
+    await client_sdk.track(track(sent_at_ms=1, metrics=[metric(time_ms=500)]))
+    batch = messaging_pb2.InsightBatch.FromString((await insights.until(1))[0].payload)
+    assert batch.metrics[0].time_ms == 500 + 24 * HOUR_MS
+
+
+async def test_without_a_bus_nothing_is_acknowledged(
+    store: MongoStore, bus: InProcessBus, client_key: str
+) -> None:
+    async with running_evaluation(store, bus) as service:
+        sdk = service.client(client_key)
+        await bus.close()
+        for call in (
+            sdk.track(track(metrics=[metric()])),
+            sdk.identify(insights_pb2.IdentifyRequest(users=[user("ada")])),
+        ):
+            with pytest.raises(aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert error_info(caught.value).reason == "BROKER_UNAVAILABLE"
+
+
+async def test_a_full_queue_asks_the_sender_to_wait(store: MongoStore, client_key: str) -> None:
+    bus = InProcessBus(max_length=1)
+    async with running_evaluation(store, bus) as service:
+        sdk = service.client(client_key)
+        await sdk.track(track(metrics=[metric()]))
+        with pytest.raises(aio.AioRpcError) as caught:
+            await sdk.track(track(batch_id="batch-2", metrics=[metric()]))
+    await bus.close()
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "grpc-retry-pushback-ms" in dict(caught.value.trailing_metadata() or ())
+
+
+async def test_identified_users_are_published(
+    client_sdk: EvaluationClient, environment: Environment, users: Recorder
+) -> None:
+    await client_sdk.identify(insights_pb2.IdentifyRequest(users=[user("ada"), user("bob")]))
+    seen = messaging_pb2.UserBatch.FromString((await users.until(1))[0].payload)
+    assert (seen.environment_id, list(seen.users)) == (environment.id, [user("ada"), user("bob")])
+
+
+async def test_identify_refuses_no_users_and_bad_users_with_their_paths(
+    client_sdk: EvaluationClient, users: Recorder
+) -> None:
+    for bad, paths in (([], {"users"}), ([user("ada"), user("")], {"users[1].key"})):
+        with pytest.raises(aio.AioRpcError) as caught:
+            await client_sdk.identify(insights_pb2.IdentifyRequest(users=bad))
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert set(violations(caught.value)) == paths
+    assert users.got == []
+
+
+async def test_a_stream_makes_its_user_known_once_however_often_it_is_opened(
+    store: MongoStore, bus: InProcessBus, client_key: str, users: Recorder
+) -> None:
+    async with running_evaluation(store, bus) as service:
+        sdk = service.client(client_key)
+        await sdk.results(user("ada")).change()
+        await users.until(1)
+        await sdk.results(user("ada")).change()
+        await sdk.evaluate(user("ada"))
+        await sdk.results(user("bob")).change()
+    seen = [messaging_pb2.UserBatch.FromString(each.payload) for each in users.got]
+    assert [list(batch.users) for batch in seen] == [[user("ada")], [user("bob")]]
+
+
+async def test_a_user_whose_attributes_change_back_before_the_flush_ends_as_it_is(
+    bus: InProcessBus, users: Recorder
+) -> None:
+    seen = SeenUsers(bus, now_ms)
+    ada = context_from_proto(user("ada"))
+    for plan in ("pro", "free", "pro"):
+        seen.see("environment-1", replace(ada, attributes={"plan": plan}))
+        if plan == "pro":
+            await seen.flush()
+    batches = [messaging_pb2.UserBatch.FromString(each.payload) for each in users.got]
+    assert list(batches[-1].users) == [user("ada")]
+
+
+async def test_users_wait_while_the_broker_is_away_and_too_many_are_counted(
+    bus: InProcessBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.evaluation.seen_users.WAITING", 2)
+    seen = SeenUsers(bus, now_ms)
+    await bus.close()
+    for key in ("ada", "bob", "eve"):
+        seen.see("environment-1", context_from_proto(user(key)))
+        await seen.flush()
+    assert seen.dropped == 1
