@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import Mapping
@@ -42,8 +41,6 @@ from services.runtime.settings import (
 from services.runtime.tasks import Tasks
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
-
-log = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 7401
 

@@ -155,9 +155,6 @@ class _Queue:
         """Give what waits to consumers with a free slot, in turn."""
         while self._waiting and (consumer := self._next_free()):
             consumer.start(self._waiting.popleft())
-        if not self._consumers:
-            for delivery in self._waiting:
-                delivery.settle()  # kept for a consumer to come; nobody to wait for
 
     def _next_free(self) -> _Consumer | None:
         for _ in range(len(self._consumers)):

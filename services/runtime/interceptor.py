@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 
 from services.runtime.errors import InvalidArgument, MeshError
-from services.runtime.status import status_code, trailers
+from services.runtime.status import status_code, status_text, trailers
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +170,6 @@ async def _answer(error: Exception, method: str, context: Context) -> None:
             grpc.StatusCode.DEADLINE_EXCEEDED, f"not done within {UNARY_DEADLINE:g} seconds"
         )
     if isinstance(error, MeshError):
-        await context.abort(status_code(error), error.message, trailers(error))
+        await context.abort(status_code(error), status_text(error), trailers(error))
     log.error("%s failed", method, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "internal error; the server's log has more")

@@ -27,8 +27,11 @@ DOMAIN: Final = "featmesh"
 MAX_VIOLATIONS: Final = 50
 """More would not fit the metadata that carries them (8 KiB by default)."""
 
-MAX_DETAIL_BYTES: Final = 6_144
-"""Serialised details stay below the default metadata limit of gRPC clients."""
+MAX_DETAIL_BYTES: Final = 5_120
+"""Of violations: with the message they stay below the default metadata limit of clients."""
+
+MAX_MESSAGE_CHARACTERS: Final = 512
+"""It is sent twice, once with each byte beyond ASCII as three."""
 
 _CODES: Final[tuple[tuple[type[MeshError], grpc.StatusCode], ...]] = (
     (InvalidArgument, grpc.StatusCode.INVALID_ARGUMENT),
@@ -56,6 +59,13 @@ def status_code(error: MeshError) -> grpc.StatusCode:
     return grpc.StatusCode.INTERNAL
 
 
+def status_text(error: MeshError) -> str:
+    """The message, cut if it is too long for a status."""
+    if len(error.message) <= MAX_MESSAGE_CHARACTERS:
+        return error.message
+    return error.message[: MAX_MESSAGE_CHARACTERS - 1] + "…"
+
+
 def trailers(error: MeshError) -> Trailers:
     """Trailing metadata: the details, and the pushback of a full queue."""
     details = _details(error).SerializeToString()
@@ -66,7 +76,7 @@ def trailers(error: MeshError) -> Trailers:
 
 
 def _details(error: MeshError) -> status_pb2.Status:
-    status = status_pb2.Status(code=status_code(error).value[0], message=error.message)
+    status = status_pb2.Status(code=status_code(error).value[0], message=status_text(error))
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     status.details.append(_packed(info))
     if isinstance(error, InvalidArgument):

@@ -15,7 +15,10 @@ from services.runtime.config import ConfigError, EnvironmentReader
 DEFAULTS: Final = {"FEATMESH_DRAIN_DELAY_SECONDS": "0", "FEATMESH_DRAIN_WINDOW_SECONDS": "1"}
 """A person waits, and no load balancer."""
 
-_GIVEN_LATER: Final = {"FEATMESH_MONGODB_URI": "embedded", "FEATMESH_AMQP_URL": "in-process"}
+_GIVEN_LATER: Final = {
+    "FEATMESH_MONGODB_URI": "mongodb://embedded",
+    "FEATMESH_AMQP_URL": "amqp://in-process",
+}
 """The services require them, but standalone hands them a store and a bus."""
 
 S = TypeVar("S")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import islice
 from typing import TypeVar
 from uuid import uuid4
 
 from pymongo.errors import BulkWriteError
 
-from services.runtime.errors import AlreadyExists, NotFound, StaleVersion
+from services.runtime.errors import AlreadyExists, InvalidArgument, NotFound, StaleVersion
 from services.storage.model import Change, Committed
 from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.errors import DUPLICATE_KEY, first_write_error
@@ -70,6 +71,9 @@ class Commit:
         )
         if request is None:
             return None
+        if request.get("writes") != self._fingerprint():
+            text = "was used for another change within the last 24 hours"
+            raise InvalidArgument.of("options.request_id", text)
         query = {"environment": self._change.environment_id, "revision": request["revision"]}
         history = self._connection["item_history"].find(query, session=session)
         entries = await history.sort("position", 1).to_list(None)
@@ -165,8 +169,14 @@ class Commit:
         return {
             "_id": self._request_document_id(),
             "revision": revision,
+            "writes": self._fingerprint(),
             "created_at": self._connection.now(),
         }
+
+    def _fingerprint(self) -> str:
+        """Tells changes apart that name one request: what is done to which items."""
+        lines = (f"{target.write.operation} {target.label}" for target in self._targets)
+        return sha256("\n".join(lines).encode()).hexdigest()
 
     def _request_document_id(self) -> str:
         return f"{self._change.environment_id}/{self._change.request_id}"

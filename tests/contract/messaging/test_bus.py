@@ -56,11 +56,12 @@ async def test_topics_do_not_mix(bus: Bus) -> None:
 
 
 async def test_a_message_from_before_any_consumer_arrives(bus: Bus) -> None:
-    early = message()
-    await bus.publish(Topic.USERS, early)
-    handler = Recorder()
+    early, handler = message(), Recorder()
 
-    await bus.consume(Topic.USERS, handler, prefetch=1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bus.publish(Topic.USERS, early))
+        await asyncio.sleep(0)  # the publish has begun
+        await bus.consume(Topic.USERS, handler, prefetch=1)
 
     assert await handler.until(1) == [early]
 
@@ -171,9 +172,11 @@ async def test_what_a_closed_consumer_leaves_goes_to_the_next(bus: Bus) -> None:
     first = await bus.consume(Topic.USERS, Recorder(), prefetch=1)
     await first.close()
     later, handler = message(), Recorder()
-    await bus.publish(Topic.USERS, later)
 
-    await bus.consume(Topic.USERS, handler, prefetch=1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bus.publish(Topic.USERS, later))
+        await asyncio.sleep(0)  # the publish has begun
+        await bus.consume(Topic.USERS, handler, prefetch=1)
 
     assert await handler.until(1) == [later]
 

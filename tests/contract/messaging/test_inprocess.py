@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from services.messaging import inprocess
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
-from services.runtime.errors import ResourceExhausted
+from services.runtime.errors import BrokerUnavailable, ResourceExhausted
 from tests.support.messaging import Recorder, message
 
 
@@ -26,15 +27,26 @@ async def test_publish_returns_when_the_handlers_are_done() -> None:
 
 async def test_a_full_queue_refuses_messages_until_a_consumer_comes() -> None:
     bus, handler = InProcessBus(max_length=2), Recorder()
-    for _ in range(2):
-        await bus.publish(Topic.USERS, message())
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(bus.publish(Topic.USERS, message()))
+        await asyncio.sleep(0)  # both have begun
 
-    with pytest.raises(ResourceExhausted):
-        await bus.publish(Topic.USERS, message())
+        with pytest.raises(ResourceExhausted):
+            await bus.publish(Topic.USERS, message())
 
-    await bus.consume(Topic.USERS, handler, prefetch=1)
-    await handler.until(2)
+        await bus.consume(Topic.USERS, handler, prefetch=1)
     await bus.publish(Topic.USERS, message())
+    assert len(handler.got) == 3
+    await bus.close()
+
+
+async def test_what_no_handler_took_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inprocess, "CONFIRM_TIMEOUT", 0.01)
+    bus = InProcessBus()
+
+    with pytest.raises(BrokerUnavailable):
+        await bus.publish(Topic.INSIGHTS, message())
     await bus.close()
 
 

@@ -23,6 +23,9 @@ READERS = 20
 MANY_FLAGS = 3_000
 MANY_KEYS = 100_000
 
+HANDLED = 0.2
+"""Seconds in which a notice is dealt with, unless its handler waits for something."""
+
 
 class GatedDefinitions:
     """A real store's reads; a whole one is counted and goes on when the gate is open."""
@@ -85,7 +88,8 @@ async def test_a_change_that_is_announced_during_the_load_is_not_missed(
         await gated.read.wait()
         committed = await operator.create(flag("a"))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(operator.announce(bus, committed))
+            announced = tasks.create_task(operator.announce(bus, committed))
+            await asyncio.wait({announced}, timeout=HANDLED)
             gated.gate.set()
             await stream.reach(committed.revision)
     assert set(stream.flags) == {"a"}

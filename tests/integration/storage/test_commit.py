@@ -209,6 +209,17 @@ async def test_concurrent_requests_with_one_id_write_once(
     assert len({committed.revision for committed in done}) == 1
 
 
+async def test_a_request_id_cannot_be_used_for_another_change(
+    store: MongoStore, environment: Environment
+) -> None:
+    first = change(environment.id, *create(flag("a")), request_id="r-1")
+    created = await store.items.commit(first)
+    other = change(environment.id, delete(created.records[0]), request_id="r-1")
+    with pytest.raises(InvalidArgument, match="request_id"):
+        await store.items.commit(other)
+    await assert_nothing_was_written(store, environment, created)
+
+
 async def test_a_flag_created_anew_continues_the_versions_of_its_tombstone(
     store: MongoStore, environment: Environment
 ) -> None:
