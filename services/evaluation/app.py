@@ -15,6 +15,7 @@ from grpc import aio
 from featmesh.evaluation.v1 import evaluation_pb2_grpc
 from featmesh.insights.v1 import insights_pb2_grpc
 from services.evaluation.authentication import SdkKeys
+from services.evaluation.callers import Callers
 from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
@@ -186,8 +187,9 @@ class EvaluationApp:
 
     def _register(self, server: aio.Server) -> None:
         self._sync.register(server)
+        callers = Callers(self._keys, self._store.credentials)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
-            EvaluationServicer(self._keys, self._replicas, self._users, _now_ms), server
+            EvaluationServicer(callers, self._replicas, self._users, _now_ms), server
         )
         insights_pb2_grpc.add_InsightsServiceServicer_to_server(
             InsightsServicer(self._keys, self._bus, _now_ms), server

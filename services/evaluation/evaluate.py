@@ -1,30 +1,29 @@
-"""EvaluationService: flags of one context, evaluated here."""
+"""EvaluationService: flags of one context, evaluated and explained here."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from featmesh.engine import evaluate
+from featmesh.engine import evaluate, explain
 from featmesh.evaluation.v1 import evaluation_pb2, evaluation_pb2_grpc
-from featmesh.wire import result_to_proto
-from services.evaluation.authentication import SdkKeys
+from featmesh.wire import explanation_to_proto, result_to_proto
+from services.evaluation.callers import Callers
 from services.evaluation.contexts import read_context, text_violations
 from services.evaluation.feeds import ClockMs
-from services.evaluation.limits import EVALUATED_FLAGS, FLAG_KEY_BYTES
+from services.evaluation.limits import EVALUATED_FLAGS, EXPLAINED_FLAGS, FLAG_KEY_BYTES
 from services.evaluation.replica import Replicas
 from services.evaluation.seen_users import SeenUsers
-from services.runtime.errors import InvalidArgument
+from services.runtime.errors import InvalidArgument, PermissionDenied
 from services.runtime.interceptor import Context
-from services.storage.model import SdkKeyKind
 
 
 class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
     """Answers from the replica, at one revision."""
 
     def __init__(
-        self, keys: SdkKeys, replicas: Replicas, users: SeenUsers, clock_ms: ClockMs
+        self, callers: Callers, replicas: Replicas, users: SeenUsers, clock_ms: ClockMs
     ) -> None:
-        self._keys = keys
+        self._callers = callers
         self._replicas = replicas
         self._users = users
         self._clock_ms = clock_ms
@@ -33,27 +32,36 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         self, request: evaluation_pb2.EvaluateRequest, context: Context | Any
     ) -> evaluation_pb2.EvaluateResponse:
         """See evaluation.proto."""
-        key = await self._keys.any_key(context.invocation_metadata())
+        caller = await self._callers.find(context.invocation_metadata(), request.environment_id)
+        if request.explain and not caller.sees_rules:
+            raise PermissionDenied("a client SDK key does not see rules; explain needs another key")
         whom = read_context(request.context)
         _check_keys(request)
-        replica = await self._replicas.get(key.environment_id)
-        self._users.see(key.environment_id, whom)
+        replica = await self._replicas.get(caller.environment_id)
+        if caller.is_application:
+            self._users.see(caller.environment_id, whom)
         snapshot = replica.view.snapshot
         now_ms = self._clock_ms()
-        results = (
-            evaluate(snapshot, each, whom, now_ms)
-            for each in request.flag_keys or snapshot.live_flag_keys()
+        keys = request.flag_keys or snapshot.live_flag_keys()
+        response = evaluation_pb2.EvaluateResponse(revision=snapshot.revision)
+        if request.explain:
+            explanations = [
+                explain(snapshot, each, whom, now_ms) for each in keys[:EXPLAINED_FLAGS]
+            ]
+            response.explanations.extend(map(explanation_to_proto, explanations))
+            results = [each.result for each in explanations]
+        else:
+            results = [evaluate(snapshot, each, whom, now_ms) for each in keys]
+        response.results.extend(
+            result_to_proto(each, for_client=not caller.sees_rules) for each in results
         )
-        for_client = key.kind is SdkKeyKind.CLIENT
-        return evaluation_pb2.EvaluateResponse(
-            results=[result_to_proto(each, for_client=for_client) for each in results],
-            revision=snapshot.revision,
-        )
+        return response
 
 
 def _check_keys(request: evaluation_pb2.EvaluateRequest) -> None:
-    if len(request.flag_keys) > EVALUATED_FLAGS:
-        text = f"has {len(request.flag_keys)} keys; at most {EVALUATED_FLAGS}"
+    limit = EXPLAINED_FLAGS if request.explain else EVALUATED_FLAGS
+    if len(request.flag_keys) > limit:
+        text = f"has {len(request.flag_keys)} keys; at most {limit}"
         raise InvalidArgument.of("flag_keys", text)
     violations = [
         violation

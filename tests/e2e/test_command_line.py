@@ -226,6 +226,17 @@ def test_evaluation_depends_on_the_user_s_attributes(operator: Operator) -> None
     assert "FLAG_NOT_FOUND" in unknown
 
 
+def test_an_explanation_shows_every_step_and_what_it_compared(operator: Operator) -> None:
+    printed = operator.run("explain", "one-click-buy", "--user", "ada", "--attribute", "age=12")
+    lines = printed.splitlines()
+    assert "✓ rule No minors" in lines
+    assert any(line.strip().startswith("✓ age LESS_THAN") for line in lines)
+    assert lines[-1].endswith("rule 'No minors' holds")
+    answer = operator.json("explain", "new-search", "--user", "ada", "--json")
+    shares = answer["explanations"][0]["rollout"]["shares"]
+    assert [share["served"] for share in shares].count(True) == 1
+
+
 def test_what_was_tracked_and_evaluated_can_be_seen(
     mesh: Mesh, operator: Operator, place: Place
 ) -> None:

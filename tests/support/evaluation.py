@@ -211,11 +211,11 @@ class EvaluationClient:
         return ResultStream(self._open("SyncEvaluations", request))
 
     async def evaluate(
-        self, context: evaluation_pb2.Context | str, *flag_keys: str
+        self, context: evaluation_pb2.Context | str, *flag_keys: str, **fields: Any
     ) -> evaluation_pb2.EvaluateResponse:
         """One `Evaluate` call."""
         whom = evaluation_pb2.Context(key=context) if isinstance(context, str) else context
-        request = evaluation_pb2.EvaluateRequest(context=whom, flag_keys=flag_keys)
+        request = evaluation_pb2.EvaluateRequest(context=whom, flag_keys=flag_keys, **fields)
         response: evaluation_pb2.EvaluateResponse
         response = await self._call(self._evaluation.Evaluate, request)
         return response

@@ -26,6 +26,7 @@ from tests.support.evaluation import (
     new_sdk_key,
     running_evaluation,
 )
+from tests.support.messaging import Recorder
 
 
 @dataclass
@@ -70,8 +71,23 @@ def operator(store: MongoStore, environment: Environment) -> Operator:
 
 
 @pytest.fixture
-async def bus() -> AsyncIterator[InProcessBus]:
+def users() -> Recorder:
+    """What reaches `Topic.USERS` of the test's bus."""
+    return Recorder()
+
+
+@pytest.fixture
+def insights() -> Recorder:
+    """What reaches `Topic.INSIGHTS` of the test's bus."""
+    return Recorder()
+
+
+@pytest.fixture
+async def bus(users: Recorder, insights: Recorder) -> AsyncIterator[InProcessBus]:
+    """With consumers in the place of `ingest`."""
     opened = InProcessBus()
+    await opened.consume(Topic.USERS, users, prefetch=8)
+    await opened.consume(Topic.INSIGHTS, insights, prefetch=8)
     try:
         yield opened
     finally:

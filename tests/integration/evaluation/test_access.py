@@ -56,14 +56,13 @@ async def test_a_call_without_a_good_key_is_unauthenticated(
             assert not secret or secret not in str(error.details())
 
 
-async def test_an_access_token_opens_nothing_here(
-    store: MongoStore, service: RunningEvaluation
-) -> None:
+async def test_an_access_token_is_no_sdk_key(store: MongoStore, service: RunningEvaluation) -> None:
     token = new_secret(ACCESS_TOKEN)
     await store.credentials.create_access_token("ada", hash_secret(token))
-    for call in CALLS.values():
-        error = await refused(call(service.client(token)))
-        assert error.code() == grpc.StatusCode.PERMISSION_DENIED
+    for name, call in CALLS.items():
+        if name != "Evaluate":  # which an operator may ask, too
+            error = await refused(call(service.client(token)))
+            assert error.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_a_client_key_does_not_open_definitions(client_sdk: EvaluationClient) -> None:

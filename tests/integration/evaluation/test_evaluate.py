@@ -6,9 +6,11 @@ from grpc import aio
 
 from featmesh.engine.model import Condition, Rollout, Rule, Share
 from featmesh.evaluation.v1 import evaluation_pb2
+from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
+from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
-from tests.support.evaluation import EvaluationClient
+from tests.support.evaluation import EvaluationClient, RunningEvaluation
 from tests.support.statuses import violations
 
 RULE = Rule(
@@ -57,3 +59,51 @@ async def test_keys_beyond_their_limits_are_refused(server_sdk: EvaluationClient
     with pytest.raises(aio.AioRpcError) as broken:
         await server_sdk.evaluate("ada", "fine", "", "k" * 129)
     assert set(violations(broken.value)) == {"flag_keys[1]", "flag_keys[2]"}
+
+
+async def test_an_explanation_shows_what_each_condition_compared(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    await operator.create(flag("a", rules=(RULE,)))
+    response = await server_sdk.evaluate("bob", "a", explain=True)
+    (explanation,) = response.explanations
+    (rule,) = explanation.rules
+    (condition,) = rule.conditions
+    assert (rule.rule_id, rule.holds, condition.holds) == ("r-1", False, False)
+    assert (list(condition.condition.values), list(condition.actual)) == (["ada"], ["bob"])
+    assert explanation.rollout.shares[0].served
+    assert explanation.why == "nothing else matched: the fallthrough serves"
+
+
+async def test_a_client_key_is_told_no_explanation(client_sdk: EvaluationClient) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await client_sdk.evaluate("ada", "a", explain=True)
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_an_operator_evaluates_in_the_environment_that_the_request_names(
+    service: RunningEvaluation, store: MongoStore, operator: Operator
+) -> None:
+    await operator.create(flag("a", rules=(RULE,)))
+    token = new_secret(ACCESS_TOKEN)
+    await store.credentials.create_access_token("ada", hash_secret(token))
+    client = service.client(token)
+    response = await client.evaluate(
+        "ada", "a", explain=True, environment_id=operator.environment_id
+    )
+    assert response.explanations[0].rules[0].holds
+    with pytest.raises(aio.AioRpcError) as caught:
+        await client.evaluate("ada", "a")
+    assert list(violations(caught.value)) == ["environment_id"]
+
+
+async def test_an_sdk_key_does_not_open_another_environment(server_sdk: EvaluationClient) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await server_sdk.evaluate("ada", "a", environment_id="elsewhere")
+    assert list(violations(caught.value)) == ["environment_id"]
+
+
+async def test_an_unknown_token_is_unauthenticated(service: RunningEvaluation) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await service.client(new_secret(ACCESS_TOKEN)).evaluate("ada", "a", environment_id="e")
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED

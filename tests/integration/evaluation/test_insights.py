@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -14,31 +14,15 @@ from featmesh.messaging.v1 import messaging_pb2
 from featmesh.wire import context_from_proto
 from services.evaluation.seen_users import SeenUsers
 from services.messaging.inprocess import InProcessBus
-from services.messaging.ports import Topic
+from services.messaging.ports import Message, Topic
 from services.storage.model import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.evaluation import EvaluationClient, now_ms, running_evaluation
-from tests.support.messaging import Recorder
+from tests.support.messaging import Recorder, message
 from tests.support.statuses import error_info, violations
 
 HOUR_MS = 3_600_000
 CLOCK_TOLERANCE_MS = 30_000
-
-
-@pytest.fixture
-async def users(bus: InProcessBus) -> AsyncIterator[Recorder]:
-    recorder = Recorder()
-    consumer = await bus.consume(Topic.USERS, recorder, prefetch=8)
-    yield recorder
-    await consumer.close()
-
-
-@pytest.fixture
-async def insights(bus: InProcessBus) -> AsyncIterator[Recorder]:
-    recorder = Recorder()
-    consumer = await bus.consume(Topic.INSIGHTS, recorder, prefetch=8)
-    yield recorder
-    await consumer.close()
 
 
 def user(key: str, plan: str = "pro") -> evaluation_pb2.Context:
@@ -181,12 +165,18 @@ async def test_without_a_bus_nothing_is_acknowledged(
 
 
 async def test_a_full_queue_asks_the_sender_to_wait(store: MongoStore, client_key: str) -> None:
-    bus = InProcessBus(max_length=1)
-    async with running_evaluation(store, bus) as service:
-        sdk = service.client(client_key)
-        await sdk.track(track(metrics=[metric()]))
+    bus, gate = InProcessBus(max_length=1), asyncio.Event()
+
+    async def busy(_: Message) -> None:
+        await gate.wait()
+
+    await bus.consume(Topic.INSIGHTS, busy, prefetch=1)
+    async with running_evaluation(store, bus) as service, asyncio.TaskGroup() as group:
+        for _ in range(2):  # one for the handler, one for the queue
+            group.create_task(bus.publish(Topic.INSIGHTS, message()))
         with pytest.raises(aio.AioRpcError) as caught:
-            await sdk.track(track(batch_id="batch-2", metrics=[metric()]))
+            await service.client(client_key).track(track(metrics=[metric()]))
+        gate.set()
     await bus.close()
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "grpc-retry-pushback-ms" in dict(caught.value.trailing_metadata() or ())

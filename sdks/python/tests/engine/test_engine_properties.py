@@ -28,6 +28,7 @@ from featmesh.engine import (
     Variation,
     evaluate,
     evaluate_all,
+    explain,
 )
 from featmesh.engine.dependencies import find_cycle, on_cycles
 from featmesh.engine.membership import in_any_segment
@@ -187,3 +188,29 @@ def test_the_two_ways_to_look_for_cycles_agree(graph: dict[str, list[str]]) -> N
     if cycle is not None:
         assert nodes.issuperset(cycle)
         assert all(after in graph[before] for before, after in pairwise(cycle))
+
+
+@settings(max_examples=150, deadline=None)
+@given(FLAG_LISTS, SEGMENT_LISTS, CONTEXTS)
+def test_an_explanation_agrees_with_the_result_at_every_step(
+    flags: list[Flag], segments: list[Segment], context: Context
+) -> None:
+    snapshot = Snapshot.build(1, flags, segments)
+    for key in snapshot.live_flag_keys():
+        explanation = explain(snapshot, key, context, 0)
+        result = explanation.result
+        assert result == evaluate(snapshot, key, context, 0)
+        assert explanation.why != "the steps of this result cannot be shown"
+        failed = [each for each in explanation.prerequisites if not each.holds]
+        if result.error_kind is not None:
+            continue
+        assert bool(failed) == (result.reason is Reason.PREREQUISITE_FAILED)
+        assert any(each.holds for each in explanation.targets) == (
+            result.reason is Reason.TARGET_MATCH
+        )
+        held = [each.rule_id for each in explanation.rules if each.holds]
+        assert held == ([result.rule_id] if result.reason is Reason.RULE_MATCH else [])
+        if explanation.rollout is not None:
+            served = [each for each in explanation.rollout.shares if each.served]
+            assert [each.variation_id for each in served] == [result.variation_id]
+            assert result.bucketed == (explanation.rollout.bucket is not None)

@@ -6,6 +6,7 @@ import click
 
 from featmesh.cli.commands.audit import audit
 from featmesh.cli.commands.evaluation import evaluate, track, watch
+from featmesh.cli.commands.explain import explain
 from featmesh.cli.commands.flags import flags
 from featmesh.cli.commands.imports import import_group
 from featmesh.cli.commands.insights import evaluations, users
@@ -36,6 +37,7 @@ for command in (
     keys,
     watch,
     evaluate,
+    explain,
     track,
     evaluations,
     users,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from featmesh.engine.dependencies import find_prerequisite_cycle, find_segment_cycle
 from featmesh.engine.evaluate import evaluate, evaluate_all
+from featmesh.engine.explain import Explanation, explain
 from featmesh.engine.model import (
     FULL_WEIGHT,
     Attribute,
@@ -34,6 +35,7 @@ __all__ = [
     "Condition",
     "Context",
     "ErrorKind",
+    "Explanation",
     "Flag",
     "Operator",
     "Prerequisite",
@@ -51,6 +53,7 @@ __all__ = [
     "Variation",
     "evaluate",
     "evaluate_all",
+    "explain",
     "find_prerequisite_cycle",
     "find_segment_cycle",
     "valid_pattern",

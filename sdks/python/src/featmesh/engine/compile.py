@@ -199,10 +199,10 @@ class _FlagCompiler:
 
 
 def _usable_values(flag: Flag) -> dict[str, Value]:
-    """Values by variation id, without those of another type than the flag's."""
+    """Values by variation id, without those that have no id or are of another type."""
     values: dict[str, Value] = {}
     for variation in flag.variations:
-        if _fits(variation.value, flag.value_type):
+        if variation.id and _fits(variation.value, flag.value_type):
             values.setdefault(variation.id, variation.value)
     return values
 

@@ -49,6 +49,11 @@ def bucket(salted: bytes) -> int:
     return abs(int.from_bytes(digest[:4], "little", signed=True))
 
 
+def salted_value(salt: str, attribute: str, context: Context) -> bytes:
+    """What is hashed for a context: the salt and the dispatch attribute's text."""
+    return salt.encode("utf-8", "surrogatepass") + dispatch_bytes(attribute)(context)
+
+
 def compile_rollout(rollout: Rollout, *, salt: str, include_all: bool, outcome: Outcome) -> Serving:
     """Prepares a rollout: edges as integers, every possible result ready to hand out.
 
@@ -66,7 +71,7 @@ def compile_rollout(rollout: Rollout, *, salt: str, include_all: bool, outcome: 
     if len(served) == 1 and not _NOBODY < served[0].experiment_edge <= BUCKETS:
         result = served[0].inside if served[0].experiment_edge else served[0].outside
         return Serving(lambda _context: result, result)
-    return Serving(_dispatch(served, _edges(shares), salt, rollout.dispatch_attribute))
+    return Serving(_dispatch(served, share_edges(shares), salt, rollout.dispatch_attribute))
 
 
 def _compile_share(
@@ -89,7 +94,7 @@ def _compile_share(
     return _Served(outside, inside, edge)
 
 
-def _edges(shares: Iterable[Share]) -> tuple[int, ...]:
+def share_edges(shares: Iterable[Share]) -> tuple[int, ...]:
     """The first bucket beyond each share; the last share has none.
 
     ``n * 100000 < cumulative * 2^31`` is ``n < edge``. The running maximum keeps "the

@@ -16,6 +16,7 @@ from featmesh.wire.definitions import (
     segment_from_proto,
     segment_to_proto,
 )
+from featmesh.wire.explanations import explanation_to_proto
 from featmesh.wire.results import result_from_proto, result_to_proto
 from featmesh.wire.values import value_from_proto, value_to_proto
 
@@ -27,6 +28,7 @@ __all__ = [
     "EvaluationChanges",
     "context_from_proto",
     "context_to_proto",
+    "explanation_to_proto",
     "flag_from_proto",
     "flag_to_proto",
     "result_from_proto",

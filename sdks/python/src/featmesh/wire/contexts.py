@@ -10,9 +10,7 @@ from featmesh.engine.numbers import as_double
 from featmesh.evaluation.v1 import evaluation_pb2
 
 
-def context_to_proto(
-    context: Context, *, private: Collection[str] = ()
-) -> evaluation_pb2.Context:
+def context_to_proto(context: Context, *, private: Collection[str] = ()) -> evaluation_pb2.Context:
     """The message of a context, without what it or the caller calls private.
 
     Numbers become doubles, elements of a list texts. An attribute that is no text, number,

@@ -5,6 +5,7 @@ isort:skip_file
 
 import builtins
 import collections.abc
+import featmesh.flag.v1.condition_pb2
 import featmesh.flag.v1.value_pb2
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
@@ -262,6 +263,252 @@ class EvaluationResult(google.protobuf.message.Message):
 global___EvaluationResult = EvaluationResult
 
 @typing.final
+class ConditionTrace(google.protobuf.message.Message):
+    """ConditionTrace is one condition, what the context has for it, and whether it holds."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: builtins.int
+    ACTUAL_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
+    holds: builtins.bool
+    """Whether it holds."""
+    @property
+    def condition(self) -> featmesh.flag.v1.condition_pb2.Condition:
+        """As defined; its values are cut to the first 100."""
+
+    @property
+    def actual(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The attribute's texts, none for a missing attribute; for the segment operators the
+        ids among the condition's values of which the context is a member. At most 100.
+        """
+
+    def __init__(
+        self,
+        *,
+        condition: featmesh.flag.v1.condition_pb2.Condition | None = ...,
+        actual: collections.abc.Iterable[builtins.str] | None = ...,
+        holds: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["condition", b"condition"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["actual", b"actual", "condition", b"condition", "holds", b"holds"]) -> None: ...
+
+global___ConditionTrace = ConditionTrace
+
+@typing.final
+class RuleTrace(google.protobuf.message.Message):
+    """RuleTrace is one rule that was looked at."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: builtins.int
+    RULE_NAME_FIELD_NUMBER: builtins.int
+    CONDITIONS_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
+    rule_id: builtins.str
+    """The rule."""
+    rule_name: builtins.str
+    """Its name."""
+    holds: builtins.bool
+    """Whether all hold."""
+    @property
+    def conditions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ConditionTrace]:
+        """All of its conditions, whichever failed first."""
+
+    def __init__(
+        self,
+        *,
+        rule_id: builtins.str = ...,
+        rule_name: builtins.str = ...,
+        conditions: collections.abc.Iterable[global___ConditionTrace] | None = ...,
+        holds: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["conditions", b"conditions", "holds", b"holds", "rule_id", b"rule_id", "rule_name", b"rule_name"]) -> None: ...
+
+global___RuleTrace = RuleTrace
+
+@typing.final
+class PrerequisiteTrace(google.protobuf.message.Message):
+    """PrerequisiteTrace is one prerequisite that was looked at."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FLAG_KEY_FIELD_NUMBER: builtins.int
+    REQUIRED_VARIATION_ID_FIELD_NUMBER: builtins.int
+    RESULT_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
+    flag_key: builtins.str
+    """The other flag."""
+    required_variation_id: builtins.str
+    """What it must serve."""
+    holds: builtins.bool
+    """Whether that will do; a disabled flag's answer never does."""
+    @property
+    def result(self) -> global___EvaluationResult:
+        """What it answered."""
+
+    def __init__(
+        self,
+        *,
+        flag_key: builtins.str = ...,
+        required_variation_id: builtins.str = ...,
+        result: global___EvaluationResult | None = ...,
+        holds: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["flag_key", b"flag_key", "holds", b"holds", "required_variation_id", b"required_variation_id", "result", b"result"]) -> None: ...
+
+global___PrerequisiteTrace = PrerequisiteTrace
+
+@typing.final
+class TargetTrace(google.protobuf.message.Message):
+    """TargetTrace is one target list that was looked at."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VARIATION_ID_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
+    variation_id: builtins.str
+    """What it serves."""
+    size: builtins.int
+    """How many keys it has."""
+    holds: builtins.bool
+    """Whether it holds the context's key."""
+    def __init__(
+        self,
+        *,
+        variation_id: builtins.str = ...,
+        size: builtins.int = ...,
+        holds: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["holds", b"holds", "size", b"size", "variation_id", b"variation_id"]) -> None: ...
+
+global___TargetTrace = TargetTrace
+
+@typing.final
+class ShareTrace(google.protobuf.message.Message):
+    """ShareTrace is one share of a rollout with its range of buckets."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VARIATION_ID_FIELD_NUMBER: builtins.int
+    WEIGHT_FIELD_NUMBER: builtins.int
+    START_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    SERVED_FIELD_NUMBER: builtins.int
+    variation_id: builtins.str
+    """What it serves."""
+    weight: builtins.int
+    """Thousandths of a percent."""
+    start: builtins.int
+    """First bucket of the share."""
+    end: builtins.int
+    """First bucket beyond it."""
+    served: builtins.bool
+    """Whether the context is served here."""
+    def __init__(
+        self,
+        *,
+        variation_id: builtins.str = ...,
+        weight: builtins.int = ...,
+        start: builtins.int = ...,
+        end: builtins.int = ...,
+        served: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["end", b"end", "served", b"served", "start", b"start", "variation_id", b"variation_id", "weight", b"weight"]) -> None: ...
+
+global___ShareTrace = ShareTrace
+
+@typing.final
+class RolloutTrace(google.protobuf.message.Message):
+    """RolloutTrace is the rollout that decided."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DISPATCH_ATTRIBUTE_FIELD_NUMBER: builtins.int
+    HASHED_FIELD_NUMBER: builtins.int
+    BUCKET_FIELD_NUMBER: builtins.int
+    SHARES_FIELD_NUMBER: builtins.int
+    EXPERIMENT_BUCKET_FIELD_NUMBER: builtins.int
+    dispatch_attribute: builtins.str
+    """The attribute that is hashed."""
+    hashed: builtins.str
+    """Salt and attribute together, the text that is hashed."""
+    bucket: builtins.int
+    """Its hash, 0 to 2^31; not set where one share serves everybody."""
+    experiment_bucket: builtins.int
+    """Set where a second hash decided about the experiment."""
+    @property
+    def shares(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ShareTrace]:
+        """All shares."""
+
+    def __init__(
+        self,
+        *,
+        dispatch_attribute: builtins.str = ...,
+        hashed: builtins.str = ...,
+        bucket: builtins.int | None = ...,
+        shares: collections.abc.Iterable[global___ShareTrace] | None = ...,
+        experiment_bucket: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_bucket", b"_bucket", "_experiment_bucket", b"_experiment_bucket", "bucket", b"bucket", "experiment_bucket", b"experiment_bucket"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_bucket", b"_bucket", "_experiment_bucket", b"_experiment_bucket", "bucket", b"bucket", "dispatch_attribute", b"dispatch_attribute", "experiment_bucket", b"experiment_bucket", "hashed", b"hashed", "shares", b"shares"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_bucket", b"_bucket"]) -> typing.Literal["bucket"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_experiment_bucket", b"_experiment_bucket"]) -> typing.Literal["experiment_bucket"] | None: ...
+
+global___RolloutTrace = RolloutTrace
+
+@typing.final
+class Explanation(google.protobuf.message.Message):
+    """Explanation is how a result came about: the steps up to the one that decided."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FLAG_KEY_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    PREREQUISITES_FIELD_NUMBER: builtins.int
+    TARGETS_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    ROLLOUT_FIELD_NUMBER: builtins.int
+    flag_key: builtins.str
+    """The flag."""
+    why: builtins.str
+    """One sentence."""
+    @property
+    def prerequisites(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PrerequisiteTrace]:
+        """In order, up to the first that does not hold."""
+
+    @property
+    def targets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TargetTrace]:
+        """In order, up to the first that holds."""
+
+    @property
+    def rules(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RuleTrace]:
+        """In order, up to the first that holds."""
+
+    @property
+    def rollout(self) -> global___RolloutTrace:
+        """Set where a rule's or the fallthrough's rollout decided."""
+
+    def __init__(
+        self,
+        *,
+        flag_key: builtins.str = ...,
+        why: builtins.str = ...,
+        prerequisites: collections.abc.Iterable[global___PrerequisiteTrace] | None = ...,
+        targets: collections.abc.Iterable[global___TargetTrace] | None = ...,
+        rules: collections.abc.Iterable[global___RuleTrace] | None = ...,
+        rollout: global___RolloutTrace | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["rollout", b"rollout"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["flag_key", b"flag_key", "prerequisites", b"prerequisites", "rollout", b"rollout", "rules", b"rules", "targets", b"targets", "why", b"why"]) -> None: ...
+
+global___Explanation = Explanation
+
+@typing.final
 class EvaluateRequest(google.protobuf.message.Message):
     """EvaluateRequest asks for flags of the key's environment."""
 
@@ -269,6 +516,16 @@ class EvaluateRequest(google.protobuf.message.Message):
 
     CONTEXT_FIELD_NUMBER: builtins.int
     FLAG_KEYS_FIELD_NUMBER: builtins.int
+    EXPLAIN_FIELD_NUMBER: builtins.int
+    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    explain: builtins.bool
+    """Also say how each result came about; then at most 100 keys, and without keys the
+    first 100 flags. PERMISSION_DENIED with a client key.
+    """
+    environment_id: builtins.str
+    """Where, with a management token. An SDK key has its own environment: naming another
+    one is INVALID_ARGUMENT.
+    """
     @property
     def context(self) -> global___Context:
         """Whom for; required."""
@@ -282,9 +539,11 @@ class EvaluateRequest(google.protobuf.message.Message):
         *,
         context: global___Context | None = ...,
         flag_keys: collections.abc.Iterable[builtins.str] | None = ...,
+        explain: builtins.bool = ...,
+        environment_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["context", b"context"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["context", b"context", "flag_keys", b"flag_keys"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["context", b"context", "environment_id", b"environment_id", "explain", b"explain", "flag_keys", b"flag_keys"]) -> None: ...
 
 global___EvaluateRequest = EvaluateRequest
 
@@ -296,18 +555,24 @@ class EvaluateResponse(google.protobuf.message.Message):
 
     RESULTS_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    EXPLANATIONS_FIELD_NUMBER: builtins.int
     revision: builtins.int
     """Environment revision that all results stem from."""
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___EvaluationResult]:
         """One result per flag."""
 
+    @property
+    def explanations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Explanation]:
+        """One per result, in the same order, if asked for."""
+
     def __init__(
         self,
         *,
         results: collections.abc.Iterable[global___EvaluationResult] | None = ...,
         revision: builtins.int = ...,
+        explanations: collections.abc.Iterable[global___Explanation] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["results", b"results", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["explanations", b"explanations", "results", b"results", "revision", b"revision"]) -> None: ...
 
 global___EvaluateResponse = EvaluateResponse
