@@ -70,6 +70,16 @@ test: .venv/dev ## Run every test, against a real MongoDB and a real RabbitMQ
 bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
 	@$(BIN)/python -m tests.load.propagation $(ARGS)
 
+.venv-bench/ready: requirements-bench.txt sdks/python/pyproject.toml | venv-module
+	@echo "Installing the SDKs to compare with into .venv-bench ..."
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.txt -e sdks/python
+	@touch $@
+
+.PHONY: bench-eval
+bench-eval: .venv-bench/ready ## Measure evaluation against other feature-flag SDKs
+	@.venv-bench/bin/python -m tests.load.evaluation $(ARGS)
+
 # --- checks -------------------------------------------------------------------------------
 
 .PHONY: check
@@ -123,6 +133,10 @@ check-k8s: .venv/dev ## Manifests render and fit Kubernetes' schemas
 check-records: .venv/dev ## Benchmark records are well-formed and their pages current
 	@$(BIN)/python -m tests.load.record --check
 
+.PHONY: vectors
+vectors: .venv/dev ## Write sdks/conformance from its tables
+	@$(BIN)/python -m sdks.conformance.authoring
+
 # --- upkeep -------------------------------------------------------------------------------
 
 .PHONY: constraints
@@ -133,5 +147,5 @@ constraints: .venv/dev ## Pin the versions that .venv holds now
 
 .PHONY: clean
 clean: ## Remove environments, caches and the demo's data
-	@rm -rf .venv .venv-protos .featmesh .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-protos .venv-bench .featmesh .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -315,7 +315,7 @@ def test_an_sdk_key_is_no_token_and_a_token_no_sdk_key(operator: Operator) -> No
     key, token = operator.variables["FEATMESH_SDK_KEY"], operator.variables["FEATMESH_TOKEN"]
     for refusal in (
         operator.refused("flags", "list", FEATMESH_TOKEN=key),
-        operator.refused("evaluate", FEATMESH_SDK_KEY=token),
+        operator.refused("track", "bought", "--user", "ada", FEATMESH_SDK_KEY=token),
     ):
         assert refusal.startswith("Error: not allowed: ")
         assert key not in refusal
