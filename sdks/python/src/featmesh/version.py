@@ -1,4 +1,4 @@
-"""The distribution's version; the same as in pyproject.toml."""
+"""The version, here and nowhere else: the build reads it from this file."""
 
 from __future__ import annotations
 

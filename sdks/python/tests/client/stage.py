@@ -134,15 +134,15 @@ def running_stage() -> Iterator[Stage]:
             server.stop(None).wait()
 
 
-def quick_options(**changed: float) -> Options:
+def quick_options(**changed: object) -> Options:
     """Back-off in milliseconds, so that a test that reconnects ends soon."""
-    settings = {
+    settings: dict[str, object] = {
         "flush_interval": 600.0,
         "backoff_first": 0.01,
         "backoff_maximum": 0.02,
         "backoff_refused": 0.03,
     }
-    return Options(**{**settings, **changed})  # type: ignore[arg-type] # all of them numbers
+    return Options(**{**settings, **changed})  # type: ignore[arg-type] # it checks them itself
 
 
 @dataclass

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from featmesh.client import forks as forks  # first: it asks gRPC to survive forks
 from featmesh.client.detail import EvaluationDetail, Json
+from featmesh.client.hooks import EvaluationHook
 from featmesh.client.options import Options
 from featmesh.client.server import Client
+from featmesh.client.sources import DefinitionSource
 from featmesh.client.status import Status
 from featmesh.client.user import ClientSideClient
 
-__all__ = ["Client", "ClientSideClient", "EvaluationDetail", "Json", "Options", "Status"]
+__all__ = [
+    "Client",
+    "ClientSideClient",
+    "DefinitionSource",
+    "EvaluationDetail",
+    "EvaluationHook",
+    "Json",
+    "Options",
+    "Status",
+]

@@ -52,7 +52,7 @@ def build_batches(
         try:
             user = context_to_proto(context, private=private)
         except Exception as error:  # noqa: BLE001 - what applications put there is theirs
-            once.warning(type(error), "the user %.64r cannot be sent: %s", context.key, error)
+            once.warning(str(type(error)), "the user %.64r cannot be sent: %s", context.key, error)
             dropped += 1
             continue
         if user.ByteSize() > MAX_BATCH_BYTES:

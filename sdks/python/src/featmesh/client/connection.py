@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from featmesh.client.options import Options
+from featmesh.insights.v1 import insights_pb2
 from featmesh.insights.v1.insights_pb2_grpc import InsightsServiceStub
 from featmesh.sync.v1 import sync_pb2
 from featmesh.sync.v1.sync_pb2_grpc import SyncServiceStub
@@ -30,6 +31,10 @@ class Connection:
     sync: SyncServiceStub
     insights: InsightsServiceStub
     metadata: Metadata
+
+    def track(self, batch: insights_pb2.TrackRequest, timeout: float) -> insights_pb2.TrackResponse:
+        """Sends a batch of events within so many seconds, or raises grpc.RpcError."""
+        return self.insights.Track(batch, timeout=timeout, metadata=self.metadata)
 
     def close(self) -> None:
         """Closes the channel; calls in flight end as CANCELLED."""

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from featmesh.client.once import OnceLogger
 from featmesh.client.timing import Timing
@@ -38,7 +38,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def read_bootstrap(path: str | os.PathLike[str]) -> DefinitionChanges:
-    """Reads a DefinitionChangeSet in protobuf's JSON mapping.
+    """Reads a DefinitionChangeSet in protobuf's JSON mapping; only its items are needed.
 
     Raises:
         ValueError: There is no such file, it is larger than 64 MiB, or it holds something
@@ -47,9 +47,11 @@ def read_bootstrap(path: str | os.PathLike[str]) -> DefinitionChanges:
     try:
         text = _read_bounded(Path(path))
         message = json_format.Parse(text, sync_pb2.DefinitionChangeSet())
+        message.kind, message.part, message.last = sync_pb2.CHANGE_KIND_FULL, 0, True
         return _whole(message)
     except (OSError, ValueError, json_format.ParseError, ProtocolError) as error:
-        raise ValueError(f"the bootstrap file {os.fspath(path)!r} cannot be read: {error}") from error
+        shown = os.fspath(path)
+        raise ValueError(f"the bootstrap file {shown!r} cannot be read: {error}") from error
 
 
 def write_bootstrap(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
@@ -82,12 +84,12 @@ class DefinitionCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            once.warning(str(self._path), "the cache %s is not used: %s", self._path, error)
+            once.warning(f"read {self._path}", "the cache %s is not used: %s", self._path, error)
             return None
         try:
             return _whole(_decoded(content))
         except (ValueError, DecodeError, ProtocolError) as error:
-            once.warning(str(self._path), "the cache %s is not used: %s", self._path, error)
+            once.warning(f"read {self._path}", "the cache %s is not used: %s", self._path, error)
             return None
 
     def offer(self, snapshot: Snapshot) -> None:
@@ -108,7 +110,7 @@ class DefinitionCache:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(self._path, _MAGIC + hashlib.sha256(payload).digest() + payload)
         except (OSError, ValueError, TypeError) as error:
-            once.warning(str(self._path), "the cache %s is not written: %s", self._path, error)
+            once.warning(f"write {self._path}", "the cache %s is not written: %s", self._path, error)
 
 
 def _decoded(content: bytes) -> sync_pb2.DefinitionChangeSet:

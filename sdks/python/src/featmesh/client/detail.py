@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from featmesh.engine.model import ErrorKind, Reason, Result, ValueType
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationDetail(Generic[T]):
+class EvaluationDetail(Generic[T_co]):
     """A value and why it was served.
 
     Attributes:
@@ -29,7 +31,7 @@ class EvaluationDetail(Generic[T]):
         prerequisite_key: The flag that failed, with PREREQUISITE_FAILED, in a server SDK.
     """
 
-    value: T
+    value: T_co
     variation_id: str
     reason: Reason
     error_kind: ErrorKind | None = None
@@ -108,6 +110,18 @@ def json_detail(result: Result, default: Json) -> EvaluationDetail[Json]:
     except (ValueError, RecursionError):
         kind = ErrorKind.MALFORMED_FLAG
         return failed(default, kind, flag_revision=result.flag_revision)
+
+
+def detail_reader(default: T) -> Callable[[Result, T], EvaluationDetail[T]]:
+    """The reader of the default's own type; a document for what is no single value."""
+    read: Callable[..., EvaluationDetail[Any]] = json_detail
+    if isinstance(default, bool):
+        read = boolean_detail
+    elif isinstance(default, str):
+        read = string_detail
+    elif isinstance(default, int | float):
+        read = number_detail
+    return read
 
 
 def plain_value(result: Result) -> Json:

@@ -92,8 +92,7 @@ class EventBuffer:
                 recent.context = context
             tally = recent.tally
             tally.count += 1
-            if now_ms > tally.last_ms:
-                tally.last_ms = now_ms
+            tally.last_ms = max(tally.last_ms, now_ms)
 
     def add_metric(self, context: Context, metric: Metric) -> None:
         """Takes a metric event, and its user."""

@@ -30,6 +30,11 @@ def _enable() -> bool:
 GRPC_SURVIVES = _enable()
 """Whether a channel can be opened in the child of a fork."""
 
+ADVICE = (
+    "after a fork, flags are served as they were, since gRPC was loaded without support for "
+    f"it: set {_VARIABLE}=1 in the environment, or import featmesh.client before grpc"
+)
+
 
 class Forkable(Protocol):
     """What begins anew in the child of a fork."""
@@ -38,30 +43,40 @@ class Forkable(Protocol):
         """Replaces all that does not survive; nothing of the parent's may be waited for."""
 
 
-_living: WeakSet[Forkable] = WeakSet()
+class ForkRegistry:
+    """Tells its clients in the child of a fork, in the order of their kind."""
+
+    def __init__(self) -> None:
+        self._living: WeakSet[Forkable] = WeakSet()
+        self._is_hooked = False
+
+    def add(self, client: Forkable) -> None:
+        """Has a client told in every child that is forked while it lives."""
+        self._living.add(client)
+        if not self._is_hooked and hasattr(os, "register_at_fork"):
+            self._is_hooked = True
+            os.register_at_fork(after_in_child=self._in_child)
+
+    def discard(self, client: Forkable) -> None:
+        """A closed client has nothing to begin anew."""
+        self._living.discard(client)
+
+    def _in_child(self) -> None:
+        for client in list(self._living):
+            client._after_fork()  # noqa: SLF001 - the one caller that it is for
+
+
+connected = ForkRegistry()
+"""Clients with a channel, added once they have it. Python calls its hooks in the order in
+which they came, gRPC's comes with the first channel, and it must have shut gRPC down
+before anybody opens a channel in the child."""
+
+unconnected = ForkRegistry()
+"""Clients that never have a channel."""
+
 _abandoned: list[object] = []
-"""The parent's channels and threads: destroying them in the child could wait for ever."""
-
-
-def register(client: Forkable) -> None:
-    """Has a client told in every child that is forked while it lives."""
-    _living.add(client)
-
-
-def unregister(client: Forkable) -> None:
-    """A closed client has nothing to begin anew."""
-    _living.discard(client)
 
 
 def abandon(*parts: object) -> None:
-    """Keeps what belongs to the parent from being destroyed in the child."""
+    """Keeps what belongs to the parent, as destroying it in the child could take for ever."""
     _abandoned.extend(parts)
-
-
-def _in_child() -> None:
-    for client in list(_living):
-        client._after_fork()  # noqa: SLF001 - the one caller that it is for
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)

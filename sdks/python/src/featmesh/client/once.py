@@ -21,10 +21,10 @@ class OnceLogger:
         if self._is_new(cause):
             self._logger.warning(message, *args)
 
-    def exception(self, cause: Hashable, message: str, *args: object) -> None:
-        """Reports the exception that is being handled, unless it did so for this cause."""
+    def error(self, cause: Hashable, error: Exception, message: str, *args: object) -> None:
+        """Reports an exception with its traceback, unless it did so for this cause."""
         if self._is_new(cause):
-            self._logger.exception(message, *args)
+            self._logger.error(message, *args, exc_info=error)
 
     def _is_new(self, cause: Hashable) -> bool:
         if cause in self._told or len(self._told) >= MAX_CAUSES:

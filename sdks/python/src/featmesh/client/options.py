@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
+from types import UnionType
 
 from featmesh.client.hooks import EvaluationHook
 
 _ADDRESS = re.compile(r"(?:[a-z]+:(?:///?)?)?\S+:\d{1,5}|unix:\S+", re.ASCII | re.IGNORECASE)
+_Path = str | PathLike | None  # type: ignore[type-arg] # for isinstance, which takes no argument
 _SDK_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 
@@ -66,20 +68,26 @@ class Options:
             raise ValueError("invalid options: " + "; ".join(faults))
 
     def _type_faults(self) -> list[str]:
-        faults = []
+        faults = [
+            *self._kind_faults(("send_events", "offline"), bool, "True or False"),
+            *self._kind_faults(("bootstrap_file", "cache_directory"), _Path, "a path"),
+        ]
         tls: object = self.tls
         if not isinstance(tls, bool) and not (isinstance(tls, bytes) and tls):
             faults.append("tls must be True, False or the bytes of root certificates")
-        for name in ("send_events", "offline"):
-            if not isinstance(getattr(self, name), bool):
-                faults.append(f"{name} must be True or False")
-        for name in ("bootstrap_file", "cache_directory"):
-            if not isinstance(getattr(self, name), str | PathLike | None):
-                faults.append(f"{name} must be a path")
         private: object = self.private_attributes
         if isinstance(private, str) or not _all_texts(private):
             faults.append("private_attributes must be a list of names")
         return faults
+
+    def _kind_faults(
+        self, names: tuple[str, ...], kind: type | UnionType, wanted: str
+    ) -> Iterator[str]:
+        return (
+            f"{name} must be {wanted}"
+            for name in names
+            if not isinstance(getattr(self, name), kind)
+        )
 
     def _range_faults(self) -> list[str]:
         faults = []

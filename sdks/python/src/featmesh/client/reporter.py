@@ -6,39 +6,47 @@ import logging
 import math
 from collections.abc import Callable
 
-from featmesh.client.connection import Connection
 from featmesh.client.events import EventBuffer, Metric
+from featmesh.client.once import OnceLogger
 from featmesh.client.options import Options
-from featmesh.client.sender import EventSender
+from featmesh.client.sender import EventSender, Track
 from featmesh.client.timing import Timing
 from featmesh.engine.attributes import valid_context
 from featmesh.engine.model import Context, Result
 from featmesh.insights.v1 import insights_pb2
 
-logger = logging.getLogger(__name__)
+once = OnceLogger(logging.getLogger(__name__))
 
 MAX_EVENT_NAME = 128
 
 
 class Reporter:
-    """A buffer and the thread that empties it. Nothing here raises or waits for the network."""
+    """A buffer and the thread that empties it; nothing here waits for the network.
+
+    Args:
+        track: Sends a batch; None for a client that tells nobody anything.
+        revision: What is applied.
+        options: Settings.
+        timing: Clock and waiting.
+    """
 
     def __init__(
         self,
-        connection: Connection,
+        track: Track | None,
         *,
         revision: Callable[[], int],
         options: Options,
         timing: Timing,
     ) -> None:
-        def track(batch: insights_pb2.TrackRequest, timeout: float) -> insights_pb2.TrackResponse:
-            return connection.insights.Track(batch, timeout=timeout, metadata=connection.metadata)
-
-        self._enabled = options.send_events
+        self._enabled = track is not None and options.send_events
         self._wall_ms = timing.wall_ms
         self._buffer = EventBuffer(capacity=options.event_capacity, known_users=options.known_users)
         self._sender = EventSender(
-            buffer=self._buffer, track=track, revision=revision, options=options, timing=timing
+            buffer=self._buffer,
+            track=track or _track_nothing,
+            revision=revision,
+            options=options,
+            timing=timing,
         )
 
     def start(self) -> None:
@@ -46,14 +54,10 @@ class Reporter:
         if self._enabled:
             self._sender.start()
 
-    def served(self, context: Context, result: Result) -> None:
-        """Counts a result that an application got; one without a value does not count."""
-        if not self._enabled or result.error_kind is not None:
-            return
-        try:
-            self._buffer.add_evaluation(context, result, self._wall_ms())
-        except Exception:
-            logger.exception("an evaluation of the flag %r is not counted", result.flag_key)
+    def served(self, context: Context, result: Result, now_ms: int) -> None:
+        """Counts a result whose value an application got."""
+        if self._enabled:
+            self._buffer.add_evaluation(context, result, now_ms)
 
     def track(self, event_name: str, context: Context, value: float) -> None:
         """Takes a metric event; one beyond its limits is logged and counted as dropped."""
@@ -61,7 +65,7 @@ class Reporter:
             return
         fault = _fault_of(event_name, context, value)
         if fault:
-            logger.warning("a metric event is dropped: %s", fault)
+            once.warning(fault, "a metric event is dropped: %s", fault)
             self._buffer.add_dropped(1)
             return
         metric = Metric(event_name, context.key, float(value), self._wall_ms())
@@ -86,6 +90,12 @@ class Reporter:
         """Waits for the thread."""
         if self._enabled:
             self._sender.join(timeout)
+
+
+def _track_nothing(
+    _batch: insights_pb2.TrackRequest, _timeout: float
+) -> insights_pb2.TrackResponse:
+    raise RuntimeError("a reporter that tells nobody anything has no thread")
 
 
 def _fault_of(event_name: object, context: Context, value: object) -> str:

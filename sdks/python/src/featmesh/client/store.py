@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
-from featmesh.engine.model import Flag, Result, Segment
+from featmesh.client.detail import failure
+from featmesh.engine import evaluate
+from featmesh.engine.model import Context, ErrorKind, Flag, Result, Segment
 from featmesh.engine.snapshot import Snapshot
 from featmesh.errors import ProtocolError
 from featmesh.wire.changes import DefinitionChanges, EvaluationChanges
@@ -21,23 +23,25 @@ T = TypeVar("T", Flag, Segment, Result)
 class DefinitionStore:
     """A server client's flags and segments; one thread writes, any thread reads.
 
-    ``is_loaded`` turns true with the first change set; an empty environment's is at 0.
+    ``snapshot`` holds the current definitions, and others only read it. ``is_loaded`` turns
+    true with the first change set; an empty environment's is at 0.
     """
 
     def __init__(self) -> None:
-        self._snapshot = Snapshot.empty()
+        self.snapshot = Snapshot.empty()
         self.is_loaded = False
         self._reported: frozenset[str] = frozenset()
 
     @property
-    def snapshot(self) -> Snapshot:
-        """The current definitions."""
-        return self._snapshot
-
-    @property
     def revision(self) -> int:
         """Revision that is held; 0 for none."""
-        return self._snapshot.revision
+        return self.snapshot.revision
+
+    def resolve(self, flag_key: str, context: Context, now_ms: int) -> Result:
+        """Evaluates a flag; CLIENT_NOT_READY before there is anything."""
+        if not self.is_loaded:
+            return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
+        return evaluate(self.snapshot, flag_key, context, now_ms)
 
     def apply(self, changes: DefinitionChanges) -> frozenset[str]:
         """Swaps in the next snapshot.
@@ -49,9 +53,9 @@ class DefinitionStore:
             ProtocolError: A patch leads back in time.
         """
         _check_order(self.revision, changes.revision, full=changes.full)
-        before = self._snapshot
+        before = self.snapshot
         after = _full(changes) if changes.full else _patched(before, changes)
-        self._snapshot = after
+        self.snapshot = after
         self.is_loaded = True
         self._report(after.faults)
         return after.affected_by(
@@ -93,6 +97,13 @@ class EvaluationStore:
     def revision(self) -> int:
         """Revision that is held; 0 for none."""
         return self._results.revision
+
+    def resolve(self, flag_key: str, _context: Context, _now_ms: int) -> Result:
+        """The server's answer; CLIENT_NOT_READY before there is any."""
+        if not self.is_loaded:
+            return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
+        result = self._results.by_key.get(flag_key)
+        return result or failure(flag_key, ErrorKind.FLAG_NOT_FOUND)
 
     def apply(self, changes: EvaluationChanges) -> frozenset[str]:
         """Swaps in the next results.

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from featmesh.client.connection import connect
+from featmesh.client import forks
+from featmesh.client.connection import Connection, connect
 from featmesh.client.detail import (
     EvaluationDetail,
     Json,
     boolean_detail,
-    failed,
-    failure,
     json_detail,
     number_detail,
     plain_value,
     string_detail,
 )
-from featmesh.client.listeners import ChangeCallback, ChangeListeners
+from featmesh.client.listeners import ChangeCallback, ChangeListeners, Unsubscribe
 from featmesh.client.options import Options, check_endpoint
 from featmesh.client.reporter import Reporter
 from featmesh.client.session import UserSession
 from featmesh.client.status import Status
-from featmesh.client.store import differing_results
+from featmesh.client.store import EvaluationStore, differing_results
 from featmesh.client.timing import Timing
+from featmesh.client.uplink import JOIN_TIMEOUT
 from featmesh.engine.attributes import valid_context
-from featmesh.engine.model import Context, ErrorKind, Result
+from featmesh.engine.model import Context, Result, ValueType
 from featmesh.wire import context_to_proto
 
 logger = logging.getLogger(__name__)
-
-JOIN_TIMEOUT = 2.0
-"""Seconds that closing waits for a thread whose call was cancelled."""
 
 T = TypeVar("T")
 
@@ -42,8 +41,9 @@ T = TypeVar("T")
 class ClientSideClient:
     """Serves one user with results that a stream keeps current; it never sees a rule.
 
-    All methods may be called from any thread. It connects at once, in the background. An
-    evaluation never raises and never waits.
+    All methods may be called from any thread and after a fork. It connects at once, in the
+    background. An evaluation never raises and never waits. A private attribute is not sent,
+    so the server evaluates as if the user had none of that name.
 
     Args:
         address: ``host:port`` of the evaluation service.
@@ -56,6 +56,10 @@ class ClientSideClient:
         ValueError: An address, key or context that cannot be one.
     """
 
+    _connection: Connection | None
+    _current: UserSession
+    _next: UserSession | None
+
     def __init__(
         self,
         address: str,
@@ -65,25 +69,15 @@ class ClientSideClient:
         options: Options | None = None,
         timing: Timing | None = None,
     ) -> None:
-        check_endpoint(address, sdk_key)
-        _check_context(context)
         self._options, self._timing = options or Options(), timing or Timing()
-        self._connection = connect(address, sdk_key, self._options)
+        _check_context(context)
+        self._connect: Callable[[], Connection] | None = None
+        if not self._options.offline:
+            check_endpoint(address, sdk_key)
+            self._connect = partial(connect, address, sdk_key, self._options)
         self._listeners = ChangeListeners()
-        self._ready = threading.Event()
-        self._lock = threading.Lock()
-        self._retired: list[UserSession] = []
-        self._next: UserSession | None = None
-        self._swapped = threading.Condition(self._lock)
-        self._current = self._session(context)
-        self._reporter = Reporter(
-            self._connection,
-            revision=lambda: self._current.store.revision,
-            options=self._options,
-            timing=self._timing,
-        )
-        self._reporter.start()
-        self._current.loop.start()
+        self._begin(context)
+        (forks.unconnected if self._connect is None else forks.connected).add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +109,11 @@ class ClientSideClient:
         """Waits up to ``timeout`` seconds; True when there are results to serve."""
         return self._ready.wait(timeout) and self.status is not Status.CLOSED
 
-    def on_change(self, callback: ChangeCallback) -> Callable[[], None]:
+    async def wait_until_ready_async(self, timeout: float | None = 10.0) -> bool:  # noqa: ASYNC109 - the same argument as its twin
+        """The same as `wait_until_ready`, without blocking the event loop."""
+        return await asyncio.to_thread(self.wait_until_ready, timeout)
+
+    def on_change(self, callback: ChangeCallback) -> Unsubscribe:
         """Has ``callback`` called with the keys of flags that answer differently.
 
         It is called after the new results are in place, from a stream's thread, so it
@@ -123,17 +121,45 @@ class ClientSideClient:
         """
         return self._listeners.add(callback)
 
+    def on_flag_change(self, flag_key: str, callback: Callable[[str], None]) -> Unsubscribe:
+        """The same as `on_change` for one flag; called with its key."""
+        return self._listeners.add_for_flag(flag_key, callback)
+
+    def on_value_change(
+        self, flag_key: str, default: T, callback: Callable[[T, T], None]
+    ) -> Unsubscribe:
+        """Has ``callback`` called with the old and the new value of a flag for the user.
+
+        The default's type says how the flag is read; a list, dictionary or None reads a
+        document. It counts no evaluation. Calling what is returned ends it.
+        """
+
+        def read() -> T:
+            session = self._current
+            return session.answers.peek(flag_key, session.context, default)
+
+        return self._listeners.add_for_value(flag_key, read, callback)
+
     def boolean_value(self, flag_key: str, default: bool) -> bool:
         """The boolean that the flag serves to the user."""
-        return self.boolean_detail(flag_key, default).value
+        session = self._current
+        return session.answers.value(
+            flag_key, session.context, default, ValueType.BOOLEAN, boolean_detail
+        )
 
     def string_value(self, flag_key: str, default: str) -> str:
         """The text that the flag serves to the user."""
-        return self.string_detail(flag_key, default).value
+        session = self._current
+        return session.answers.value(
+            flag_key, session.context, default, ValueType.STRING, string_detail
+        )
 
     def number_value(self, flag_key: str, default: float) -> float:
         """The number that the flag serves to the user."""
-        return self.number_detail(flag_key, default).value
+        session = self._current
+        return session.answers.value(
+            flag_key, session.context, default, ValueType.NUMBER, number_detail
+        )
 
     def json_value(self, flag_key: str, default: Json) -> Json:
         """The document that the flag serves to the user; the caller may change it."""
@@ -183,10 +209,13 @@ class ClientSideClient:
         with self._lock:
             if self.status is Status.CLOSED:
                 return False
+            if self._connection is None:
+                self._current = session
+                return True
             abandoned, self._next = self._next, session
             if abandoned is not None:
                 self._retire(abandoned)
-            session.loop.start()
+            session.start(self._connection, self._applied)
             self._swapped.wait_for(lambda: self._next is not session, timeout)
             return self._current is session
 
@@ -209,20 +238,46 @@ class ClientSideClient:
             for session in sessions:
                 session.freshness.close()
             self._swapped.notify_all()
+        forks.connected.discard(self)
+        forks.unconnected.discard(self)
         for session in sessions:
-            session.loop.stop()
+            session.stop()
         self._reporter.stop(timeout)
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
         for session in sessions:
-            session.loop.join(JOIN_TIMEOUT)
+            session.join(JOIN_TIMEOUT)
         self._reporter.join(JOIN_TIMEOUT)
 
-    def _session(self, context: Context) -> UserSession:
+    def _begin(
+        self, context: Context, store: EvaluationStore | None = None, *, connects: bool = True
+    ) -> None:
+        """Makes all that belongs to this process alone: locks, channel and threads."""
+        self._ready = threading.Event()
+        if store is not None and store.is_loaded:
+            self._ready.set()
+        self._lock = threading.Lock()
+        self._swapped = threading.Condition(self._lock)
+        self._retired: list[UserSession] = []
+        self._next = None
+        self._connection = self._connect() if self._connect is not None and connects else None
+        self._reporter = Reporter(
+            None if self._connection is None else self._connection.track,
+            revision=lambda: self._current.store.revision,
+            options=self._options,
+            timing=self._timing,
+        )
+        self._current = self._session(context, store)
+        self._reporter.start()
+        if self._connection is not None:
+            self._current.start(self._connection, self._applied)
+
+    def _session(self, context: Context, store: EvaluationStore | None = None) -> UserSession:
         return UserSession(
-            self._connection,
             context,
+            self._reporter,
             ready=self._ready,
-            applied=self._applied,
+            store=store,
             options=self._options,
             timing=self._timing,
         )
@@ -241,29 +296,23 @@ class ClientSideClient:
 
     def _retire(self, session: UserSession) -> None:
         """Ends a session without waiting for it; `close` waits for those still running."""
-        session.loop.stop()
-        self._retired = [old for old in self._retired if old.loop.is_running]
+        session.stop()
+        self._retired = [old for old in self._retired if old.is_running]
         self._retired.append(session)
 
     def _detail(
         self, flag_key: str, default: T, read: Callable[[Result, T], EvaluationDetail[T]]
     ) -> EvaluationDetail[T]:
-        try:
-            session = self._current
-            result = _result(session, flag_key)
-            detail = read(result, default)
-            self._reporter.served(session.context, result)
-        except Exception:
-            logger.exception("the flag %r could not be evaluated", flag_key)
-            return failed(default, ErrorKind.GENERAL)
-        return detail
+        session = self._current
+        return session.answers.detail(flag_key, session.context, default, read)
 
-
-def _result(session: UserSession, flag_key: str) -> Result:
-    if not session.store.is_loaded:
-        return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
-    result = session.store.results.by_key.get(flag_key)
-    return result or failure(flag_key, ErrorKind.FLAG_NOT_FOUND)
+    def _after_fork(self) -> None:
+        current = self._current
+        forks.abandon(self._connection, self._reporter, current, self._next, self._retired)
+        self._listeners.begin_anew()
+        self._begin(current.context, current.store, connects=forks.GRPC_SURVIVES)
+        if self._connect is not None and not forks.GRPC_SURVIVES:
+            logger.error(forks.ADVICE)
 
 
 def _check_context(context: Context) -> None:

@@ -89,9 +89,11 @@ def _compile_share(
         edge = _EVERYBODY
     else:
         edge = _round_up(share.experiment_share * BUCKETS, share.weight)
-    outside = outcome(share.variation_id, bucketed=bucketed, in_experiment=False)
+    first = outcome(share.variation_id, bucketed=bucketed, in_experiment=edge == _EVERYBODY)
+    if edge in {_NOBODY, _EVERYBODY}:  # nobody ever gets the other one
+        return _Served(first, first, edge)
     inside = outcome(share.variation_id, bucketed=bucketed, in_experiment=True)
-    return _Served(outside, inside, edge)
+    return _Served(first, inside, edge)
 
 
 def share_edges(shares: Iterable[Share]) -> tuple[int, ...]:
