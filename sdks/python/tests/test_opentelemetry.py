@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -12,12 +15,12 @@ from featmesh.opentelemetry import OpenTelemetryHook
 ADA = Context("ada")
 
 
-def evaluated(hook: OpenTelemetryHook, path: str) -> dict[str, object]:
+def evaluated(hook: OpenTelemetryHook, path: Path | None) -> dict[str, object]:
     """The attributes of the event that an evaluation wrote into a span."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    options = Options(offline=True, hooks=[hook], bootstrap_file=path or None)
+    options = Options(offline=True, hooks=[hook], bootstrap_file=path)
     client = Client("", "", options=options)
     with provider.get_tracer("test").start_as_current_span("request"):
         client.boolean_value("dark", ADA, default=True)
@@ -28,13 +31,16 @@ def evaluated(hook: OpenTelemetryHook, path: str) -> dict[str, object]:
     return dict(event.attributes or {})
 
 
-def test_an_evaluation_is_an_event_of_the_current_span(tmp_path: object) -> None:
-    path = f"{tmp_path}/flags.json"
-    with open(path, "w") as file:  # noqa: PTH123 - a fixture of one line
-        file.write(
-            '{"items": [{"flag": {"key": "dark", "valueType": "VALUE_TYPE_BOOLEAN", "revision": 7,'
-            '"variations": [{"id": "off", "value": {"boolValue": false}}], "offVariationId": "off"}}]}'
-        )
+def test_an_evaluation_is_an_event_of_the_current_span(tmp_path: Path) -> None:
+    path = tmp_path / "flags.json"
+    dark = {
+        "key": "dark",
+        "valueType": "VALUE_TYPE_BOOLEAN",
+        "revision": 7,
+        "variations": [{"id": "off", "value": {"boolValue": False}}],
+        "offVariationId": "off",
+    }
+    path.write_text(json.dumps({"items": [{"flag": dark}]}))
     assert evaluated(OpenTelemetryHook(), path) == {
         "feature_flag.key": "dark",
         "feature_flag.provider.name": "FeatMesh",
@@ -46,7 +52,7 @@ def test_an_evaluation_is_an_event_of_the_current_span(tmp_path: object) -> None
 
 
 def test_an_error_names_its_type_and_the_default_that_was_served() -> None:
-    assert evaluated(OpenTelemetryHook(context_id=False), "") == {
+    assert evaluated(OpenTelemetryHook(context_id=False), None) == {
         "feature_flag.key": "dark",
         "feature_flag.provider.name": "FeatMesh",
         "feature_flag.result.reason": "error",

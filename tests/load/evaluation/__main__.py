@@ -54,7 +54,7 @@ def turn(subject: str, sink: str) -> list[tuple[str, str, float]]:
     )
     if done.returncode:
         raise SystemExit(f"{subject} failed:\n{done.stderr[-2_000:]}")
-    return [(work, metric, value) for work, metric, value in json.loads(done.stdout)]
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def note(bench: Benchmark, subject: str, figures: list[tuple[str, str, float]]) -> None:

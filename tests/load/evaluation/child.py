@@ -1,6 +1,6 @@
 """One SDK's turn, in a process of its own: ``python -m tests.load.evaluation.child SDK SINK``.
 
-Prints a list of [work, metric, value] in JSON, or fails if the SDK answers otherwise than it
+Prints [work, metric, value] in JSON, one a line, or fails if the SDK answers otherwise than it
 should.
 """
 
@@ -60,13 +60,14 @@ def measure(name: str, sink: str, folder: Path) -> Iterator[Figure]:
     )
     if subject.has_switchable_events or not subject.events:
         yield from _evaluations(subject, folder, sink=None)
-    if subject.events:
-        yield from _evaluations(subject, folder, sink=sink)
     if subject.has_patterns:
-        yield from _patterns(subject, folder, PATTERN_SIZES if name == OWN else (PEERS_PATTERN_SIZE,))
+        sizes = PATTERN_SIZES if name == OWN else (PEERS_PATTERN_SIZE,)
+        yield from _patterns(subject, folder, sizes)
     yield from _loading(subject)
     if name == OWN:
         yield from _engine()
+    if subject.events:  # at the end, since what sends them goes on for a while
+        yield from _evaluations(subject, folder, sink=sink)
 
 
 def _evaluations(subject: Subject, folder: Path, *, sink: str | None) -> Iterator[Figure]:
@@ -130,8 +131,8 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())  # at its level, to nowhere
     name, sink = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        figures = list(measure(name, sink, Path(folder)))
-    sys.stdout.write(json.dumps(figures))
+        for figure in measure(name, sink, Path(folder)):
+            sys.stdout.write(json.dumps(figure) + "\n")
 
 
 if __name__ == "__main__":

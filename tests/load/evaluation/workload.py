@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 SEGMENT: str = "loyal"
 ATTRIBUTE: str = "text"
-PATTERN: str = "(a+)+$"
+PATTERN: str = "(a+)+b"
 PATTERN_SIZES = (20, 1_000, 10_000, 100_000)
 """Lengths of the text; a backtracking engine doubles its time with every byte."""
 
@@ -104,7 +104,7 @@ def bulk() -> list[FlagSpec]:
 
 def pattern_user(size: int) -> User:
     """A user whose text of that many bytes almost matches, which is what hurts."""
-    return User("user-0", "de", 20, "a" * (size - 1) + "!")
+    return User("user-0", "de", 20, "a" * size)
 
 
 def expected(flag: FlagSpec, user: User) -> bool | None:
@@ -114,7 +114,9 @@ def expected(flag: FlagSpec, user: User) -> bool | None:
     return None if flag.share == 50 else flag.share == 100
 
 
-def wrong_answers(flag: FlagSpec, users: Sequence[User], answers: Sequence[object]) -> Iterator[str]:
+def wrong_answers(
+    flag: FlagSpec, users: Sequence[User], answers: Sequence[object]
+) -> Iterator[str]:
     """A sentence for each user with another answer, and for a rollout that is lopsided."""
     for user, answer in zip(users, answers, strict=True):
         wanted = expected(flag, user)

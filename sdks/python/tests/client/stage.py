@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,6 +60,8 @@ class Stream:
 @dataclass
 class Stage(SyncServiceServicer, InsightsServiceServicer):
     address: str = ""
+    first_frame: Callable[[Request], Response] | None = None
+    """Answers every stream at once, where a test does not play each by hand."""
     opened: queue.Queue[Stream] = field(default_factory=lambda: queue.Queue(100))
     refusals: queue.Queue[grpc.StatusCode] = field(default_factory=lambda: queue.Queue(100))
     tracked: queue.Queue[insights_pb2.TrackRequest] = field(
@@ -110,7 +112,10 @@ class Stage(SyncServiceServicer, InsightsServiceServicer):
     def _play(self, request: Request, context: grpc.ServicerContext) -> Iterator[Response]:
         authorization = str(dict(context.invocation_metadata())["authorization"])
         stream = Stream(request, authorization)
-        self.opened.put(stream, timeout=LIMIT)
+        if self.first_frame is None:
+            self.opened.put(stream, timeout=LIMIT)
+        else:
+            stream.send(self.first_frame(request))
         try:
             code = self.refusals.get_nowait()
         except queue.Empty:
@@ -122,7 +127,7 @@ class Stage(SyncServiceServicer, InsightsServiceServicer):
 @contextmanager
 def running_stage() -> Iterator[Stage]:
     stage = Stage()
-    with ThreadPoolExecutor(8) as workers:
+    with ThreadPoolExecutor(32) as workers:  # each open stream keeps one
         server = grpc.server(workers)
         add_SyncServiceServicer_to_server(stage, server)
         add_InsightsServiceServicer_to_server(stage, server)

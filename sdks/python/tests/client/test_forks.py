@@ -1,12 +1,8 @@
 from __future__ import annotations
 
 import os
-import queue
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +11,7 @@ from featmesh.insights.v1 import insights_pb2
 from featmesh.sync.v1 import sync_pb2
 
 from .frames import flag, full, result, results
-from .stage import Stage
+from .stage import Request, Response, Stage
 
 LIMIT = 20.0
 """Seconds for a process that forks; it bounds each of its own waits by 10."""
@@ -25,39 +21,24 @@ CHILDREN = 3
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks need a Unix")
 
 
-@contextmanager
-def answering(stage: Stage) -> Iterator[None]:
-    """Answers every stream with its first change set."""
-    stopped = threading.Event()
-
-    def answer() -> None:
-        while not stopped.is_set():
-            try:
-                stream = stage.opened.get(timeout=0.05)
-            except queue.Empty:
-                continue
-            of_server = isinstance(stream.request, sync_pb2.SyncDefinitionsRequest)
-            stream.send(full(1, flag("dark")) if of_server else results(1, result("dark", True)))
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    yield
-    stopped.set()
-    thread.join(LIMIT)
+def first_frame(request: Request) -> Response:
+    if isinstance(request, sync_pb2.SyncDefinitionsRequest):
+        return full(1, flag("dark"))
+    return results(1, result("dark", value=True))
 
 
 def run(stage: Stage, *, support: str) -> tuple[list[str], str]:
     """The lines and the log of a process that forks."""
     script = Path(__file__).with_name("forking.py")
-    with answering(stage):
-        done = subprocess.run(
-            [sys.executable, str(script), stage.address, str(CHILDREN)],
-            env=os.environ | {"GRPC_ENABLE_FORK_SUPPORT": support},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
+    stage.first_frame = first_frame
+    done = subprocess.run(
+        [sys.executable, str(script), stage.address, str(CHILDREN)],
+        env=os.environ | {"GRPC_ENABLE_FORK_SUPPORT": support},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return sorted(done.stdout.splitlines()), done.stderr
 

@@ -126,7 +126,7 @@ def test_resolves_zero_value(
     ],
     ids=["match", "no-match", "null", "empty"],
 )
-def test_resolves_zero_value_with_targeting(  # noqa: PLR0917 - what the scenario names
+def test_resolves_zero_value_with_targeting(  # noqa: PLR0913, PLR0917 - what the scenario names
     client: OpenFeatureClient,
     attributes: dict[str, Any],
     reason: str,

@@ -20,8 +20,9 @@ from featmesh.openfeature import FeatMeshProvider
 from featmesh.openfeature.contexts import context_from
 from featmesh.testing import TestData
 
-from ..client.frames import flag, full, patch
-from ..client.stage import LIMIT, Stage, quick_options, running_stage
+# The tests are no package that has a name of its own, so this is the way to them.
+from ..client.frames import flag, full, patch  # noqa: TID252 - see above
+from ..client.stage import LIMIT, Stage, quick_options, running_stage  # noqa: TID252 - see above
 
 ADA = EvaluationContext("ada")
 

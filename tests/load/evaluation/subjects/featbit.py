@@ -36,14 +36,16 @@ class FeatBit:
             offline=True,
             event_processor_imp=None if sink is None else DefaultEventProcessor,
         )
-        with FBClient(config, start_wait=0) as client:
-            message = {"messageType": "data-sync", "data": _document(flags)}
-            assert client.initialize_from_external_json(json.dumps(message))
+        client = FBClient(config, start_wait=0)
+        message = {"messageType": "data-sync", "data": _document(flags)}
+        assert client.initialize_from_external_json(json.dumps(message))
 
-            def calls(flag_key: str, users: Sequence[User]) -> list[Call]:
-                return [(client.variation, (flag_key, _user(user), False)) for user in users]
+        def calls(flag_key: str, users: Sequence[User]) -> list[Call]:
+            return [(client.variation, (flag_key, _user(user), False)) for user in users]
 
-            yield calls
+        yield calls
+        if sink is None:  # else it would send all events first, for half a minute
+            client.stop()
 
     def value(self, answer: Any) -> object:
         """It is the value."""
@@ -97,7 +99,11 @@ def _flag(spec: FlagSpec) -> dict[str, Any]:
 
 
 def _serve(share: int) -> dict[str, Any]:
-    intervals = {0: {"off": [0, 1]}, 50: {"on": [0, 0.5], "off": [0.5, 1]}, 100: {"on": [0, 1]}}
+    intervals: dict[int, dict[str, list[float]]] = {
+        0: {"off": [0, 1]},
+        50: {"on": [0, 0.5], "off": [0.5, 1]},
+        100: {"on": [0, 1]},
+    }
     shares = [
         {"id": each, "rollout": interval, "exptRollout": 1}
         for each, interval in intervals[share].items()

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from featmesh.client import Client, Options
 from featmesh.engine import (
     FULL_WEIGHT,
+    Attribute,
     Condition,
     Context,
     Flag,
@@ -92,7 +93,11 @@ def change_set(flags: Sequence[FlagSpec]) -> sync_pb2.DefinitionChangeSet:
 
 def context(user: User) -> Context:
     """The user as our SDK takes one."""
-    attributes = {"country": user.country, "age": user.age, ATTRIBUTE: user.text}
+    attributes: dict[str, Attribute] = {
+        "country": user.country,
+        "age": user.age,
+        ATTRIBUTE: user.text,
+    }
     return Context(user.key, "", attributes)
 
 

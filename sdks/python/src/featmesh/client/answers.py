@@ -12,7 +12,8 @@ from featmesh.client.once import OnceLogger
 from featmesh.client.reporter import Reporter
 from featmesh.engine.model import Context, ErrorKind, Result, ValueType
 
-once = OnceLogger(logging.getLogger(__name__))
+logger = logging.getLogger(__name__)
+once = OnceLogger(logger)
 
 Resolve = Callable[[str, Context, int], Result]
 """The engine's or the server's answer for a flag, a context and the clock."""

@@ -110,7 +110,8 @@ class DefinitionCache:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(self._path, _MAGIC + hashlib.sha256(payload).digest() + payload)
         except (OSError, ValueError, TypeError) as error:
-            once.warning(f"write {self._path}", "the cache %s is not written: %s", self._path, error)
+            cause = f"write {self._path}"
+            once.warning(cause, "the cache %s is not written: %s", self._path, error)
 
 
 def _decoded(content: bytes) -> sync_pb2.DefinitionChangeSet:

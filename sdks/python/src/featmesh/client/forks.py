@@ -63,7 +63,7 @@ class ForkRegistry:
 
     def _in_child(self) -> None:
         for client in list(self._living):
-            client._after_fork()  # noqa: SLF001 - the one caller that it is for
+            client._after_fork()
 
 
 connected = ForkRegistry()

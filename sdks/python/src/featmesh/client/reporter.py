@@ -13,9 +13,11 @@ from featmesh.client.sender import EventSender, Track
 from featmesh.client.timing import Timing
 from featmesh.engine.attributes import valid_context
 from featmesh.engine.model import Context, Result
+from featmesh.engine.numbers import as_double
 from featmesh.insights.v1 import insights_pb2
 
-once = OnceLogger(logging.getLogger(__name__))
+logger = logging.getLogger(__name__)
+once = OnceLogger(logger)
 
 MAX_EVENT_NAME = 128
 
@@ -101,7 +103,7 @@ def _track_nothing(
 def _fault_of(event_name: object, context: Context, value: object) -> str:
     if not isinstance(event_name, str) or not 0 < _size_of(event_name) <= MAX_EVENT_NAME:
         return f"its name must be 1 to {MAX_EVENT_NAME} bytes of UTF-8"
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not math.isfinite(as_double(value)):
         return "its value must be a finite number"
     if not valid_context(context):
         return "its context's key must be 1 to 512 bytes of UTF-8"

@@ -76,13 +76,13 @@ class Freshness:
         self._ready.set()
         self._announce()
 
-    def begin_anew(self, ready: threading.Event | None = None) -> None:
+    def begin_anew(self) -> None:
         """Replaces what another process's threads may hold locked; the stream is down."""
         had_data = self._ready.is_set()
-        self._ready = ready or threading.Event()
+        self._ready = threading.Event()
         if had_data:
             self._ready.set()
-        self._last_frame = None
+        self.stream_ended()
 
     def wait_until_ready(self, timeout: float | None) -> bool:
         """Waits up to ``timeout`` seconds; True when there is data to serve."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from operator import attrgetter
 
 from featmesh.engine.model import Context
@@ -12,6 +13,9 @@ MAX_KEY_BYTES = 512
 """A context's key is at most so long in UTF-8."""
 
 _BUILT_IN = {"key": "key", "keyId": "key", "name": "name"}
+
+_CACHED = 1_024
+"""Thousands of flags read the same few attributes, so they share what reads them."""
 
 Reader = Callable[[Context], object]
 """Reads one attribute; None when the context has none of that name."""
@@ -27,6 +31,7 @@ def valid_context(context: object) -> bool:
         return False
 
 
+@lru_cache(maxsize=_CACHED)
 def reader(name: str) -> Reader:
     """Reads the attribute; ``key``, ``keyId`` and ``name`` are the context's own fields.
 
@@ -58,6 +63,7 @@ def text_of(value: object) -> str | None:
     return None
 
 
+@lru_cache(maxsize=_CACHED)
 def dispatch_bytes(name: str) -> Callable[[Context], bytes]:
     """Reads what a rollout hashes: the attribute as UTF-8, or the key for an empty name.
 

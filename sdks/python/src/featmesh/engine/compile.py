@@ -102,13 +102,13 @@ class _FlagCompiler:
 
     def compile(self) -> CompiledFlag:
         flag = self._flag
-        off = self._result(flag.off_variation_id, Reason.OFF)
+        self._is_usable(flag.off_variation_id, Reason.OFF)
         rules = tuple(self._rule(rule) for rule in flag.rules)
         fallthrough = self._serving(flag.fallthrough, Reason.FALLTHROUGH)
         targets = self._targets()
         prerequisites = self._prerequisites()
         if not flag.enabled:
-            constant: Result | None = off
+            constant: Result | None = self._result(flag.off_variation_id, Reason.OFF)
         elif prerequisites or targets or rules:
             constant = None
         else:
@@ -179,13 +179,11 @@ class _FlagCompiler:
         in_experiment: bool = False,
         prerequisite_key: str = "",
     ) -> Result:
-        value = self._values.get(variation_id)
-        if value is None:
-            self._faults.append(f"no usable variation {ascii(variation_id)[:80]} for {reason}")
+        if not self._is_usable(variation_id, reason):
             return self._malformed
         return Result(
             flag_key=self._flag.key,
-            value=value,
+            value=self._values[variation_id],
             variation_id=variation_id,
             reason=reason,
             rule_id="" if rule is None else rule.id,
@@ -196,6 +194,13 @@ class _FlagCompiler:
             prerequisite_key=prerequisite_key,
             value_type=self._flag.value_type,
         )
+
+    def _is_usable(self, variation_id: str, reason: Reason) -> bool:
+        """Whether the flag can serve this variation; notes a fault if not."""
+        if variation_id in self._values:
+            return True
+        self._faults.append(f"no usable variation {ascii(variation_id)[:80]} for {reason}")
+        return False
 
 
 def _usable_values(flag: Flag) -> dict[str, Value]:
