@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from featmesh import ClientSideClient, Context, ErrorKind, Status
+from featmesh import ClientSideClient, Context, ErrorKind, Options, Status
 
 from .frames import ADA, result, results
 from .stage import LIMIT, Stage, quick_options
@@ -81,3 +81,30 @@ def test_its_events_are_the_results_that_it_served(stage: Stage, client: ClientS
 def test_a_context_without_a_key_is_refused(stage: Stage, client: ClientSideClient) -> None:
     with pytest.raises(ValueError, match="1 to 512 bytes"):
         client.identify(Context(""))
+
+
+def test_a_values_listener_hears_its_users_old_and_new_value(
+    stage: Stage, client: ClientSideClient
+) -> None:
+    stream = stage.next_stream()
+    stream.send(results(1, result("text", "hi"), result("other", "x")))
+    assert client.wait_until_ready(LIMIT)
+    heard: queue.Queue[tuple[str, str]] = queue.Queue(10)
+    client.on_value_change("text", "", lambda old, new: heard.put((old, new)))
+    stream.send(results(2, result("text", "hi"), result("other", "y")))
+    stream.send(results(3, result("text", "bye"), result("other", "y")))
+    assert heard.get(timeout=LIMIT) == ("hi", "bye")
+    client.identify(Context("bob"), timeout=0)
+    stage.next_stream().send(results(3, result("text", "hello bob")))
+    assert heard.get(timeout=LIMIT) == ("bye", "hello bob")
+
+
+def test_offline_it_serves_defaults_to_whoever_is_identified() -> None:
+    with ClientSideClient("", "", ADA, options=Options(offline=True)) as client:
+        assert client.wait_until_ready(0)
+        assert client.status is Status.OFFLINE
+        assert client.identify(Context("bob"))
+        assert client.context.key == "bob"
+        assert client.string_value("text", "default") == "default"
+        client.track("bought")
+        assert client.flush(0)
