@@ -183,6 +183,11 @@ class EmbeddedMongod:
         if status == _ADDRESS_IN_USE:
             return f"another program took {address} just now. Start again, or choose another port."
         output = self._output_file.read_text(errors="replace").strip()
+        if "libcurl.so.4" in output:
+            return (
+                "the embedded mongod needs libcurl 4: sudo apt-get install -y libcurl4. "
+                f"{_USE_ANOTHER}"
+            )
         if "libcrypto.so.3" in output or "libssl.so.3" in output:
             return (
                 "the embedded mongod needs OpenSSL 3 (Debian 12, Ubuntu 22.04 or later): "

@@ -104,15 +104,24 @@ async def test_an_end_of_mongod_is_seen(tmp_path: Path) -> None:
             assert await mongod.wait() == -signal.SIGKILL
 
 
-async def test_a_machine_without_openssl_3_is_told_what_to_set(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("library", "told"),
+    [
+        ("libcrypto.so.3", r"OpenSSL 3.*FEATMESH_MONGODB_URI"),
+        ("libcurl.so.4", r"apt-get install -y libcurl4.*FEATMESH_MONGODB_URI"),
+    ],
+)
+async def test_a_machine_without_a_library_is_told_what_to_do(
+    tmp_path: Path, library: str, told: str
+) -> None:
     executable = tmp_path / "mongod"
     executable.write_text(
         "#!/bin/sh\n"
-        "echo 'mongod: error while loading shared libraries: libcrypto.so.3: cannot open' >&2\n"
+        f"echo 'mongod: error while loading shared libraries: {library}: cannot open' >&2\n"
         "exit 127\n"
     )
     executable.chmod(0o755)
-    with pytest.raises(EmbeddedMongodError, match=r"OpenSSL 3.*FEATMESH_MONGODB_URI"):
+    with pytest.raises(EmbeddedMongodError, match=told):
         await EmbeddedMongod(tmp_path / "data", executable=executable).start()
 
 
