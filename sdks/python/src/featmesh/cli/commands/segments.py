@@ -60,7 +60,7 @@ def get_segment(access: Management, key: str) -> None:
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
 def archive_segment(access: Management, key: str, restore: bool, comment: str) -> None:
-    """Empty a segment by archiving it, or bring it back."""
+    """Empty a segment that nothing uses by archiving it, or bring it back."""
     request = segment_service_pb2.ArchiveSegmentRequest(
         environment_id=access.environment_id,
         key=key,
