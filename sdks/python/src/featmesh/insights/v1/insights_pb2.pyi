@@ -171,6 +171,7 @@ class TrackRequest(google.protobuf.message.Message):
     METRICS_FIELD_NUMBER: builtins.int
     DROPPED_EVENTS_FIELD_NUMBER: builtins.int
     APPLIED_REVISION_FIELD_NUMBER: builtins.int
+    APPLIED_AGE_MS_FIELD_NUMBER: builtins.int
     batch_id: builtins.str
     """Unique per batch and the same on every retry; 1 to 64 bytes (a UUID)."""
     sent_at_ms: builtins.int
@@ -178,7 +179,11 @@ class TrackRequest(google.protobuf.message.Message):
     dropped_events: builtins.int
     """Events that the SDK had to drop since its last batch."""
     applied_revision: builtins.int
-    """Environment revision that the SDK has applied; 0 for none."""
+    """Environment revision that the SDK has applied; 0 for none. It is reported with every
+    batch and at least every 30 seconds, in a batch without events if there are none.
+    """
+    applied_age_ms: builtins.int
+    """How long ago it was applied, by the SDK's monotonic clock, in milliseconds."""
     @property
     def sdk(self) -> featmesh.sync.v1.sync_pb2.SdkInfo:
         """Who calls."""
@@ -206,9 +211,10 @@ class TrackRequest(google.protobuf.message.Message):
         metrics: collections.abc.Iterable[global___MetricEvent] | None = ...,
         dropped_events: builtins.int = ...,
         applied_revision: builtins.int = ...,
+        applied_age_ms: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["sdk", b"sdk"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["applied_revision", b"applied_revision", "batch_id", b"batch_id", "dropped_events", b"dropped_events", "evaluations", b"evaluations", "metrics", b"metrics", "sdk", b"sdk", "sent_at_ms", b"sent_at_ms", "users", b"users"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["applied_age_ms", b"applied_age_ms", "applied_revision", b"applied_revision", "batch_id", b"batch_id", "dropped_events", b"dropped_events", "evaluations", b"evaluations", "metrics", b"metrics", "sdk", b"sdk", "sent_at_ms", b"sent_at_ms", "users", b"users"]) -> None: ...
 
 global___TrackRequest = TrackRequest
 

@@ -74,6 +74,16 @@ class FlagServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.FromString,
                 _registered_method=True)
+        self.ListFlagVersions = channel.unary_unary(
+                '/featmesh.management.v1.FlagService/ListFlagVersions',
+                request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagVersionsRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagVersionsResponse.FromString,
+                _registered_method=True)
+        self.RollbackFlag = channel.unary_unary(
+                '/featmesh.management.v1.FlagService/RollbackFlag',
+                request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RollbackFlagRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RollbackFlagResponse.FromString,
+                _registered_method=True)
 
 
 class FlagServiceServicer(object):
@@ -134,6 +144,23 @@ class FlagServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFlagVersions(self, request, context):
+        """ListFlagVersions lists every version that was ever stored, newest first, those of a
+        deleted flag too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackFlag(self, request, context):
+        """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
+        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+        (prerequisites, segments) is no longer there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FlagServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -171,6 +198,16 @@ def add_FlagServiceServicer_to_server(servicer, server):
                     servicer.DeleteFlag,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.SerializeToString,
+            ),
+            'ListFlagVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFlagVersions,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagVersionsRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagVersionsResponse.SerializeToString,
+            ),
+            'RollbackFlag': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackFlag,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RollbackFlagRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RollbackFlagResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -367,6 +404,60 @@ class FlagService(object):
             '/featmesh.management.v1.FlagService/DeleteFlag',
             featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.SerializeToString,
             featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFlagVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.FlagService/ListFlagVersions',
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagVersionsRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackFlag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.FlagService/RollbackFlag',
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.RollbackFlagRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.RollbackFlagResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -70,6 +70,23 @@ class FlagServiceStub:
     ]
     """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
 
+    ListFlagVersions: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.ListFlagVersionsRequest,
+        featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse,
+    ]
+    """ListFlagVersions lists every version that was ever stored, newest first, those of a
+    deleted flag too.
+    """
+
+    RollbackFlag: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.RollbackFlagRequest,
+        featmesh.management.v1.flag_service_pb2.RollbackFlagResponse,
+    ]
+    """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
+    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+    (prerequisites, segments) is no longer there.
+    """
+
 class FlagServiceAsyncStub:
     """FlagService keeps an environment's flags. Needs a management token. Every write is
     one transaction over the flag, its history, the environment's revision, the
@@ -121,6 +138,23 @@ class FlagServiceAsyncStub:
         featmesh.management.v1.flag_service_pb2.DeleteFlagResponse,
     ]
     """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
+
+    ListFlagVersions: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.ListFlagVersionsRequest,
+        featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse,
+    ]
+    """ListFlagVersions lists every version that was ever stored, newest first, those of a
+    deleted flag too.
+    """
+
+    RollbackFlag: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.RollbackFlagRequest,
+        featmesh.management.v1.flag_service_pb2.RollbackFlagResponse,
+    ]
+    """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
+    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+    (prerequisites, segments) is no longer there.
+    """
 
 class FlagServiceServicer(metaclass=abc.ABCMeta):
     """FlagService keeps an environment's flags. Needs a management token. Every write is
@@ -187,5 +221,26 @@ class FlagServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.flag_service_pb2.DeleteFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.DeleteFlagResponse]]:
         """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
+
+    @abc.abstractmethod
+    def ListFlagVersions(
+        self,
+        request: featmesh.management.v1.flag_service_pb2.ListFlagVersionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse]]:
+        """ListFlagVersions lists every version that was ever stored, newest first, those of a
+        deleted flag too.
+        """
+
+    @abc.abstractmethod
+    def RollbackFlag(
+        self,
+        request: featmesh.management.v1.flag_service_pb2.RollbackFlagRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.RollbackFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.RollbackFlagResponse]]:
+        """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
+        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+        (prerequisites, segments) is no longer there.
+        """
 
 def add_FlagServiceServicer_to_server(servicer: FlagServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

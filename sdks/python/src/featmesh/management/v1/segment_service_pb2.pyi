@@ -382,3 +382,143 @@ class DeleteSegmentResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["revision", b"revision"]) -> None: ...
 
 global___DeleteSegmentResponse = DeleteSegmentResponse
+
+@typing.final
+class SegmentVersion(google.protobuf.message.Message):
+    """SegmentVersion is a segment as it once was."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    RESOURCE_FIELD_NUMBER: builtins.int
+    version: builtins.int
+    """1, 2, 3 … of this segment."""
+    revision: builtins.int
+    """The environment's revision that made it."""
+    @property
+    def resource(self) -> global___SegmentResource:
+        """As stored; not set when this version is a deletion."""
+
+    def __init__(
+        self,
+        *,
+        version: builtins.int = ...,
+        revision: builtins.int = ...,
+        resource: global___SegmentResource | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["resource", b"resource", "revision", b"revision", "version", b"version"]) -> None: ...
+
+global___SegmentVersion = SegmentVersion
+
+@typing.final
+class ListSegmentVersionsRequest(google.protobuf.message.Message):
+    """ListSegmentVersionsRequest asks for a page of one segment's history."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    PAGE_FIELD_NUMBER: builtins.int
+    environment_id: builtins.str
+    """Where."""
+    key: builtins.str
+    """Its key; for a key that several segments have had, the latest of them."""
+    @property
+    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+        """Which page."""
+
+    def __init__(
+        self,
+        *,
+        environment_id: builtins.str = ...,
+        key: builtins.str = ...,
+        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "page", b"page"]) -> None: ...
+
+global___ListSegmentVersionsRequest = ListSegmentVersionsRequest
+
+@typing.final
+class ListSegmentVersionsResponse(google.protobuf.message.Message):
+    """ListSegmentVersionsResponse is a page."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: builtins.int
+    NEXT_TOKEN_FIELD_NUMBER: builtins.int
+    next_token: builtins.str
+    """Empty on the last page."""
+    @property
+    def versions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SegmentVersion]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: collections.abc.Iterable[global___SegmentVersion] | None = ...,
+        next_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_token", b"next_token", "versions", b"versions"]) -> None: ...
+
+global___ListSegmentVersionsResponse = ListSegmentVersionsResponse
+
+@typing.final
+class RollbackSegmentRequest(google.protobuf.message.Message):
+    """RollbackSegmentRequest names the version to return to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    TO_VERSION_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    environment_id: builtins.str
+    """Where."""
+    key: builtins.str
+    """Its key; for a key that several segments have had, the latest of them."""
+    to_version: builtins.int
+    """The version to store again."""
+    version: builtins.int
+    """The version that this is based on; 0 for whichever is current."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Comment and checks."""
+
+    def __init__(
+        self,
+        *,
+        environment_id: builtins.str = ...,
+        key: builtins.str = ...,
+        to_version: builtins.int = ...,
+        version: builtins.int = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "options", b"options", "to_version", b"to_version", "version", b"version"]) -> None: ...
+
+global___RollbackSegmentRequest = RollbackSegmentRequest
+
+@typing.final
+class RollbackSegmentResponse(google.protobuf.message.Message):
+    """RollbackSegmentResponse shows it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: builtins.int
+    @property
+    def resource(self) -> global___SegmentResource:
+        """As stored: the earlier content under a new version."""
+
+    def __init__(
+        self,
+        *,
+        resource: global___SegmentResource | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["resource", b"resource"]) -> None: ...
+
+global___RollbackSegmentResponse = RollbackSegmentResponse

@@ -69,6 +69,16 @@ class SegmentServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.FromString,
                 _registered_method=True)
+        self.ListSegmentVersions = channel.unary_unary(
+                '/featmesh.management.v1.SegmentService/ListSegmentVersions',
+                request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentVersionsRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentVersionsResponse.FromString,
+                _registered_method=True)
+        self.RollbackSegment = channel.unary_unary(
+                '/featmesh.management.v1.SegmentService/RollbackSegment',
+                request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RollbackSegmentRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RollbackSegmentResponse.FromString,
+                _registered_method=True)
 
 
 class SegmentServiceServicer(object):
@@ -122,6 +132,23 @@ class SegmentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSegmentVersions(self, request, context):
+        """ListSegmentVersions lists every version that was ever stored, newest first, those of a
+        deleted segment too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackSegment(self, request, context):
+        """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
+        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+        (prerequisites, segments) is no longer there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SegmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -154,6 +181,16 @@ def add_SegmentServiceServicer_to_server(servicer, server):
                     servicer.DeleteSegment,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.SerializeToString,
+            ),
+            'ListSegmentVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSegmentVersions,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentVersionsRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentVersionsResponse.SerializeToString,
+            ),
+            'RollbackSegment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackSegment,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RollbackSegmentRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RollbackSegmentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -323,6 +360,60 @@ class SegmentService(object):
             '/featmesh.management.v1.SegmentService/DeleteSegment',
             featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.SerializeToString,
             featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSegmentVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.SegmentService/ListSegmentVersions',
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentVersionsRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackSegment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.SegmentService/RollbackSegment',
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.RollbackSegmentRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.RollbackSegmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

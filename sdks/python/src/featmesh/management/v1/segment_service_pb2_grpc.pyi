@@ -64,6 +64,23 @@ class SegmentServiceStub:
     ]
     """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while another flag or segment uses it."""
 
+    ListSegmentVersions: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.ListSegmentVersionsRequest,
+        featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse,
+    ]
+    """ListSegmentVersions lists every version that was ever stored, newest first, those of a
+    deleted segment too.
+    """
+
+    RollbackSegment: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.RollbackSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse,
+    ]
+    """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
+    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+    (prerequisites, segments) is no longer there.
+    """
+
 class SegmentServiceAsyncStub:
     """SegmentService keeps an environment's segments. Needs a management token. Every write is
     one transaction over the segment, its history, the environment's revision, the
@@ -109,6 +126,23 @@ class SegmentServiceAsyncStub:
         featmesh.management.v1.segment_service_pb2.DeleteSegmentResponse,
     ]
     """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while another flag or segment uses it."""
+
+    ListSegmentVersions: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.ListSegmentVersionsRequest,
+        featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse,
+    ]
+    """ListSegmentVersions lists every version that was ever stored, newest first, those of a
+    deleted segment too.
+    """
+
+    RollbackSegment: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.RollbackSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse,
+    ]
+    """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
+    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+    (prerequisites, segments) is no longer there.
+    """
 
 class SegmentServiceServicer(metaclass=abc.ABCMeta):
     """SegmentService keeps an environment's segments. Needs a management token. Every write is
@@ -167,5 +201,26 @@ class SegmentServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.segment_service_pb2.DeleteSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.DeleteSegmentResponse]]:
         """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while another flag or segment uses it."""
+
+    @abc.abstractmethod
+    def ListSegmentVersions(
+        self,
+        request: featmesh.management.v1.segment_service_pb2.ListSegmentVersionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse]]:
+        """ListSegmentVersions lists every version that was ever stored, newest first, those of a
+        deleted segment too.
+        """
+
+    @abc.abstractmethod
+    def RollbackSegment(
+        self,
+        request: featmesh.management.v1.segment_service_pb2.RollbackSegmentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse]]:
+        """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
+        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
+        (prerequisites, segments) is no longer there.
+        """
 
 def add_SegmentServiceServicer_to_server(servicer: SegmentServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -190,17 +190,24 @@ class CreateOrganizationRequest(google.protobuf.message.Message):
 
     KEY_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
     key: builtins.str
     """See Organization."""
     name: builtins.str
     """See Organization."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
     def __init__(
         self,
         *,
         key: builtins.str = ...,
         name: builtins.str = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["key", b"key", "name", b"name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "name", b"name", "options", b"options"]) -> None: ...
 
 global___CreateOrganizationRequest = CreateOrganizationRequest
 
@@ -279,20 +286,27 @@ class CreateProjectRequest(google.protobuf.message.Message):
     ORGANIZATION_ID_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
     organization_id: builtins.str
     """Its owner."""
     key: builtins.str
     """See Project."""
     name: builtins.str
     """See Project."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
     def __init__(
         self,
         *,
         organization_id: builtins.str = ...,
         key: builtins.str = ...,
         name: builtins.str = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["key", b"key", "name", b"name", "organization_id", b"organization_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "name", b"name", "options", b"options", "organization_id", b"organization_id"]) -> None: ...
 
 global___CreateProjectRequest = CreateProjectRequest
 
@@ -375,20 +389,27 @@ class CreateEnvironmentRequest(google.protobuf.message.Message):
     PROJECT_ID_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
     project_id: builtins.str
     """Its owner."""
     key: builtins.str
     """See Environment."""
     name: builtins.str
     """See Environment."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
     def __init__(
         self,
         *,
         project_id: builtins.str = ...,
         key: builtins.str = ...,
         name: builtins.str = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["key", b"key", "name", b"name", "project_id", b"project_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "name", b"name", "options", b"options", "project_id", b"project_id"]) -> None: ...
 
 global___CreateEnvironmentRequest = CreateEnvironmentRequest
 
@@ -502,6 +523,43 @@ class ListEnvironmentsResponse(google.protobuf.message.Message):
 global___ListEnvironmentsResponse = ListEnvironmentsResponse
 
 @typing.final
+class DeleteEnvironmentRequest(google.protobuf.message.Message):
+    """DeleteEnvironmentRequest names one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    environment_id: builtins.str
+    """Its id."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
+    def __init__(
+        self,
+        *,
+        environment_id: builtins.str = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "options", b"options"]) -> None: ...
+
+global___DeleteEnvironmentRequest = DeleteEnvironmentRequest
+
+@typing.final
+class DeleteEnvironmentResponse(google.protobuf.message.Message):
+    """DeleteEnvironmentResponse is empty: it is gone."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___DeleteEnvironmentResponse = DeleteEnvironmentResponse
+
+@typing.final
 class CreateSdkKeyRequest(google.protobuf.message.Message):
     """CreateSdkKeyRequest says what the key is for."""
 
@@ -510,20 +568,27 @@ class CreateSdkKeyRequest(google.protobuf.message.Message):
     ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
     """What it opens."""
     kind: global___SdkKeyKind.ValueType
     """SERVER or CLIENT."""
     name: builtins.str
     """1 to 256 bytes."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
     def __init__(
         self,
         *,
         environment_id: builtins.str = ...,
         kind: global___SdkKeyKind.ValueType = ...,
         name: builtins.str = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "kind", b"kind", "name", b"name"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "kind", b"kind", "name", b"name", "options", b"options"]) -> None: ...
 
 global___CreateSdkKeyRequest = CreateSdkKeyRequest
 
@@ -536,7 +601,9 @@ class CreateSdkKeyResponse(google.protobuf.message.Message):
     SDK_KEY_FIELD_NUMBER: builtins.int
     SECRET_FIELD_NUMBER: builtins.int
     secret: builtins.str
-    """The key itself; only its SHA-256 is stored."""
+    """The key itself; only its SHA-256 is stored. Empty with `validate_only`, and when the
+    request id was answered before: then revoke the key and make another one.
+    """
     @property
     def sdk_key(self) -> global___SdkKey:
         """As stored."""
@@ -609,17 +676,24 @@ class RevokeSdkKeyRequest(google.protobuf.message.Message):
 
     ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
     SDK_KEY_ID_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
     """The environment that it opens."""
     sdk_key_id: builtins.str
     """Its id."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
     def __init__(
         self,
         *,
         environment_id: builtins.str = ...,
         sdk_key_id: builtins.str = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "sdk_key_id", b"sdk_key_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "options", b"options", "sdk_key_id", b"sdk_key_id"]) -> None: ...
 
 global___RevokeSdkKeyRequest = RevokeSdkKeyRequest
 

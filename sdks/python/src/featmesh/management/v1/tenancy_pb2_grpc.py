@@ -72,6 +72,11 @@ class TenancyServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsResponse.FromString,
                 _registered_method=True)
+        self.DeleteEnvironment = channel.unary_unary(
+                '/featmesh.management.v1.TenancyService/DeleteEnvironment',
+                request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.DeleteEnvironmentRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.DeleteEnvironmentResponse.FromString,
+                _registered_method=True)
         self.CreateSdkKey = channel.unary_unary(
                 '/featmesh.management.v1.TenancyService/CreateSdkKey',
                 request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.CreateSdkKeyRequest.SerializeToString,
@@ -144,6 +149,15 @@ class TenancyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteEnvironment(self, request, context):
+        """DeleteEnvironment removes an environment with its flags, segments, SDK keys, history,
+        audit log, end users and events, for good. Its streams are ended with a Goodbye, and
+        its SDK keys are UNAUTHENTICATED afterwards.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateSdkKey(self, request, context):
         """CreateSdkKey makes a key and shows its secret this once.
         """
@@ -202,6 +216,11 @@ def add_TenancyServiceServicer_to_server(servicer, server):
                     servicer.ListEnvironments,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsResponse.SerializeToString,
+            ),
+            'DeleteEnvironment': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEnvironment,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.DeleteEnvironmentRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.DeleteEnvironmentResponse.SerializeToString,
             ),
             'CreateSdkKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSdkKey,
@@ -411,6 +430,33 @@ class TenancyService(object):
             '/featmesh.management.v1.TenancyService/ListEnvironments',
             featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsRequest.SerializeToString,
             featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEnvironment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.TenancyService/DeleteEnvironment',
+            featmesh_dot_management_dot_v1_dot_tenancy__pb2.DeleteEnvironmentRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_tenancy__pb2.DeleteEnvironmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,6 +66,15 @@ class TenancyServiceStub:
     ]
     """ListEnvironments lists a project's environments by key."""
 
+    DeleteEnvironment: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.tenancy_pb2.DeleteEnvironmentRequest,
+        featmesh.management.v1.tenancy_pb2.DeleteEnvironmentResponse,
+    ]
+    """DeleteEnvironment removes an environment with its flags, segments, SDK keys, history,
+    audit log, end users and events, for good. Its streams are ended with a Goodbye, and
+    its SDK keys are UNAUTHENTICATED afterwards.
+    """
+
     CreateSdkKey: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.tenancy_pb2.CreateSdkKeyRequest,
         featmesh.management.v1.tenancy_pb2.CreateSdkKeyResponse,
@@ -131,6 +140,15 @@ class TenancyServiceAsyncStub:
         featmesh.management.v1.tenancy_pb2.ListEnvironmentsResponse,
     ]
     """ListEnvironments lists a project's environments by key."""
+
+    DeleteEnvironment: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.tenancy_pb2.DeleteEnvironmentRequest,
+        featmesh.management.v1.tenancy_pb2.DeleteEnvironmentResponse,
+    ]
+    """DeleteEnvironment removes an environment with its flags, segments, SDK keys, history,
+    audit log, end users and events, for good. Its streams are ended with a Goodbye, and
+    its SDK keys are UNAUTHENTICATED afterwards.
+    """
 
     CreateSdkKey: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.tenancy_pb2.CreateSdkKeyRequest,
@@ -211,6 +229,17 @@ class TenancyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.tenancy_pb2.ListEnvironmentsResponse, collections.abc.Awaitable[featmesh.management.v1.tenancy_pb2.ListEnvironmentsResponse]]:
         """ListEnvironments lists a project's environments by key."""
+
+    @abc.abstractmethod
+    def DeleteEnvironment(
+        self,
+        request: featmesh.management.v1.tenancy_pb2.DeleteEnvironmentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.tenancy_pb2.DeleteEnvironmentResponse, collections.abc.Awaitable[featmesh.management.v1.tenancy_pb2.DeleteEnvironmentResponse]]:
+        """DeleteEnvironment removes an environment with its flags, segments, SDK keys, history,
+        audit log, end users and events, for good. Its streams are ended with a Goodbye, and
+        its SDK keys are UNAUTHENTICATED afterwards.
+        """
 
     @abc.abstractmethod
     def CreateSdkKey(

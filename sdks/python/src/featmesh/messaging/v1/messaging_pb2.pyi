@@ -103,3 +103,35 @@ class InsightBatch(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["batch_id", b"batch_id", "environment_id", b"environment_id", "evaluations", b"evaluations", "metrics", b"metrics", "received_at_ms", b"received_at_ms"]) -> None: ...
 
 global___InsightBatch = InsightBatch
+
+@typing.final
+class AppliedReport(google.protobuf.message.Message):
+    """AppliedReport says that an SDK has applied a revision. It is published when an SDK
+    reports to another process than the one that holds its stream.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    INSTANCE_ID_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    APPLIED_AT_MS_FIELD_NUMBER: builtins.int
+    environment_id: builtins.str
+    """The environment."""
+    instance_id: builtins.str
+    """SdkInfo.instance_id."""
+    revision: builtins.int
+    """What it has applied."""
+    applied_at_ms: builtins.int
+    """When, by the server's clock, milliseconds since the epoch."""
+    def __init__(
+        self,
+        *,
+        environment_id: builtins.str = ...,
+        instance_id: builtins.str = ...,
+        revision: builtins.int = ...,
+        applied_at_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["applied_at_ms", b"applied_at_ms", "environment_id", b"environment_id", "instance_id", b"instance_id", "revision", b"revision"]) -> None: ...
+
+global___AppliedReport = AppliedReport

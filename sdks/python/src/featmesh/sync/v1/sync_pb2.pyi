@@ -62,6 +62,8 @@ class _GoodbyeReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """The reader did not take a frame within 2 seconds."""
     GOODBYE_REASON_KEY_REVOKED: _GoodbyeReason.ValueType  # 4
     """The key was revoked; reconnecting is UNAUTHENTICATED."""
+    GOODBYE_REASON_ENVIRONMENT_DELETED: _GoodbyeReason.ValueType  # 5
+    """The environment was deleted; reconnecting is UNAUTHENTICATED."""
 
 class GoodbyeReason(_GoodbyeReason, metaclass=_GoodbyeReasonEnumTypeWrapper):
     """GoodbyeReason says why the server ends a stream."""
@@ -76,6 +78,8 @@ GOODBYE_REASON_SLOW_READER: GoodbyeReason.ValueType  # 3
 """The reader did not take a frame within 2 seconds."""
 GOODBYE_REASON_KEY_REVOKED: GoodbyeReason.ValueType  # 4
 """The key was revoked; reconnecting is UNAUTHENTICATED."""
+GOODBYE_REASON_ENVIRONMENT_DELETED: GoodbyeReason.ValueType  # 5
+"""The environment was deleted; reconnecting is UNAUTHENTICATED."""
 global___GoodbyeReason = GoodbyeReason
 
 @typing.final
@@ -86,17 +90,23 @@ class SdkInfo(google.protobuf.message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
+    INSTANCE_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
     """For example `featmesh-python`; at most 64 bytes."""
     version: builtins.str
     """Its version; at most 64 bytes."""
+    instance_id: builtins.str
+    """Unique per client object (a UUID), the same on all of its calls; at most 64 bytes.
+    An SDK that sets it reports the revision that it has applied with TrackRequest.
+    """
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         version: builtins.str = ...,
+        instance_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["name", b"name", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["instance_id", b"instance_id", "name", b"name", "version", b"version"]) -> None: ...
 
 global___SdkInfo = SdkInfo
 
