@@ -4,40 +4,63 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import Generic, Protocol, TypeVar
 
-from featmesh.client.detail import EvaluationDetail, detail_reader, failed
+from featmesh.client.detail import EvaluationDetail, detail_reader, failed, failure
 from featmesh.client.hooks import EvaluationHook
 from featmesh.client.once import OnceLogger
 from featmesh.client.reporter import Reporter
+from featmesh.client.timing import Timing
 from featmesh.engine.model import Context, ErrorKind, Result, ValueType
 
 logger = logging.getLogger(__name__)
 once = OnceLogger(logger)
 
-Resolve = Callable[[str, Context, int], Result]
-"""The engine's or the server's answer for a flag, a context and the clock."""
+BOOLEAN, STRING, NUMBER = ValueType.BOOLEAN, ValueType.STRING, ValueType.NUMBER
+"""An enum's attribute takes as long to look up as a flag to evaluate (Python 3.11)."""
 
 T = TypeVar("T")
+Held = TypeVar("Held")
+Held_co = TypeVar("Held_co", covariant=True)
+
+Evaluate = Callable[[Held, str, Context, int], Result]
+"""Answers from what is held, for a flag key, a context and the clock in milliseconds."""
+
 Read = Callable[[Result, T], EvaluationDetail[T]]
 """Reads a result as a type, or gives the default."""
 
 
-class Answers:
+class Store(Protocol[Held_co]):
+    """Where a client keeps what it holds."""
+
+    @property
+    def current(self) -> Held_co:
+        """Immutable, and swapped whole."""
+        ...
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether anything has come yet."""
+        ...
+
+
+class Answers(Generic[Held]):
     """Answers for an application; a fault of ours gives the default and is logged once."""
 
     def __init__(
         self,
-        resolve: Resolve,
+        store: Store[Held],
+        evaluate: Evaluate[Held],
         *,
         reporter: Reporter,
         hooks: Sequence[EvaluationHook],
-        wall_ms: Callable[[], int],
+        timing: Timing,
     ) -> None:
         self.reporter = reporter
-        self._resolve = resolve
+        self._store = store
+        self._evaluate = evaluate
         self._hooks = tuple(hooks)
-        self._wall_ms = wall_ms
+        self._wall_ns = timing.wall_ns
 
     def value(
         self, flag_key: str, context: Context, default: T, kind: ValueType, read: Read[T]
@@ -54,24 +77,28 @@ class Answers:
         if self._hooks:
             return self.detail(flag_key, context, default, read).value
         try:
-            now_ms = self._wall_ms()
-            result = self._resolve(flag_key, context, now_ms)
+            now_ms = self._wall_ns() // 1_000_000
+            result = self._evaluate(self._store.current, flag_key, context, now_ms)
             if result.value_type is kind:
-                self.reporter.served(context, result, now_ms)
-                return cast("T", result.value)
-            return self._read(context, result, default, read, now_ms).value
+                count = self.reporter.served
+                if count is not None:
+                    count(context, result, now_ms)
+                return result.value  # type: ignore[return-value]  # what its type says
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             return default
+        return self.detail(flag_key, context, default, read).value
 
     def detail(
         self, flag_key: str, context: Context, default: T, read: Read[T]
     ) -> EvaluationDetail[T]:
         """The value and why."""
         try:
-            now_ms = self._wall_ms()
-            result = self._resolve(flag_key, context, now_ms)
-            detail = self._read(context, result, default, read, now_ms)
+            now_ms = self._wall_ns() // 1_000_000
+            result = self._result(flag_key, context, now_ms)
+            detail = read(result, default)
+            if detail.error_kind is None and self.reporter.served is not None:
+                self.reporter.served(context, result, now_ms)
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             detail = failed(default, ErrorKind.GENERAL)
@@ -82,19 +109,17 @@ class Answers:
     def peek(self, flag_key: str, context: Context, default: T) -> T:
         """The value of the default's type; counts no evaluation and tells no hook."""
         try:
-            result = self._resolve(flag_key, context, self._wall_ms())
+            result = self._result(flag_key, context, self._wall_ns() // 1_000_000)
             return detail_reader(default)(result, default).value
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             return default
 
-    def _read(
-        self, context: Context, result: Result, default: T, read: Read[T], now_ms: int
-    ) -> EvaluationDetail[T]:
-        detail = read(result, default)
-        if detail.error_kind is None:
-            self.reporter.served(context, result, now_ms)
-        return detail
+    def _result(self, flag_key: str, context: Context, now_ms: int) -> Result:
+        """CLIENT_NOT_READY before there is anything."""
+        if not self._store.is_loaded:
+            return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
+        return self._evaluate(self._store.current, flag_key, context, now_ms)
 
 
 def _tell(

@@ -103,10 +103,14 @@ def _decide(flag: CompiledFlag, context: Context, segments: Segments) -> Result:
     targeted = flag.targets.get(context.key)
     if targeted is not None:
         return targeted
-    for test, serving in flag.rules:
-        if test(context, segments):
-            return serving.serve(context)
-    return flag.fallthrough.serve(context)
+    for tests, serving in flag.rules:
+        for test in tests:
+            if not test(context, segments):
+                break
+        else:
+            return serving if type(serving) is Result else serving.serve(context)
+    serving = flag.fallthrough
+    return serving if type(serving) is Result else serving.serve(context)
 
 
 def _decide_guarded(flag: CompiledFlag, context: Context, segments: Segments) -> Result:
