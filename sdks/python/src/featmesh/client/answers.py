@@ -11,6 +11,7 @@ from featmesh.client.hooks import EvaluationHook
 from featmesh.client.once import OnceLogger
 from featmesh.client.reporter import Reporter
 from featmesh.client.timing import Timing
+from featmesh.engine.evaluate import READS_CLOCK
 from featmesh.engine.model import Context, ErrorKind, Result, ValueType
 
 logger = logging.getLogger(__name__)
@@ -77,10 +78,10 @@ class Answers(Generic[Held]):
         if self._hooks:
             return self.detail(flag_key, context, default, read).value
         try:
-            now_ms = self._wall_ns() // 1_000_000
+            count = self.reporter.served
+            now_ms = 0 if count is None and not READS_CLOCK else self._wall_ns() // 1_000_000
             result = self._evaluate(self._store.current, flag_key, context, now_ms)
             if result.value_type is kind:
-                count = self.reporter.served
                 if count is not None:
                     count(context, result, now_ms)
                 return result.value  # type: ignore[return-value]  # what its type says

@@ -13,6 +13,9 @@ from featmesh.engine.membership import Segments
 from featmesh.engine.model import Context, ErrorKind, Result
 from featmesh.engine.snapshot import Snapshot
 
+READS_CLOCK = False
+"""Whether any operator reads the clock. While none does, a caller may hand in 0 instead."""
+
 
 def evaluate(  # noqa: PLR0911  # a return for each step of the specification
     snapshot: Snapshot, flag_key: str, context: Context, now_ms: int
@@ -24,7 +27,7 @@ def evaluate(  # noqa: PLR0911  # a return for each step of the specification
         flag_key: Which flag. An unknown, deleted or archived one is FLAG_NOT_FOUND.
         context: Whom for. A key that is not 1 to 512 bytes of UTF-8 is INVALID_CONTEXT.
         now_ms: The clock, in milliseconds since the epoch. It is part of the contract, so
-            that an operator which needs it can come; none of today's does.
+            that an operator which needs it can come; see `READS_CLOCK`.
     """
     try:
         flag = snapshot.live_flags.get(flag_key)
