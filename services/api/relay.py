@@ -9,7 +9,7 @@ from typing import Final
 
 from featmesh.messaging.v1 import messaging_pb2
 from services.messaging.ports import Bus, Message, Topic
-from services.runtime.backoff import full_jitter
+from services.runtime.backoff import full_jitter, wait_at_most
 from services.runtime.errors import ResourceExhausted, Unavailable
 from services.storage.model import OutboxEntry
 from services.storage.ports import OutboxStore
@@ -64,7 +64,7 @@ class Relay:
                 failed = False
                 waits = full_jitter(RETRY_LOW, RETRY_HIGH)
             if announced < BATCH:
-                await self._pause()
+                await wait_at_most(POLL_SECONDS, self._committed)
 
     async def drain(self) -> None:
         """After `run` was cancelled: announces what is left, if it can, within bounds."""
@@ -74,13 +74,6 @@ class Relay:
                     pass
         except (Unavailable, ResourceExhausted, TimeoutError) as error:
             log.warning("changes stay in the outbox for another process: %s", error)
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._committed.wait()
-        except TimeoutError:
-            return
 
     async def _announce_batch(self) -> int:
         """How many entries were dealt with."""
