@@ -92,7 +92,6 @@ async def _empty(connection: Connection, environment_id: str, limit: int) -> int
             if not found:
                 break
             ids = [document["_id"] for document in found]
-            removed += (
-                await connection[collection].delete_many({"_id": {"$in": ids}})
-            ).deleted_count
+            done = await connection[collection].delete_many({"_id": {"$in": ids}})
+            removed += done.deleted_count
     return removed
