@@ -36,9 +36,10 @@ class Relay:
     is confirmed, whatever happens to this process.
     """
 
-    def __init__(self, outbox: OutboxStore, bus: Bus) -> None:
+    def __init__(self, outbox: OutboxStore, bus: Bus, *, batch: int = BATCH) -> None:
         self._outbox = outbox
         self._bus = bus
+        self._batch = batch
         self._committed = asyncio.Event()
 
     def wake(self) -> None:
@@ -63,7 +64,7 @@ class Relay:
                 log.info("changes are announced again")
                 failed = False
                 waits = full_jitter(RETRY_LOW, RETRY_HIGH)
-            if announced < BATCH:
+            if announced < self._batch:
                 await wait_at_most(POLL_SECONDS, self._committed)
 
     async def drain(self) -> None:
@@ -77,7 +78,7 @@ class Relay:
 
     async def _announce_batch(self) -> int:
         """How many entries were dealt with."""
-        entries = await self._outbox.list_outbox(BATCH)
+        entries = await self._outbox.list_outbox(self._batch)
         for group in _by_environment(entries):
             # Oldest first: the last one has the highest revision and speaks for all.
             await self._bus.publish(Topic.CHANGES, _notice(group[-1]))
