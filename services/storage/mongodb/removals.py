@@ -30,7 +30,7 @@ BY_ID: Final = ("requests", "insight_batches")
 LATE: Final = timedelta(days=1)
 """How long data may still come in: messages that were under way when it was deleted."""
 
-_ENVIRONMENTS: Final = 20
+ENVIRONMENTS: Final = 20
 """Looked at in one step; the others have their turn in the next."""
 
 _CHUNK: Final = 1_000
@@ -55,8 +55,8 @@ async def begin_removal(connection: Connection, environment_id: str, session: Se
     if gone is None:
         raise NotFound(f"environment {environment_id!r} does not exist")
     await connection["sdk_keys"].delete_many({"environment": environment_id}, session=session)
-    now = connection.now()
-    note = {"_id": environment_id, "deleted_at": now, "looked_at": now}
+    # Never looked at sorts first: it has its turn before those that were found empty.
+    note = {"_id": environment_id, "deleted_at": connection.now(), "looked_at": None}
     await connection["removed_environments"].insert_one(note, session=session)
     return {}
 
@@ -64,9 +64,9 @@ async def begin_removal(connection: Connection, environment_id: str, session: Se
 async def remove_deleted(connection: Connection, limit: int) -> int:
     """As `UpkeepStore.remove_deleted`."""
     notes = connection["removed_environments"]
-    cursor = notes.find().sort("looked_at", 1).limit(_ENVIRONMENTS)
+    cursor = notes.find().sort("looked_at", 1).limit(ENVIRONMENTS)
     removed = 0
-    for note in await cursor.to_list(_ENVIRONMENTS):
+    for note in await cursor.to_list(ENVIRONMENTS):
         removed += await _empty(connection, note["_id"], limit - removed)
         if removed == limit:
             break

@@ -21,7 +21,7 @@ from services.storage.model import (
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
-from services.storage.mongodb.removals import BY_FIELD, BY_ID, LATE
+from services.storage.mongodb.removals import BY_FIELD, BY_ID, ENVIRONMENTS, LATE
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import NOON, change, create, flag, segment
 
@@ -152,6 +152,19 @@ async def test_a_removal_goes_on_in_bounded_steps_in_whichever_process(
     while await other.upkeep.remove_deleted(4):
         pass
     await other.close()
+    assert set(await held(database, environment.id)) == {"removed_environments"}
+
+
+async def test_a_newly_deleted_environment_has_its_turn_before_those_found_empty(
+    store: MongoStore, environment: Environment, database: Connection
+) -> None:
+    for number in range(ENVIRONMENTS):
+        made = await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
+        await store.tenancy.delete_environment(made.id)
+    assert await store.upkeep.remove_deleted(100) == 0
+    await filled(store, environment.id)
+    await store.tenancy.delete_environment(environment.id)
+    assert await store.upkeep.remove_deleted(100) > 0
     assert set(await held(database, environment.id)) == {"removed_environments"}
 
 
