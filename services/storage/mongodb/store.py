@@ -14,6 +14,7 @@ from services.storage.mongodb.items import MongoItems
 from services.storage.mongodb.migrations import migrate
 from services.storage.mongodb.outbox import MongoOutbox
 from services.storage.mongodb.tenancy import MongoTenancy
+from services.storage.mongodb.upkeep import MongoUpkeep
 from services.storage.ports import (
     CredentialStore,
     DefinitionStore,
@@ -21,6 +22,7 @@ from services.storage.ports import (
     ItemStore,
     OutboxStore,
     TenancyStore,
+    UpkeepStore,
 )
 
 PING_SECONDS = 2.0
@@ -34,6 +36,7 @@ class MongoStore:
     items: ItemStore
     definitions: DefinitionStore
     outbox: OutboxStore
+    upkeep: UpkeepStore
     insights: InsightStore
 
     def __init__(self, connection: Connection) -> None:
@@ -43,6 +46,7 @@ class MongoStore:
         self.items = MongoItems(connection)
         self.definitions = MongoDefinitions(connection)
         self.outbox = MongoOutbox(connection)
+        self.upkeep = MongoUpkeep(connection)
         self.insights = MongoInsights(connection)
 
     @classmethod

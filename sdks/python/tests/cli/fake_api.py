@@ -50,6 +50,8 @@ class Api(ImportServiceServicer, FlagServiceServicer):
     UpdateFlag: ClassVar[Any] = FlagServiceServicer.UpdateFlag
     ArchiveFlag: ClassVar[Any] = FlagServiceServicer.ArchiveFlag
     DeleteFlag: ClassVar[Any] = FlagServiceServicer.DeleteFlag
+    ListFlagVersions: ClassVar[Any] = FlagServiceServicer.ListFlagVersions
+    RollbackFlag: ClassVar[Any] = FlagServiceServicer.RollbackFlag
     address: str = ""
     refusal: Refusal | None = None
     imports: list[import_service_pb2.ImportItemsRequest] = field(default_factory=list)
