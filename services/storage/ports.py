@@ -84,6 +84,13 @@ class CredentialStore(Protocol):
         """Revoked keys too; the caller decides."""
         ...
 
+    async def good_sdk_keys(self, sdk_key_ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that are there and not revoked, in one read.
+
+        Raises `StoreUnavailable` when there is no answer within 2 seconds.
+        """
+        ...
+
     async def list_sdk_keys(self, environment_id: str, size: int, token: str) -> Page[SdkKey]:
         """In order of creation."""
         ...
@@ -158,7 +165,10 @@ class DefinitionStore(Protocol):
         ...
 
     async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
-        """Current revisions, in one read; a deleted environment is absent."""
+        """Current revisions, in one read; a deleted environment is absent.
+
+        Raises `StoreUnavailable` when there is no answer within 2 seconds.
+        """
         ...
 
 
