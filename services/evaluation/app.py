@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,8 +20,8 @@ from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.replica import Replicas
-from services.evaluation.revocations import Revocations
-from services.evaluation.seen_users import SeenUsers
+from services.evaluation.revocations import LOOK_SECONDS, Revocations
+from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
 from services.evaluation.stream import Pace
 from services.evaluation.sync import SERVICE, SyncServicer
 from services.messaging.ports import Bus, ChangeWatch
@@ -39,7 +38,7 @@ from services.runtime.settings import (
     read_server,
     read_store,
 )
-from services.runtime.tasks import Tasks
+from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
 
@@ -47,6 +46,9 @@ DEFAULT_PORT: Final = 7401
 
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
+
+READINESS_SECONDS: Final = 0.2
+"""How often it is looked whether the poll is healthy."""
 
 _SERVICES: Final = (
     SERVICE,
@@ -146,7 +148,7 @@ class EvaluationApp:
         self._users = SeenUsers(bus, _now_ms)
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
-        self._revocations = Revocations(self._keys)
+        self._revocations = Revocations(self._keys, store)
         self._sync = SyncServicer(
             self._keys,
             self._replicas,
@@ -178,6 +180,7 @@ class EvaluationApp:
         await self._sync.drain(self._settings.server.drain_window)
         await self._server.stop()
         await self.tasks.close()
+        await self._follower.close()
         await self._keys.close()
         await self._replicas.close()
         await self._users.flush()
@@ -198,27 +201,28 @@ class EvaluationApp:
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
-        settings = self._settings
-        self.tasks.start(  # before the watch: a broker that does not answer delays no poll
-            self._follower.poll_for_ever(settings.poll_interval, settings.idle_environment), "poll"
-        )
-        self.tasks.start(self._users.flush_for_ever(), "users")
-        self.tasks.start(self._revocations.look_for_ever(), "revocations")
+        self._repeat(self._follower.poll, self._settings.poll_interval, "poll of the store")
+        self._repeat(self._tidy, self._settings.poll_interval, "upkeep of replicas")
+        self._repeat(self._users.flush, FLUSH_SECONDS, "publishing of users")
+        self._repeat(self._revocations.look, LOOK_SECONDS, "look at SDK keys")
+        self._repeat(self._tell_readiness, READINESS_SECONDS, "look at readiness")
+        # Last: a broker that does not answer delays none of them.
         self._watch = await self._bus.watch_changes(self._follower.on_notice)
         await self._replicas.follow(self._watch)
         await self._follower.poll()  # what changed before its environment was bound
-        await self._follow_readiness()
 
-    async def _follow_readiness(self) -> None:
+    def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float, what: str) -> None:
+        self.tasks.start(repeat(work, seconds=seconds, what=what), what)
+
+    async def _tidy(self) -> None:
+        await self._replicas.tidy(self._settings.idle_environment)
+
+    async def _tell_readiness(self) -> None:
         # A healthy poll is enough: without the broker changes come a poll later, not stale.
-        health = self._server.health
-        while True:
-            lag = asyncio.get_running_loop().time() - self._follower.last_poll
-            if lag < MAX_POLL_LAG:
-                await health.set_serving(True, "snapshots are current")
-            else:
-                await health.set_serving(False, "the store does not answer the poll")
-            await asyncio.sleep(min(self._settings.poll_interval, 1.0))
+        if time.monotonic() - self._follower.last_poll < MAX_POLL_LAG:
+            await self._server.health.set_serving(True, "snapshots are current")
+        else:
+            await self._server.health.set_serving(False, "the store does not answer the poll")
 
 
 def _now_ms() -> int:

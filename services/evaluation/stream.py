@@ -84,6 +84,8 @@ class Stream:
             self._replica.last_used = asyncio.get_running_loop().time()
 
     async def _open(self, since: int, write: Write) -> None:
+        # Joined before: no replica is dropped while a stream waits for it to catch up.
+        await self._replica.reach(since)
         view = self._replica.view
         self._sent = view.revision
         await self._send(self._feed.first(view, since), write)
