@@ -52,7 +52,7 @@ async def repeat(work: Callable[[], Awaitable[None]], *, seconds: float, what: s
     while True:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 -- whatever it was, the work goes on
+        except Exception as error:
             if fault != (fault := repr(error)):
                 log.error("%s failed and is tried again", what, exc_info=error)
         else:

@@ -26,6 +26,7 @@ from tests.support.evaluation import (
 )
 from tests.support.statuses import error_info, violations
 
+
 class CountedCredentials(MongoCredentials):
     """The real store's, with a count of the keys that were looked up one by one."""
 

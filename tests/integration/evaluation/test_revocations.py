@@ -27,7 +27,8 @@ async def evaluates(sdk: EvaluationClient) -> bool:
     try:
         await sdk.evaluate("ada")
     except aio.AioRpcError as error:
-        assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+        if error.code() != grpc.StatusCode.UNAUTHENTICATED:
+            raise
         return False
     return True
 
