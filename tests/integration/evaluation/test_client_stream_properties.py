@@ -95,6 +95,7 @@ SEGMENTS = st.builds(
 WRITES = FLAGS | SEGMENTS | FLAG_KEYS | SEGMENT_IDS
 """An item is created or changed; a key or an id is deleted."""
 
+
 def _member_rule(segment_id: str) -> tuple[Condition, ...]:
     return (Condition("", "IN_SEGMENT", (segment_id,)),)
 
