@@ -12,6 +12,7 @@ from typing import Final
 
 from services.api.authentication import Authentication
 from services.api.bootstrap import Bootstrap
+from services.api.metrics import MEASURE_SECONDS, ApiMetrics
 from services.api.registration import REQUEST_LIMITS, SERVICES, registration
 from services.api.relay import Relay
 from services.messaging.ports import Bus
@@ -20,6 +21,7 @@ from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.errors import StoreUnavailable
 from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer
 from services.runtime.settings import (
     ServerSettings,
@@ -29,7 +31,7 @@ from services.runtime.settings import (
     read_server,
     read_store,
 )
-from services.runtime.tasks import Tasks
+from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
 
@@ -110,11 +112,13 @@ class ApiApp:
         self._store = store
         self._owned = owned or AsyncExitStack()
         self._relay = Relay(store.outbox, bus)
+        self.metrics = ApiMetrics(store.outbox)
+        self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._bootstrap = Bootstrap(store.credentials, settings.bootstrap_token_file)
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,
-            register=registration(store, self._relay.wake),
+            register=registration(store, self._committed),
             services=SERVICES,
             interceptors=[
                 ErrorInterceptor(REQUEST_LIMITS),
@@ -130,6 +134,7 @@ class ApiApp:
     async def start(self) -> None:
         """Listens on return; ready while the store answers, whether or not the broker does."""
         await self._server.start()
+        self._metrics_server.start()
         self.tasks.start(self._run(), "api")
 
     async def stop(self) -> None:
@@ -139,7 +144,12 @@ class ApiApp:
         await self.tasks.close()
         if self._migrated.is_set():
             await self._relay.drain()
+        await self._metrics_server.stop()
         await self._owned.aclose()
+
+    def _committed(self) -> None:
+        self.metrics.committed()
+        self._relay.wake()
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
@@ -147,6 +157,8 @@ class ApiApp:
         await until_available(self._bootstrap.run, what=store)
         self._migrated.set()
         self.tasks.start(self._relay.run(), "relay")
+        measure = repeat(self.metrics.measure, seconds=MEASURE_SECONDS, what="look at the outbox")
+        self.tasks.start(measure, "metrics")
         await self._follow_readiness()
 
     async def _follow_readiness(self) -> None:

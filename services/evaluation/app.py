@@ -19,6 +19,7 @@ from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
+from services.evaluation.metrics import EvaluationMetrics
 from services.evaluation.replica import Replicas
 from services.evaluation.revocations import LOOK_SECONDS, Revocations
 from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
@@ -29,6 +30,7 @@ from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
     ServerSettings,
@@ -149,6 +151,8 @@ class EvaluationApp:
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
         self._revocations = Revocations(self._keys, store)
+        self.metrics = EvaluationMetrics(self._replicas, self._follower, self._users)
+        self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._sync = SyncServicer(
             self._keys,
             self._replicas,
@@ -172,6 +176,7 @@ class EvaluationApp:
     async def start(self) -> None:
         """Listens on return; ready while snapshots are current."""
         await self._server.start()
+        self._metrics_server.start()
         self.tasks.start(self._run(), "evaluation")
 
     async def stop(self) -> None:
@@ -186,6 +191,7 @@ class EvaluationApp:
         await self._users.flush()
         if self._watch is not None:
             await self._watch.close()
+        await self._metrics_server.stop()
         await self._owned.aclose()
 
     def _register(self, server: aio.Server) -> None:

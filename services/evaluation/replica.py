@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from featmesh.sync.v1 import sync_pb2
+from services.evaluation.counts import Counts
 from services.evaluation.frames import goodbye_frame
 from services.evaluation.hub import Hub
 from services.evaluation.shared import SharedReads
@@ -31,9 +32,16 @@ REPORTED_FAULTS: Final = 1_000
 class Replica:
     """One environment. One writer at a time swaps its view; readers take `view` as it is."""
 
-    def __init__(self, definitions: DefinitionStore, view: View, environment_id: str) -> None:
+    def __init__(
+        self,
+        definitions: DefinitionStore,
+        view: View,
+        environment_id: str,
+        counts: Counts | None = None,
+    ) -> None:
         self.environment_id = environment_id
         self.hub = Hub()
+        self.counts = counts or Counts()
         self.last_used = asyncio.get_running_loop().time()
         self._definitions = definitions
         self.newest = 0
@@ -43,10 +51,12 @@ class Replica:
         self._swap(view)
 
     @classmethod
-    async def load(cls, definitions: DefinitionStore, environment_id: str) -> Replica:
+    async def load(
+        cls, definitions: DefinitionStore, environment_id: str, counts: Counts | None = None
+    ) -> Replica:
         """One snapshot read; raises `NotFound` for an unknown environment."""
         view = View.of(await definitions.read_definitions(environment_id))
-        return cls(definitions, view, environment_id)
+        return cls(definitions, view, environment_id, counts)
 
     @property
     def view(self) -> View:
@@ -90,6 +100,7 @@ class Replicas:
     """The environments that this process serves. ``watch`` is bound to them."""
 
     def __init__(self, definitions: DefinitionStore) -> None:
+        self.counts = Counts()
         self._definitions = definitions
         self._watch: ChangeWatch | None = None
         self._loaded: dict[str, Replica] = {}
@@ -166,7 +177,7 @@ class Replicas:
         watch = self._watch
         try:
             await self._bind(environment_id)
-            replica = await Replica.load(self._definitions, environment_id)
+            replica = await Replica.load(self._definitions, environment_id, self.counts)
             self._loaded[environment_id] = replica
             if watch is not self._watch:  # it came meanwhile, too early to know of this one
                 await self._bind(environment_id)

@@ -67,6 +67,11 @@ class SeenUsers:
         self.dropped = 0
         """Users that found no place among those that wait."""
 
+    @property
+    def waiting(self) -> int:
+        """Users that wait to be published."""
+        return len(self._waiting)
+
     def see(self, environment_id: str, user: Context) -> None:
         """Notes a user for the next flush."""
         key, seen = (environment_id, user.key), _Seen.of(user)

@@ -24,6 +24,7 @@ from services.storage.model import (
     FlagRecord,
     InsightBatch,
     Organization,
+    OutboxBacklog,
     OutboxEntry,
     Page,
     Project,
@@ -180,6 +181,10 @@ class OutboxStore(Protocol):
         ...
 
     async def delete_outbox(self, ids: Sequence[str]) -> None: ...
+
+    async def measure_outbox(self) -> OutboxBacklog:
+        """How much waits; beyond 10,000 entries they are no longer counted."""
+        ...
 
 
 class InsightStore(Protocol):

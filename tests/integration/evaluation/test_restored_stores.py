@@ -26,8 +26,9 @@ async def test_every_stream_gets_everything_anew(
     old = await operator.create(flag("kept"))
     await operator.create(flag("lost"))
     server, clients = server_sdk.definitions(), [client_sdk.results(f"u{n}") for n in range(3)]
-    for stream in (server, *clients):
-        await stream.change()
+    await server.change()
+    for client in clients:
+        await client.change()
     await restore(operator, old.revision, "lost")
     changes = await server.change()
     assert (changes.full, changes.revision) == (True, old.revision)
