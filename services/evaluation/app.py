@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,9 +20,10 @@ from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
+from services.evaluation.metrics import EvaluationMetrics
 from services.evaluation.replica import Replicas
-from services.evaluation.revocations import Revocations
-from services.evaluation.seen_users import SeenUsers
+from services.evaluation.revocations import LOOK_SECONDS, Revocations
+from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
 from services.evaluation.stream import Pace
 from services.evaluation.sync import SERVICE, SyncServicer
 from services.messaging.ports import Bus, ChangeWatch
@@ -32,6 +32,7 @@ from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.cores import usable_cores
 from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
     ServerSettings,
@@ -42,7 +43,7 @@ from services.runtime.settings import (
     read_store,
 )
 from services.runtime.supervisor import Supervisor, worker_command
-from services.runtime.tasks import Tasks
+from services.runtime.tasks import Tasks, repeat
 from services.runtime.worker_link import WorkerLink
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
@@ -54,6 +55,9 @@ LISTEN: Final = "FEATMESH_EVALUATION_LISTEN"
 
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
+
+READINESS_SECONDS: Final = 0.2
+"""How often it is looked whether the poll is healthy."""
 
 _SERVICES: Final = (
     SERVICE,
@@ -171,7 +175,9 @@ class EvaluationApp:
         self._users = SeenUsers(bus, _now_ms)
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
-        self._revocations = Revocations(self._keys)
+        self._revocations = Revocations(self._keys, store)
+        self.metrics = EvaluationMetrics(self._replicas, self._follower, self._users)
+        self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._sync = SyncServicer(
             self._keys,
             self._replicas,
@@ -198,6 +204,7 @@ class EvaluationApp:
         await self._server.start()
         if self._link is not None:
             self.tasks.start(self._follow_supervisor(self._link), "supervisor")
+        self._metrics_server.start()
         self.tasks.start(self._run(), "evaluation")
 
     async def stop(self) -> None:
@@ -206,11 +213,13 @@ class EvaluationApp:
         await self._sync.drain(self._settings.server.drain_window)
         await self._server.stop()
         await self.tasks.close()
+        await self._follower.close()
         await self._keys.close()
         await self._replicas.close()
         await self._users.flush()
         if self._watch is not None:
             await self._watch.close()
+        await self._metrics_server.stop()
         await self._owned.aclose()
 
     def _register(self, server: aio.Server) -> None:
@@ -231,27 +240,28 @@ class EvaluationApp:
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
-        settings = self._settings
-        self.tasks.start(  # before the watch: a broker that does not answer delays no poll
-            self._follower.poll_for_ever(settings.poll_interval, settings.idle_environment), "poll"
-        )
-        self.tasks.start(self._users.flush_for_ever(), "users")
-        self.tasks.start(self._revocations.look_for_ever(), "revocations")
+        self._repeat(self._follower.poll, self._settings.poll_interval, "poll of the store")
+        self._repeat(self._tidy, self._settings.poll_interval, "upkeep of replicas")
+        self._repeat(self._users.flush, FLUSH_SECONDS, "publishing of users")
+        self._repeat(self._revocations.look, LOOK_SECONDS, "look at SDK keys")
+        self._repeat(self._tell_readiness, READINESS_SECONDS, "look at readiness")
+        # Last: a broker that does not answer delays none of them.
         self._watch = await self._bus.watch_changes(self._follower.on_notice)
         await self._replicas.follow(self._watch)
         await self._follower.poll()  # what changed before its environment was bound
-        await self._follow_readiness()
 
-    async def _follow_readiness(self) -> None:
+    def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float, what: str) -> None:
+        self.tasks.start(repeat(work, seconds=seconds, what=what), what)
+
+    async def _tidy(self) -> None:
+        await self._replicas.tidy(self._settings.idle_environment)
+
+    async def _tell_readiness(self) -> None:
         # A healthy poll is enough: without the broker changes come a poll later, not stale.
-        health = self._server.health
-        while True:
-            lag = asyncio.get_running_loop().time() - self._follower.last_poll
-            if lag < MAX_POLL_LAG:
-                await health.set_serving(True, "snapshots are current")
-            else:
-                await health.set_serving(False, "the store does not answer the poll")
-            await asyncio.sleep(min(self._settings.poll_interval, 1.0))
+        if time.monotonic() - self._follower.last_poll < MAX_POLL_LAG:
+            await self._server.health.set_serving(True, "snapshots are current")
+        else:
+            await self._server.health.set_serving(False, "the store does not answer the poll")
 
 
 def _now_ms() -> int:

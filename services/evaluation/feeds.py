@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from featmesh.engine import evaluate
@@ -43,43 +43,43 @@ class DefinitionFeed:
 class EvaluationFeed:
     """One context's results: only what a change can affect is evaluated again.
 
-    It remembers the results that were sent (they are the engine's own objects, shared by
-    all contexts), and sends those that differ for a client, who sees no rule.
+    It keeps the view that it sent last, which all streams share, instead of results of its
+    own: those of thousands of flags for each of thousands of streams would fill the memory.
+    What a change affects is evaluated in both views, and what differs for a client, who
+    sees no rule, is sent.
     """
 
     def __init__(self, context: Context, clock_ms: ClockMs) -> None:
         self._context = context
         self._clock_ms = clock_ms
-        self._sent: dict[str, Result] = {}
+        self._view: View | None = None
 
     def first(self, view: View, since: int) -> Frames:
-        self._sent = dict(self._evaluated(view, view.snapshot.live_flag_keys()))
+        self._view = view
         if not view.continues(since):
-            return _frames(Kind.FULL, view, self._sent.values(), ())
+            results = self._evaluated(view, view.snapshot.live_flag_keys())
+            return _frames(Kind.FULL, view, results.values(), ())
         affected = view.affected_since(since)
-        results = [result for key, result in self._sent.items() if key in affected]
-        return _frames(Kind.PATCH, view, results, affected - self._sent.keys())
+        results = self._evaluated(view, affected)
+        return _frames(Kind.PATCH, view, results.values(), affected - results.keys())
 
     def next(self, view: View, sent: int) -> Frames:
-        if not view.continues(sent):
+        earlier, self._view = self._view, view
+        if earlier is None or not view.continues(sent):
             return self.first(view, 0)
         affected = view.affected_since(sent)
-        results = dict(self._evaluated(view, affected))
-        absent = [key for key in affected if key not in results and key in self._sent]
-        changed = [each for key, each in results.items() if _differs(self._sent.get(key), each)]
-        for key in absent:
-            del self._sent[key]
-        self._sent.update(results)
+        before, after = self._evaluated(earlier, affected), self._evaluated(view, affected)
+        absent = before.keys() - after.keys()
+        changed = [each for key, each in after.items() if _differs(before.get(key), each)]
         if not changed and not absent:
             return ()
         return _frames(Kind.PATCH, view, changed, absent)
 
-    def _evaluated(self, view: View, keys: Iterable[str]) -> Iterator[tuple[str, Result]]:
+    def _evaluated(self, view: View, keys: Iterable[str]) -> dict[str, Result]:
+        """Without flags that are not there."""
         now_ms = self._clock_ms()
-        for key in keys:
-            result = evaluate(view.snapshot, key, self._context, now_ms)
-            if result.error_kind is not _NOT_THERE:
-                yield key, result
+        results = (evaluate(view.snapshot, key, self._context, now_ms) for key in keys)
+        return {each.flag_key: each for each in results if each.error_kind is not _NOT_THERE}
 
 
 def _differs(before: Result | None, after: Result) -> bool:

@@ -7,6 +7,8 @@ each finished send wakes the next stream, at the same cost (measured in sync.md)
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import Protocol
 
 from services.evaluation.limits import SEND_WINDOW
 
@@ -42,6 +44,22 @@ class Cursor:
         return True
 
 
+class Endable(Protocol):
+    """A stream, or its place in the hub."""
+
+    def end(self, goodbye: bytes) -> None:
+        """It writes this frame next and ends; the first call wins."""
+        ...
+
+
+async def end_in_turns(streams: Iterable[Endable], goodbye: bytes) -> None:
+    """Ends them all, some at a time, so that other calls are answered between."""
+    for count, stream in enumerate(tuple(streams)):
+        stream.end(goodbye)
+        if count % SEND_WINDOW == SEND_WINDOW - 1:
+            await asyncio.sleep(0)
+
+
 class Hub:
     """The streams of one environment."""
 
@@ -51,6 +69,7 @@ class Hub:
         self._waiting: dict[Cursor, None] = {}
         self._awake: set[Cursor] = set()
         self._overdue: set[Cursor] = set()
+        self._closing: bytes | None = None
 
     def __len__(self) -> int:
         return len(self._cursors)
@@ -63,7 +82,14 @@ class Hub:
         """A new stream, which sends what is current before it first waits."""
         cursor = Cursor()
         self._cursors[cursor] = None
+        if self._closing is not None:
+            cursor.end(self._closing)
         return cursor
+
+    async def close(self, goodbye: bytes) -> None:
+        """Every stream writes this frame next and ends, also one that joins later."""
+        self._closing = goodbye
+        await end_in_turns(self._cursors, goodbye)
 
     def leave(self, cursor: Cursor) -> None:
         """The stream has ended."""

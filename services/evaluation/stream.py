@@ -75,6 +75,7 @@ class Stream:
             await self._open(since, write)
             await self._follow(write)
         except SlowReader as error:
+            self._replica.counts.slow_readers += 1
             log.warning(
                 "environment %s: a stream is ended: %s", self._replica.environment_id, error
             )
@@ -84,9 +85,16 @@ class Stream:
             self._replica.last_used = asyncio.get_running_loop().time()
 
     async def _open(self, since: int, write: Write) -> None:
+        # Joined before: no replica is dropped while a stream waits for it to catch up.
+        await self._replica.reach(since)
         view = self._replica.view
         self._sent = view.revision
         await self._send(self._feed.first(view, since), write)
+        counts = self._replica.counts
+        if view.continues(since):
+            counts.patch_syncs += 1
+        else:
+            counts.full_syncs += 1
 
     async def _follow(self, write: Write) -> None:
         loop, cursor = asyncio.get_running_loop(), self._cursor
@@ -109,7 +117,9 @@ class Stream:
         if view.revision != self._sent:
             frames = self._feed.next(view, self._sent)
             self._sent = view.revision
-            await self._send(frames, write)
+            if frames:
+                self._replica.counts.pushes += 1
+                await self._send(frames, write)
         self._replica.hub.settled(self._cursor)
 
     async def _send(self, frames: Frames, write: Write) -> None:

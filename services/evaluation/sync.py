@@ -9,7 +9,7 @@ import grpc
 from grpc import aio
 
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.authentication import SdkKeys
+from services.evaluation.authentication import SdkKeys, environment_of_key
 from services.evaluation.contexts import read_context, text_violations
 from services.evaluation.feeds import ClockMs, DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.frames import goodbye_frame
@@ -91,13 +91,13 @@ class SyncServicer:
             await asyncio.sleep(window / GOODBYE_BATCHES)
 
     async def _stream(self, key: SdkKey, feed: Feed, since: int, context: Any) -> None:
-        replica = await self._replicas.get(key.environment_id)
-        await replica.reach(since)
-        if self._draining:  # asked last: a stream that joins later would not be told to go
-            raise Unavailable("this server is stopping; another one serves")
-        stream = Stream(replica, feed, self._pace, self._clock_ms)
-        with self._revocations.watched(key, context.invocation_metadata(), stream):
-            await stream.run(since, context.write)
+        with environment_of_key():
+            replica = await self._replicas.get(key.environment_id)
+            if self._draining:  # asked last: a stream that joins later would not be told to go
+                raise Unavailable("this server is stopping; another one serves")
+            stream = Stream(replica, feed, self._pace, self._clock_ms)
+            with self._revocations.watched(key, stream):
+                await stream.run(since, context.write)
 
 
 def _check(request: sync_pb2.SyncDefinitionsRequest | sync_pb2.SyncEvaluationsRequest) -> None:

@@ -59,10 +59,22 @@ class View:
             deleted_flag_keys=[each.key for each in changes.deleted_flags],
             deleted_segment_ids=[each.key for each in changes.deleted_segments],
         )
-        flags, segments = _encoded_flags(changes), _encoded_segments(changes)
-        return View(
-            snapshot, changes.floor, {**self._segments, **segments}, {**self._flags, **flags}
-        )
+        floor = max(self.floor, changes.floor)
+        segments = {**self._segments, **_encoded_segments(changes)}
+        flags = {**self._flags, **_encoded_flags(changes)}
+        if floor > self.floor:
+            segments, flags = _without_dead(segments, floor), _without_dead(flags, floor)
+        return View(snapshot, floor, segments, flags)
+
+    def replaced_by(self, everything: Definitions) -> View:
+        """The view of a store that went back, or forgot deletions that this one misses.
+
+        No reader continues from a revision up to this one's: it may stand for a change that
+        the store does not know.
+        """
+        after = View.of(everything)
+        after.floor = max(self.floor, everything.floor, self.revision + 1)
+        return after
 
     @property
     def revision(self) -> int:
@@ -108,6 +120,11 @@ class View:
             for item in items.values():
                 if item.revision > since and (item.live or deleted):
                     yield from item.entries
+
+
+def _without_dead(items: Encoded, floor: int) -> dict[str, _Encoded]:
+    """Tombstones below the floor serve nobody any more."""
+    return {key: item for key, item in items.items() if item.live or item.revision >= floor}
 
 
 def _keep(cache: dict[int, T], since: int, value: T) -> None:

@@ -12,11 +12,13 @@ from typing import Final
 
 from services.ingest.gate import StoreGate
 from services.ingest.insights import store_insights
+from services.ingest.metrics import MEASURE_SECONDS, IngestMetrics
 from services.ingest.users import store_users
 from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer
 from services.runtime.settings import (
     ServerSettings,
@@ -26,7 +28,7 @@ from services.runtime.settings import (
     read_server,
     read_store,
 )
-from services.runtime.tasks import Tasks
+from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
 
@@ -105,6 +107,8 @@ class IngestApp:
         self._bus = bus
         self._owned = owned or AsyncExitStack()
         self._gate = StoreGate(store.ping)
+        self.metrics = IngestMetrics(bus)
+        self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._consumers: list[Consumer] = []
         self._server = GrpcServer(settings.server, register=lambda _: None, services=())
 
@@ -116,6 +120,7 @@ class IngestApp:
     async def start(self) -> None:
         """Listens on return; ready once the store is reached and the bus consumes."""
         await self._server.start()
+        self._metrics_server.start()
         self.tasks.start(self._run(), "ingest")
 
     async def stop(self) -> None:
@@ -127,6 +132,7 @@ class IngestApp:
         await self.tasks.close()
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
         await self._server.stop()
+        await self._metrics_server.stop()
         await self._owned.aclose()
 
     async def _run(self) -> None:
@@ -135,6 +141,10 @@ class IngestApp:
         insights = self._store.insights
         await self._consume(Topic.USERS, lambda message: store_users(insights, message))
         await self._consume(Topic.INSIGHTS, lambda message: store_insights(insights, message))
+        measure = repeat(
+            self.metrics.measure, seconds=MEASURE_SECONDS, what="count of dead letters"
+        )
+        self.tasks.start(measure, "metrics")
         await self._follow_readiness()
 
     async def _consume(self, topic: Topic, handler: Handler) -> None:
@@ -143,7 +153,10 @@ class IngestApp:
 
         broker = f"FEATMESH_AMQP_URL ({address_of(self._settings.amqp_url)})"
         consumer = await until_available(
-            lambda: self._bus.consume(topic, gated, prefetch=self._settings.prefetch), what=broker
+            lambda: self._bus.consume(
+                topic, self.metrics.counted(topic, gated), prefetch=self._settings.prefetch
+            ),
+            what=broker,
         )
         self._consumers.append(consumer)
 

@@ -275,6 +275,9 @@ class InProcessBus:
         self._check_open()
         return list(self._dead_letters)[:limit]
 
+    async def count_dead_letters(self) -> int:
+        return len(self._dead_letters)
+
     @property
     def healthy(self) -> bool:
         return not self._closed

@@ -96,6 +96,10 @@ class Bus(Protocol):
         """
         ...
 
+    async def count_dead_letters(self) -> int:
+        """How many there are. Raises `BrokerUnavailable`."""
+        ...
+
     @property
     def healthy(self) -> bool:
         """Whether publishing would be tried now."""

@@ -26,6 +26,7 @@ from services.storage.model import (
     InsightBatch,
     ItemVersion,
     Organization,
+    OutboxBacklog,
     OutboxEntry,
     Page,
     Project,
@@ -102,6 +103,13 @@ class CredentialStore(Protocol):
 
     async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
         """Revoked keys too; the caller decides."""
+        ...
+
+    async def good_sdk_keys(self, sdk_key_ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that are there and not revoked, in one read.
+
+        Raises `StoreUnavailable` when there is no answer within 2 seconds.
+        """
         ...
 
     async def list_sdk_keys(self, environment_id: str, size: int, token: str) -> Page[SdkKey]:
@@ -209,7 +217,10 @@ class DefinitionStore(Protocol):
         ...
 
     async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
-        """Current revisions, in one read; a deleted environment is absent."""
+        """Current revisions, in one read; a deleted environment is absent.
+
+        Raises `StoreUnavailable` when there is no answer within 2 seconds.
+        """
         ...
 
 
@@ -221,6 +232,10 @@ class OutboxStore(Protocol):
         ...
 
     async def delete_outbox(self, ids: Sequence[str]) -> None: ...
+
+    async def measure_outbox(self) -> OutboxBacklog:
+        """How much waits; beyond 10,000 entries they are no longer counted."""
+        ...
 
 
 class UpkeepStore(Protocol):

@@ -89,6 +89,10 @@ class SyncStream(ABC, Generic[Changes]):
 
     async def change(self) -> Changes:
         """The next whole change set, applied; heartbeats before it are passed over."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._next_change()
+
+    async def _next_change(self) -> Changes:
         while True:
             frame = await self.frame()
             assert frame.WhichOneof("frame") != "goodbye", frame

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import urlopen
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.waiting import PATIENCE
 
@@ -102,6 +104,8 @@ class Mesh:
     evaluation: str
     processes: Sequence[ServiceProcess]
     token_file: Path
+    metrics: Sequence[str] = ()
+    """Addresses at which metrics are served."""
 
     @property
     def token(self) -> str:
@@ -138,6 +142,17 @@ class Mesh:
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
+    def scraped(self) -> dict[str, float]:
+        """Samples of all metrics that have no label or one; the sum where several serve it."""
+        samples: dict[str, float] = {}
+        for address in self.metrics:
+            with urlopen(f"http://{address}/metrics", timeout=PATIENCE) as answer:
+                families = text_string_to_metric_families(answer.read().decode())
+                for sample in (each for family in families for each in family.samples):
+                    name = " ".join([sample.name, *sample.labels.values()])
+                    samples[name] = samples.get(name, 0) + sample.value
+        return samples
+
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Authorization of management calls."""
         return (("authorization", f"Bearer {self.token}"),)
@@ -146,6 +161,7 @@ class Mesh:
 def three_services(folder: Path, *, mongodb: str, database: str, amqp: str) -> Mesh:
     """api, evaluation and ingest on a real MongoDB and RabbitMQ, not yet started."""
     addresses = {name: free_address() for name in ("api", "evaluation", "ingest")}
+    metrics = {name: free_address() for name in addresses}
     token_file = folder / "token"
     shared = {
         "FEATMESH_MONGODB_URI": mongodb,
@@ -159,25 +175,32 @@ def three_services(folder: Path, *, mongodb: str, database: str, amqp: str) -> M
         ServiceProcess(
             name,
             address,
-            {**shared, f"FEATMESH_{name.upper()}_LISTEN": address},
+            {
+                **shared,
+                f"FEATMESH_{name.upper()}_LISTEN": address,
+                "FEATMESH_METRICS_LISTEN": metrics[name],
+            },
             folder / f"{name}.log",
         )
         for name, address in addresses.items()
     ]
-    return Mesh(addresses["api"], addresses["evaluation"], processes, token_file)
+    served = tuple(metrics.values())
+    return Mesh(addresses["api"], addresses["evaluation"], processes, token_file, served)
 
 
 def standalone(folder: Path) -> Mesh:
     """The three services in one process with an embedded mongod, not yet started."""
     addresses = {name: free_address() for name in ("api", "evaluation", "ingest")}
-    data = folder / "data"
+    data, metrics = folder / "data", free_address()
     variables = {
+        "FEATMESH_METRICS_LISTEN": metrics,
         "FEATMESH_DATA_DIR": str(data),
         "FEATMESH_BOOTSTRAP_TOKEN_FILE": str(folder / "token"),
         **{f"FEATMESH_{name.upper()}_LISTEN": address for name, address in addresses.items()},
     }
     process = ServiceProcess("standalone", addresses["api"], variables, folder / "standalone.log")
-    return Mesh(addresses["api"], addresses["evaluation"], [process], folder / "token")
+    token_file = folder / "token"
+    return Mesh(addresses["api"], addresses["evaluation"], [process], token_file, [metrics])
 
 
 def call(method: Any, request: Any, mesh: Mesh) -> Any:

@@ -14,6 +14,8 @@ class TcpProxy:
         self._target = (target_host, target_port)
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.port = 0
 
     @classmethod
@@ -30,6 +32,14 @@ class TcpProxy:
         """Accept connections, on the same port as before."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
+
+    def hold(self) -> None:
+        """Everything stays open and nothing passes, as behind a network that swallows it."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Passes on what was held, and what comes."""
+        self._flowing.set()
 
     async def cut(self) -> None:
         """Refuse connections and break those that are open."""
@@ -54,16 +64,16 @@ class TcpProxy:
         far_reader, far_writer = await asyncio.open_connection(*self._target)
         try:
             async with asyncio.TaskGroup() as directions:
-                directions.create_task(_pump(reader, far_writer))
-                directions.create_task(_pump(far_reader, writer))
+                directions.create_task(self._pump(reader, far_writer))
+                directions.create_task(self._pump(far_reader, writer))
         except* OSError:
             pass  # one side ended, and with it the other
         finally:
             far_writer.transport.abort()
 
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while data := await source.read(65_536):
-        sink.write(data)
-        await sink.drain()
-    raise ConnectionResetError("end of stream")
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            await self._flowing.wait()
+            sink.write(data)
+            await sink.drain()
+        raise ConnectionResetError("end of stream")

@@ -116,6 +116,18 @@ class RabbitMqBus:
             with suppress(BrokerUnavailable):
                 await session.release(channel)
 
+    async def count_dead_letters(self) -> int:
+        session = await self._lifeline.session()
+        channel = await session.channel(prefetch=1)
+        try:
+            with translated():
+                name = self._topology.dead_letters
+                queue = await channel.declare_queue(name, passive=True, timeout=RPC_TIMEOUT)
+                return queue.declaration_result.message_count or 0
+        finally:
+            with suppress(BrokerUnavailable):
+                await session.release(channel)
+
     @property
     def healthy(self) -> bool:
         return not self._closed and self._lifeline.connected

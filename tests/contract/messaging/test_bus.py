@@ -121,6 +121,18 @@ async def test_a_look_at_the_dead_letters_leaves_them_there(bus: Bus) -> None:
     assert await dead_letters(bus, 1) == await dead_letters(bus, 1)
 
 
+async def test_dead_letters_are_counted(bus: Bus) -> None:
+    assert await bus.count_dead_letters() == 0
+    handler = Recorder(fails=lambda _: True)
+    await bus.consume(Topic.USERS, handler, prefetch=2)
+    await asyncio.gather(*(bus.publish(Topic.USERS, message()) for _ in range(2)))
+
+    async def both() -> bool:
+        return await bus.count_dead_letters() == 2
+
+    await soon(both)
+
+
 async def test_a_slow_handler_never_runs_more_often_than_the_prefetch(bus: Bus) -> None:
     running, most, gate, full = 0, 0, asyncio.Event(), asyncio.Event()
     done = Recorder()

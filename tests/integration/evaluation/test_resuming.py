@@ -77,19 +77,3 @@ async def test_a_reader_that_another_replica_brought_further_is_not_taken_back(
         committed = await operator.create(flag("a"))
         changes = await sdk.definitions(since=committed.revision).change()
     assert (changes.full, changes.revision) == (False, committed.revision)
-
-
-async def test_the_replica_catches_up_after_a_store_was_restored_from_a_backup(
-    store: MongoStore, server_sdk: EvaluationClient, operator: Operator
-) -> None:
-    old = await operator.create(flag("a"))
-    await operator.create(flag("lost"))
-    stream = server_sdk.definitions()
-    await stream.change()
-    await store._connection["flags"].delete_one({"key": "lost"})
-    await store._connection["environments"].update_one(
-        {"_id": operator.environment_id}, {"$set": {"revision": old.revision}}
-    )
-    changes = await stream.change()
-    assert (changes.full, changes.revision) == (True, old.revision)
-    assert set(stream.flags) == {"a"}

@@ -218,8 +218,7 @@ class SyncLoop(Generic[FrameT]):
             call.cancel()
 
     def _after_goodbye(self, goodbye: sync_pb2.Goodbye) -> _Ending:
-        reason = sync_pb2.GoodbyeReason.Name(goodbye.reason)
-        logger.info("the server ends the stream: %s", reason)
+        logger.info("the server ends the stream: %s", _reason(goodbye))
         wait_ms = max(0, goodbye.reconnect_after_ms)
         jitter_ms = max(0, goodbye.jitter_ms) * self._timing.random()
         return _Ending(hint=min((wait_ms + jitter_ms) / 1000, MAX_HINT))
@@ -235,3 +234,10 @@ class SyncLoop(Generic[FrameT]):
             level = logging.ERROR if refused else logging.WARNING
             logger.log(level, "the stream is down: %s %s", code.name, error.details())
         return _Ending(refused=refused)
+
+
+def _reason(goodbye: sync_pb2.Goodbye) -> str:
+    try:
+        return sync_pb2.GoodbyeReason.Name(goodbye.reason)
+    except ValueError:
+        return f"reason {goodbye.reason}, which this version does not know"
