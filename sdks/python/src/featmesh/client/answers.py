@@ -19,8 +19,11 @@ Resolve = Callable[[str, Context, int], Result]
 """The engine's or the server's answer for a flag, a context and the clock."""
 
 T = TypeVar("T")
-Read = Callable[[Result, T], EvaluationDetail[T]]
-"""Reads a result as a type, or gives the default."""
+ResolveAt = Callable[[str, Context, int], tuple[Result, int]]
+"""The same, with the revision of the environment that gave it."""
+
+Read = Callable[[Result, T, int], EvaluationDetail[T]]
+"""Reads a result of a revision as a type, or gives the default."""
 
 
 class Answers:
@@ -29,6 +32,7 @@ class Answers:
     def __init__(
         self,
         resolve: Resolve,
+        resolve_at: ResolveAt,
         *,
         reporter: Reporter,
         hooks: Sequence[EvaluationHook],
@@ -36,6 +40,7 @@ class Answers:
     ) -> None:
         self.reporter = reporter
         self._resolve = resolve
+        self._resolve_at = resolve_at
         self._hooks = tuple(hooks)
         self._wall_ms = wall_ms
 
@@ -59,7 +64,9 @@ class Answers:
             if result.value_type is kind:
                 self.reporter.served(context, result, now_ms)
                 return cast("T", result.value)
-            return self._read(context, result, default, read, now_ms).value
+            detail = read(result, default, 0)
+            self._count(context, result, detail, now_ms)
+            return detail.value
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             return default
@@ -70,8 +77,9 @@ class Answers:
         """The value and why."""
         try:
             now_ms = self._wall_ms()
-            result = self._resolve(flag_key, context, now_ms)
-            detail = self._read(context, result, default, read, now_ms)
+            result, revision = self._resolve_at(flag_key, context, now_ms)
+            detail = read(result, default, revision)
+            self._count(context, result, detail, now_ms)
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             detail = failed(default, ErrorKind.GENERAL)
@@ -88,13 +96,11 @@ class Answers:
             _report(error, flag_key)
             return default
 
-    def _read(
-        self, context: Context, result: Result, default: T, read: Read[T], now_ms: int
-    ) -> EvaluationDetail[T]:
-        detail = read(result, default)
+    def _count(
+        self, context: Context, result: Result, detail: EvaluationDetail[object], now_ms: int
+    ) -> None:
         if detail.error_kind is None:
             self.reporter.served(context, result, now_ms)
-        return detail
 
 
 def _tell(

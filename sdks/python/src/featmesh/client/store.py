@@ -43,6 +43,13 @@ class DefinitionStore:
             return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
         return evaluate(self.snapshot, flag_key, context, now_ms)
 
+    def resolve_at(self, flag_key: str, context: Context, now_ms: int) -> tuple[Result, int]:
+        """The same, with the revision that gave it; 0 before there is any."""
+        if not self.is_loaded:
+            return failure(flag_key, ErrorKind.CLIENT_NOT_READY), 0
+        snapshot = self.snapshot
+        return evaluate(snapshot, flag_key, context, now_ms), snapshot.revision
+
     def apply(self, changes: DefinitionChanges) -> frozenset[str]:
         """Swaps in the next snapshot.
 
@@ -104,6 +111,14 @@ class EvaluationStore:
             return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
         result = self._results.by_key.get(flag_key)
         return result or failure(flag_key, ErrorKind.FLAG_NOT_FOUND)
+
+    def resolve_at(self, flag_key: str, _context: Context, _now_ms: int) -> tuple[Result, int]:
+        """The same, with the revision that gave it; 0 before there is any."""
+        if not self.is_loaded:
+            return failure(flag_key, ErrorKind.CLIENT_NOT_READY), 0
+        results = self._results
+        result = results.by_key.get(flag_key)
+        return result or failure(flag_key, ErrorKind.FLAG_NOT_FOUND), results.revision
 
     def apply(self, changes: EvaluationChanges) -> frozenset[str]:
         """Swaps in the next results.
