@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.runtime.errors import StoreUnavailable
+from services.storage.mongodb.census import MongoCensus
 from services.storage.mongodb.connection import Clock, Connection, utc_now
 from services.storage.mongodb.credentials import MongoCredentials
 from services.storage.mongodb.definitions import MongoDefinitions
@@ -15,6 +16,7 @@ from services.storage.mongodb.migrations import migrate
 from services.storage.mongodb.outbox import MongoOutbox
 from services.storage.mongodb.tenancy import MongoTenancy
 from services.storage.ports import (
+    CensusStore,
     CredentialStore,
     DefinitionStore,
     InsightStore,
@@ -35,6 +37,7 @@ class MongoStore:
     definitions: DefinitionStore
     outbox: OutboxStore
     insights: InsightStore
+    census: CensusStore
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,6 +47,7 @@ class MongoStore:
         self.definitions = MongoDefinitions(connection)
         self.outbox = MongoOutbox(connection)
         self.insights = MongoInsights(connection)
+        self.census = MongoCensus(connection)
 
     @classmethod
     def open(cls, uri: str, *, database: str = "featmesh", clock: Clock = utc_now) -> MongoStore:
