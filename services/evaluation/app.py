@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import uuid
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -16,11 +17,13 @@ from featmesh.evaluation.v1 import evaluation_pb2_grpc
 from featmesh.insights.v1 import insights_pb2_grpc
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.callers import Callers
+from services.evaluation.census_writer import CensusWriter
 from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.replica import Replicas
+from services.evaluation.reports import Reports
 from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
 from services.evaluation.stream import Pace
@@ -141,12 +144,14 @@ class EvaluationApp:
         self._store = store
         self._bus = bus
         self._owned = owned or AsyncExitStack()
-        self._watch: ChangeWatch | None = None
+        self._watches: list[ChangeWatch] = []
         self._keys = SdkKeys(store.credentials)
         self._users = SeenUsers(bus, _now_ms)
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
         self._revocations = Revocations(self._keys)
+        self._reports = Reports(self._replicas, bus)
+        self._census = CensusWriter(self._replicas, store.census, str(uuid.uuid4()))
         self._sync = SyncServicer(
             self._keys,
             self._replicas,
@@ -178,11 +183,12 @@ class EvaluationApp:
         await self._sync.drain(self._settings.server.drain_window)
         await self._server.stop()
         await self.tasks.close()
+        await self._census.close()
         await self._keys.close()
         await self._replicas.close()
         await self._users.flush()
-        if self._watch is not None:
-            await self._watch.close()
+        for watch in self._watches:
+            await watch.close()
         await self._owned.aclose()
 
     def _register(self, server: aio.Server) -> None:
@@ -192,7 +198,7 @@ class EvaluationApp:
             EvaluationServicer(callers, self._replicas, self._users, _now_ms), server
         )
         insights_pb2_grpc.add_InsightsServiceServicer_to_server(
-            InsightsServicer(self._keys, self._bus, _now_ms), server
+            InsightsServicer(self._keys, self._bus, self._reports, _now_ms), server
         )
 
     async def _run(self) -> None:
@@ -204,8 +210,11 @@ class EvaluationApp:
         )
         self.tasks.start(self._users.flush_for_ever(), "users")
         self.tasks.start(self._revocations.look_for_ever(), "revocations")
-        self._watch = await self._bus.watch_changes(self._follower.on_notice)
-        await self._replicas.follow(self._watch)
+        self.tasks.start(self._census.write_for_ever(), "census")
+        self.tasks.start(self._reports.publish_for_ever(), "reports")
+        self._watches.append(await self._bus.watch_changes(self._follower.on_notice))
+        self._watches.append(await self._bus.watch_applied(self._reports.on_report))
+        await self._replicas.follow(*self._watches)
         await self._follower.poll()  # what changed before its environment was bound
         await self._follow_readiness()
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from services.evaluation.census import Census
 from services.evaluation.hub import Hub
 from services.evaluation.shared import SharedReads
 from services.evaluation.view import View
@@ -25,6 +26,7 @@ class Replica:
     def __init__(self, definitions: DefinitionStore, view: View, environment_id: str) -> None:
         self.environment_id = environment_id
         self.hub = Hub()
+        self.census = Census()
         self.last_used = asyncio.get_running_loop().time()
         self._definitions = definitions
         self._writer = asyncio.Lock()
@@ -69,6 +71,7 @@ class Replica:
 
     def _swap(self, view: View) -> None:
         self._view: View = view
+        self.census.track(view.revision)
         for fault in view.snapshot.faults:
             if fault not in self._reported and len(self._reported) < REPORTED_FAULTS:
                 self._reported[fault] = None
@@ -76,23 +79,27 @@ class Replica:
 
 
 class Replicas:
-    """The environments that this process serves. ``watch`` is bound to them."""
+    """The environments that this process serves; its watches are bound to them."""
 
     def __init__(self, definitions: DefinitionStore) -> None:
         self._definitions = definitions
-        self._watch: ChangeWatch | None = None
+        self._watches: tuple[ChangeWatch, ...] = ()
         self._loaded: dict[str, Replica] = {}
         self._loads = SharedReads(self._load)
 
-    async def follow(self, watch: ChangeWatch) -> None:
-        """From now on environments are bound to this watch, those already loaded as well."""
-        self._watch = watch
+    async def follow(self, *watches: ChangeWatch) -> None:
+        """From now on environments are bound to these, those already loaded as well."""
+        self._watches = watches
         for environment_id in tuple(self._loaded):
-            await watch.bind(environment_id)
+            await self._on_watches(lambda watch: watch.bind(environment_id))  # noqa: B023
 
     def loaded(self) -> tuple[Replica, ...]:
         """All that are in memory."""
         return tuple(self._loaded.values())
+
+    def held(self, environment_id: str) -> Replica | None:
+        """The replica, if it is in memory."""
+        return self._loaded.get(environment_id)
 
     async def find(self, environment_id: str) -> Replica | None:
         """The replica, if it is in memory or on its way there."""
@@ -114,7 +121,7 @@ class Replicas:
             if not len(replica.hub) and now - replica.last_used > seconds:
                 del self._loaded[replica.environment_id]
                 log.info("environment %s: idle, dropped", replica.environment_id)
-                await self._on_watch(lambda watch: watch.unbind(replica.environment_id))  # noqa: B023
+                await self._on_watches(lambda watch: watch.unbind(replica.environment_id))  # noqa: B023
 
     async def close(self) -> None:
         """Cancels loads under way."""
@@ -122,15 +129,14 @@ class Replicas:
 
     async def _load(self, environment_id: str) -> Replica:
         # Bound before it is read, so that no change falls between the two.
-        watch = self._watch
-        await self._on_watch(lambda watch: watch.bind(environment_id))
+        watches = self._watches
+        await self._on_watches(lambda watch: watch.bind(environment_id))
         replica = await Replica.load(self._definitions, environment_id)
         self._loaded[environment_id] = replica
-        if watch is not self._watch:  # it came meanwhile, too early to know of this one
-            await self._on_watch(lambda watch: watch.bind(environment_id))
+        if watches is not self._watches:  # they came meanwhile, too early to know of this one
+            await self._on_watches(lambda watch: watch.bind(environment_id))
         log.info("environment %s: loaded at revision %d", environment_id, replica.view.revision)
         return replica
 
-    async def _on_watch(self, action: Callable[[ChangeWatch], Awaitable[None]]) -> None:
-        if self._watch is not None:
-            await action(self._watch)
+    async def _on_watches(self, action: Callable[[ChangeWatch], Awaitable[None]]) -> None:
+        await asyncio.gather(*(action(watch) for watch in self._watches))

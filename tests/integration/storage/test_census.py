@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,8 +19,10 @@ def census(environment_id: str, streams: int = 3) -> StreamCensus:
 
 
 @pytest.fixture
-async def connection(mongodb_uri: str, database_name: str) -> Connection:
-    return Connection(mongodb_uri, database_name, utc_now)
+async def connection(mongodb_uri: str, database_name: str) -> AsyncIterator[Connection]:
+    opened = Connection(mongodb_uri, database_name, utc_now)
+    yield opened
+    await opened.close()
 
 
 async def test_each_living_process_has_a_census_of_its_own(store: MongoStore) -> None:
@@ -55,7 +58,6 @@ async def test_a_process_that_was_not_seen_for_ten_seconds_is_not_counted(
     assert await store.census.read_census(HERE) == [census(HERE)]
     await store.census.report_process("dead")
     assert len(await store.census.read_census(HERE)) == 2, "it was only late"
-    await connection.close()
 
 
 async def test_a_process_that_stops_leaves_nothing(
@@ -67,7 +69,6 @@ async def test_a_process_that_stops_leaves_nothing(
     assert await store.census.read_census(HERE) == []
     for collection in ("evaluation_processes", "stream_census"):
         assert await connection[collection].count_documents({}) == 0
-    await connection.close()
 
 
 @pytest.mark.parametrize("collection", ["evaluation_processes", "stream_census"])
@@ -76,4 +77,3 @@ async def test_what_a_killed_process_leaves_expires(
 ) -> None:
     indexes = await connection[collection].index_information()
     assert any("expireAfterSeconds" in index for index in indexes.values())
-    await connection.close()
