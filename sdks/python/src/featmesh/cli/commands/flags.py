@@ -9,6 +9,7 @@ import click
 from featmesh.cli.access import TIMEOUT, Management, management
 from featmesh.cli.output import print_json, print_one, print_table, shown_time
 from featmesh.cli.paging import all_pages
+from featmesh.cli.rollouts import waits
 from featmesh.flag.v1 import value_pb2
 from featmesh.management.v1 import flag_service_pb2, mutation_pb2
 from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
@@ -60,7 +61,8 @@ def get_flag(access: Management, key: str) -> None:
 @click.option("--on/--off", "enabled", default=None, help="Which; without it, the other one.")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str) -> None:
+@waits
+def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str) -> int:
     """Turn a flag on or off."""
     stub, environment_id, version = FlagServiceStub(access.channel), access.environment_id, 0
     if enabled is None:
@@ -77,6 +79,7 @@ def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str
     )
     answer = stub.ToggleFlag(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(_state_line(answer.resource))
+    return answer.resource.flag.revision
 
 
 @flags.command("archive")
@@ -84,7 +87,8 @@ def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str
 @click.option("--restore", is_flag=True, help="Bring it back.")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def archive_flag(access: Management, key: str, restore: bool, comment: str) -> None:
+@waits
+def archive_flag(access: Management, key: str, restore: bool, comment: str) -> int:
     """Hide a flag from SDKs, or bring it back."""
     request = flag_service_pb2.ArchiveFlagRequest(
         environment_id=access.environment_id,
@@ -95,13 +99,15 @@ def archive_flag(access: Management, key: str, restore: bool, comment: str) -> N
     stub = FlagServiceStub(access.channel)
     answer = stub.ArchiveFlag(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(_state_line(answer.resource))
+    return answer.resource.flag.revision
 
 
 @flags.command("delete")
 @click.argument("key")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def delete_flag(access: Management, key: str, comment: str) -> None:
+@waits
+def delete_flag(access: Management, key: str, comment: str) -> int:
     """Delete a flag for good."""
     request = flag_service_pb2.DeleteFlagRequest(
         environment_id=access.environment_id,
@@ -111,6 +117,7 @@ def delete_flag(access: Management, key: str, comment: str) -> None:
     stub = FlagServiceStub(access.channel)
     answer = stub.DeleteFlag(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(f"{key} is deleted (revision {answer.revision}).")
+    return answer.revision
 
 
 def _state(resource: flag_service_pb2.FlagResource) -> str:

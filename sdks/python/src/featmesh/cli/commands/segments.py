@@ -9,6 +9,7 @@ import click
 from featmesh.cli.access import TIMEOUT, Management, management
 from featmesh.cli.output import print_json, print_one, print_table, shown_time
 from featmesh.cli.paging import all_pages
+from featmesh.cli.rollouts import waits
 from featmesh.management.v1 import mutation_pb2, segment_service_pb2
 from featmesh.management.v1.segment_service_pb2_grpc import SegmentServiceStub
 
@@ -59,7 +60,8 @@ def get_segment(access: Management, key: str) -> None:
 @click.option("--restore", is_flag=True, help="Bring it back.")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def archive_segment(access: Management, key: str, restore: bool, comment: str) -> None:
+@waits
+def archive_segment(access: Management, key: str, restore: bool, comment: str) -> int:
     """Empty a segment that nothing uses by archiving it, or bring it back."""
     request = segment_service_pb2.ArchiveSegmentRequest(
         environment_id=access.environment_id,
@@ -73,13 +75,15 @@ def archive_segment(access: Management, key: str, restore: bool, comment: str) -
     ).resource.segment
     state = "archived" if segment.archived else "active"
     click.echo(f"{segment.key} is {state} (revision {segment.revision}).")
+    return segment.revision
 
 
 @segments.command("delete")
 @click.argument("key")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def delete_segment(access: Management, key: str, comment: str) -> None:
+@waits
+def delete_segment(access: Management, key: str, comment: str) -> int:
     """Delete a segment for good."""
     request = segment_service_pb2.DeleteSegmentRequest(
         environment_id=access.environment_id,
@@ -89,6 +93,7 @@ def delete_segment(access: Management, key: str, comment: str) -> None:
     stub = SegmentServiceStub(access.channel)
     answer = stub.DeleteSegment(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(f"{key} is deleted (revision {answer.revision}).")
+    return answer.revision
 
 
 def _row(resource: segment_service_pb2.SegmentResource) -> tuple[str, ...]:
