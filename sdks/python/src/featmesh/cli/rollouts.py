@@ -124,7 +124,10 @@ def _complete(state: pb.WatchRolloutResponse) -> str:
     steps = (("delivered", state.delivered), ("applied", state.applied))
     shown = "; ".join(f"{name} {_times(times)}" for name, times in steps if times.streams)
     end = f": {shown}." if shown else "."
-    return f"Revision {state.revision} is applied by all {state.connected_streams} streams{end}"
+    total = state.connected_streams
+    return (
+        f"Revision {state.revision} is applied by {state.applied_streams} of {total} streams{end}"
+    )
 
 
 def _behind(state: pb.WatchRolloutResponse, seconds: float) -> str:
