@@ -15,15 +15,10 @@ from featmesh.insights.v1 import insights_pb2
 from featmesh.management.v1 import flag_service_pb2
 from featmesh.management.v1 import rollout_service_pb2 as pb
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.census_writer import CensusWriter
-from services.evaluation.feeds import DefinitionFeed
-from services.evaluation.replica import Replicas
-from services.evaluation.stream import Pace, Stream
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.model import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, utc_now
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
 from tests.support.api import SERVING, ApiClient, running_api
@@ -259,46 +254,3 @@ async def test_a_report_alone_is_taken_without_the_broker_and_publishes_no_event
     response = await client.track(report(instance(), 7))
     assert (response.accepted, list(response.rejected)) == (0, [])
     assert (users.got, insights.got) == ([], [])
-
-
-@pytest.fixture
-async def written_census(mongodb_uri: str, database_name: str) -> AsyncIterator[Connection]:
-    opened = Connection(mongodb_uri, database_name, utc_now)
-    yield opened
-    await opened.close()
-
-
-async def test_a_census_is_written_only_when_it_changed_and_removed_with_its_environment(
-    store: MongoStore, environment: Environment, written_census: Connection
-) -> None:
-    replicas = Replicas(store.definitions)
-    writer = CensusWriter(replicas, store.census, "p1")
-    replica = await replicas.get(environment.id)
-    collection = written_census["stream_census"]
-
-    await writer.write()
-    assert await collection.count_documents({}) == 0, "nobody streams it"
-
-    taken = asyncio.Event()
-
-    async def take(_frame: bytes) -> None:
-        taken.set()
-
-    stream = Stream(replica, DefinitionFeed(), Pace(), now_ms)
-    task = asyncio.create_task(stream.run(0, take))
-    await taken.wait()
-    await writer.write()
-    assert [each.streams for each in await store.census.read_census(environment.id)] == [1]
-    await writer.write()  # it may have gone on meanwhile
-    last = await collection.find_one()
-    await writer.write()
-    assert await collection.find_one() == last, "not even its time has changed"
-
-    task.cancel()
-    await asyncio.wait({task})
-    await writer.write()
-    assert [each.streams for each in await store.census.read_census(environment.id)] == [0]
-    await replicas.drop_idle(-1)
-    await writer.write()
-    assert await collection.count_documents({}) == 0
-    await replicas.close()

@@ -169,3 +169,10 @@ def test_all_calls_of_a_client_carry_its_instance_id_and_no_other_has_it(stage: 
         assert stage.next_batch().sdk.instance_id == ids[-1]
     assert len(set(ids)) == 2
     assert all(uuid.UUID(each) for each in ids)
+
+
+def test_whoever_closes_with_nothing_to_say_reports_nothing(stage: Stage) -> None:
+    with Client(stage.address, "key", options=quick_options()) as client:
+        stage.next_stream().send(full(4, flag("dark")))
+        assert client.wait_until_ready(LIMIT)
+    assert stage.tracked.empty()
