@@ -1,4 +1,4 @@
-"""Composes `api`: the management services, the bootstrap token, and the outbox's relay."""
+"""Composes `api`: the management services, the bootstrap token, the outbox's relay, and upkeep."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from services.api.authentication import Authentication
 from services.api.bootstrap import Bootstrap
 from services.api.registration import REQUEST_LIMITS, SERVICES, registration
 from services.api.relay import Relay
+from services.api.upkeep import Upkeep
 from services.messaging.ports import Bus
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
@@ -35,6 +37,8 @@ from services.storage.ports import Store
 
 DEFAULT_PORT: Final = 7400
 
+RETENTION: Final = timedelta(days=30)
+
 PING_SECONDS: Final = 2.0
 """How often the store is looked at for readiness."""
 
@@ -48,6 +52,8 @@ class ApiSettings:
     amqp_url: str = ""
     bootstrap_token_file: Path | None = None
     """Takes the administrator's token at the first start, instead of standard output."""
+    tombstone_retention: timedelta = RETENTION
+    """How old a tombstone gets, and so how long an SDK may be away and still resume."""
 
 
 def read_settings(variables: Mapping[str, str]) -> ApiSettings:
@@ -58,6 +64,7 @@ def read_settings(variables: Mapping[str, str]) -> ApiSettings:
         store=read_store(reader),
         amqp_url=read_amqp_url(reader),
         bootstrap_token_file=read_bootstrap_token_file(reader),
+        tombstone_retention=read_tombstone_retention(reader),
     )
     reader.finish()
     return settings
@@ -67,6 +74,12 @@ def read_bootstrap_token_file(reader: EnvironmentReader) -> Path | None:
     """``FEATMESH_BOOTSTRAP_TOKEN_FILE``, if set."""
     path = reader.text("FEATMESH_BOOTSTRAP_TOKEN_FILE", "")
     return Path(path) if path else None
+
+
+def read_tombstone_retention(reader: EnvironmentReader) -> timedelta:
+    """``FEATMESH_TOMBSTONE_RETENTION_DAYS``."""
+    name, high = "FEATMESH_TOMBSTONE_RETENTION_DAYS", 3_650
+    return timedelta(days=reader.integer(name, RETENTION.days, low=1, high=high))
 
 
 async def compose() -> ApiApp:
@@ -110,11 +123,12 @@ class ApiApp:
         self._store = store
         self._owned = owned or AsyncExitStack()
         self._relay = Relay(store.outbox, bus)
+        self._upkeep = Upkeep(store.upkeep, settings.tombstone_retention)
         self._bootstrap = Bootstrap(store.credentials, settings.bootstrap_token_file)
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,
-            register=registration(store, self._relay.wake),
+            register=registration(store, self._relay.wake, self._upkeep.wake),
             services=SERVICES,
             interceptors=[
                 ErrorInterceptor(REQUEST_LIMITS),
@@ -139,6 +153,7 @@ class ApiApp:
         await self.tasks.close()
         if self._migrated.is_set():
             await self._relay.drain()
+            await self._upkeep.release()
         await self._owned.aclose()
 
     async def _run(self) -> None:
@@ -147,6 +162,7 @@ class ApiApp:
         await until_available(self._bootstrap.run, what=store)
         self._migrated.set()
         self.tasks.start(self._relay.run(), "relay")
+        self.tasks.start(self._upkeep.run(), "upkeep")
         await self._follow_readiness()
 
     async def _follow_readiness(self) -> None:

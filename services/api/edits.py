@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from services.storage.model import FlagRecord, ItemMeta, Record, Write
+from services.storage.model import PLAINLY, FlagRecord, ItemMeta, Record, Request, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,7 @@ class Mutation:
 
     actor: str
     comment: str = ""
-    request_id: str = ""
-    validate_only: bool = False
+    request: Request = PLAINLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,15 @@ class Edit:
     """What an item was and shall be: None before creates, None after deletes.
 
     ``path`` is where the item's definition stands in the request, empty if the request
-    only names it. An edit whose ``after`` is its ``before`` writes nothing.
+    only names it. An edit whose ``after`` is its ``before`` writes nothing. ``revives``, if
+    set, is the version of the tombstone that a creation must continue.
     """
 
     operation: str
     before: Record | None
     after: Record | None
     path: str = ""
+    revives: int = 0
 
     @property
     def writes(self) -> bool:
@@ -47,7 +48,7 @@ class Edit:
 
     def write(self) -> Write:
         """As the store takes it."""
-        return Write(self.operation, self.before, self.after)
+        return Write(self.operation, self.before, self.after, self.revives)
 
 
 def created_meta(label: Label, mutation: Mutation) -> ItemMeta:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
-from featmesh.engine.model import Flag, Rollout, ValueType
+from featmesh.engine.model import Flag
 from services.api.changes import Changes
 from services.api.edits import Edit, Label, Mutation, created_meta, updated_meta
+from services.api.rollbacks import rolled_back, to_version_noted
 from services.storage.model import Committed, FlagRecord
 from services.storage.ports import ItemStore
 
@@ -17,7 +18,7 @@ PATH: Final = "resource.flag"
 
 
 class FlagChanges:
-    """Creates, updates, toggles, archives and deletes flags.
+    """Creates, updates, toggles, archives, rolls back and deletes flags.
 
     A ``version`` of 0 stands for whichever is current.
     """
@@ -84,6 +85,20 @@ class FlagChanges:
         latest = version == 0
         return _only(await self._changes.commit(environment_id, plan, mutation, latest=latest))
 
+    async def rollback(
+        self, environment_id: str, key: str, mutation: Mutation, *, to_version: int, version: int
+    ) -> FlagRecord:
+        """Stores an earlier version again, as a new one; a deleted flag comes back."""
+
+        async def plan() -> Sequence[Edit]:
+            earlier = await self._items.get_flag_version(environment_id, key, to_version)
+            newest = await self._items.list_flag_versions(environment_id, key, 1, "")
+            return [rolled_back(earlier, newest.items[0], mutation, version)]
+
+        mutation = to_version_noted(mutation, to_version)
+        latest = version == 0
+        return _only(await self._changes.commit(environment_id, plan, mutation, latest=latest))
+
     async def delete(
         self, environment_id: str, key: str, mutation: Mutation, *, version: int
     ) -> int:
@@ -93,10 +108,8 @@ class FlagChanges:
             current = await self._items.get_flag(environment_id, key)
             return [Edit("delete", at_version(current, version), None)]
 
-        gone = _gone(key)
-        return await self._changes.delete(
-            environment_id, plan, mutation, gone=gone, latest=version == 0
-        )
+        committed = await self._changes.commit(environment_id, plan, mutation, latest=version == 0)
+        return committed.revision
 
 
 def completed(flag: Flag, current: Flag | None = None) -> Flag:
@@ -115,13 +128,8 @@ def at_version(record: FlagRecord, version: int) -> FlagRecord:
     return replace(record, item=replace(record.item, version=version)) if version else record
 
 
-def _gone(key: str) -> FlagRecord:
-    item = Flag(key, ValueType.BOOLEAN, (), "", Rollout(()), archived=True)
-    return FlagRecord(item, created_meta(Label(key), Mutation("")))
-
-
 def _only(committed: Committed) -> FlagRecord:
-    (record,) = committed.records
+    (record,) = committed.records or committed.kept
     if not isinstance(record, FlagRecord):
         raise TypeError("a flag's change was answered with something else")
     return record

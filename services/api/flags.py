@@ -10,10 +10,16 @@ from featmesh.management.v1 import flag_service_pb2_grpc
 from featmesh.wire import flag_from_proto
 from services.api import limits
 from services.api.flag_changes import FlagChanges
-from services.api.messages import flag_resource, label_of, mutation_of
+from services.api.messages import flag_resource, flag_version, label_of, mutation_of
 from services.api.validation.faults import Faults
 from services.api.validation.flags import check_flag_resource
-from services.api.validation.requests import check_id, check_options, check_version, page_size
+from services.api.validation.requests import (
+    check_id,
+    check_options,
+    check_to_version,
+    check_version,
+    page_size,
+)
 from services.storage.ports import ItemStore
 
 
@@ -32,7 +38,7 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
             request.environment_id,
             flag_from_proto(request.resource.flag),
             label_of(request.resource),
-            mutation_of(request.options),
+            mutation_of(request),
         )
         return pb.CreateFlagResponse(resource=flag_resource(record))
 
@@ -68,7 +74,7 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
             request.environment_id,
             flag_from_proto(request.resource.flag),
             label_of(request.resource),
-            mutation_of(request.options),
+            mutation_of(request),
         )
         return pb.UpdateFlagResponse(resource=flag_resource(record))
 
@@ -79,7 +85,7 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
         record = await self._changes.toggle(
             request.environment_id,
             request.key,
-            mutation_of(request.options),
+            mutation_of(request),
             enabled=request.enabled,
             version=request.version,
         )
@@ -92,7 +98,7 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
         record = await self._changes.archive(
             request.environment_id,
             request.key,
-            mutation_of(request.options),
+            mutation_of(request),
             archived=request.archived,
             version=request.version,
         )
@@ -105,16 +111,46 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
         revision = await self._changes.delete(
             request.environment_id,
             request.key,
-            mutation_of(request.options),
+            mutation_of(request),
             version=request.version,
         )
         return pb.DeleteFlagResponse(revision=revision)
 
+    async def ListFlagVersions(
+        self, request: pb.ListFlagVersionsRequest, context: Any
+    ) -> pb.ListFlagVersionsResponse:
+        faults = _named(request)
+        size = page_size(faults, request.page)
+        faults.finish()
+        page = await self._items.list_flag_versions(
+            request.environment_id, request.key, size, request.page.token
+        )
+        return pb.ListFlagVersionsResponse(
+            versions=map(flag_version, page.items), next_token=page.next_token
+        )
 
-_Changing = pb.ToggleFlagRequest | pb.ArchiveFlagRequest | pb.DeleteFlagRequest
+    async def RollbackFlag(
+        self, request: pb.RollbackFlagRequest, context: Any
+    ) -> pb.RollbackFlagResponse:
+        faults = _changed(request)
+        check_to_version(faults, request.to_version)
+        faults.finish()
+        record = await self._changes.rollback(
+            request.environment_id,
+            request.key,
+            mutation_of(request),
+            to_version=request.to_version,
+            version=request.version,
+        )
+        return pb.RollbackFlagResponse(resource=flag_resource(record))
 
 
-def _named(request: pb.GetFlagRequest | _Changing) -> Faults:
+_Changing = (
+    pb.ToggleFlagRequest | pb.ArchiveFlagRequest | pb.RollbackFlagRequest | pb.DeleteFlagRequest
+)
+
+
+def _named(request: pb.GetFlagRequest | pb.ListFlagVersionsRequest | _Changing) -> Faults:
     faults = Faults()
     check_id(faults, "environment_id", request.environment_id)
     faults.key("key", request.key)

@@ -60,16 +60,13 @@ class ImportChanges:
         self, environment_id: str, bundle: Bundle, conflict: Conflict, mutation: Mutation
     ) -> Imported:
         """Raises `AlreadyExists` for taken keys if those are to fail."""
-        written = {FlagRecord: 0, SegmentRecord: 0}
 
         async def plan() -> Sequence[Edit]:
-            edits = await self._plan(environment_id, bundle, conflict, mutation)
-            for kind in written:
-                written[kind] = sum(e.writes and isinstance(e.after, kind) for e in edits)
-            return edits
+            return await self._plan(environment_id, bundle, conflict, mutation)
 
         committed = await self._changes.commit(environment_id, plan, mutation)
-        flags, segments = written[FlagRecord], written[SegmentRecord]
+        flags = sum(isinstance(record, FlagRecord) for record in committed.records)
+        segments = len(committed.records) - flags
         return Imported(
             revision=committed.revision,
             flags_written=flags,
@@ -89,12 +86,8 @@ class ImportChanges:
                 environment_id, [item.key for item, _ in bundle.segments]
             )
         )
-        taken = bool(flags or segments)
-        if conflict is Conflict.FAIL and taken and not mutation.request_id:
-            # With a request id it may be this very import that took them: the store knows.
+        if conflict is Conflict.FAIL and (flags or segments):
             raise _taken([*flags.values(), *segments.values()])
-        if conflict is Conflict.FAIL:
-            flags, segments = {}, {}
         skip = conflict is Conflict.SKIP
         if not skip:
             _check_ids(bundle.segments, segments)

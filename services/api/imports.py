@@ -40,7 +40,7 @@ class ImportServicer(import_service_pb2_grpc.ImportServiceServicer):
             request.environment_id,
             await asyncio.to_thread(_bundle, request),
             _CONFLICTS[request.conflict],
-            mutation_of(request.options),
+            await asyncio.to_thread(mutation_of, request),
         )
         return pb.ImportItemsResponse(
             revision=imported.revision,

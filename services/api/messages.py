@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from hashlib import sha256
+from typing import Any, Final, Protocol
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from featmesh.management.v1 import (
@@ -25,8 +27,10 @@ from services.storage.model import (
     Environment,
     EvaluationCount,
     FlagRecord,
+    ItemVersion,
     Organization,
     Project,
+    Request,
     SdkKey,
     SdkKeyKind,
     SegmentRecord,
@@ -39,6 +43,21 @@ SDK_KEY_KINDS: Final = {
 _SDK_KEY_NUMBERS: Final = {kind: number for number, kind in SDK_KEY_KINDS.items()}
 
 
+class _Mutating(Protocol):
+    """The request of any method that writes."""
+
+    DESCRIPTOR: Descriptor
+
+    @property
+    def options(self) -> mutation_pb2.MutationOptions: ...
+
+    def CopyFrom(self, other: Any, /) -> None: ...  # noqa: N802
+
+    def ClearField(self, field_name: Any, /) -> None: ...  # noqa: N802
+
+    def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...  # noqa: N802
+
+
 class _Labelled(Protocol):
     name: str
     description: str
@@ -47,9 +66,21 @@ class _Labelled(Protocol):
     def tags(self) -> Sequence[str]: ...
 
 
-def mutation_of(options: mutation_pb2.MutationOptions) -> Mutation:
-    """The options of a write, by whoever makes the call."""
-    return Mutation(current_actor(), options.comment, options.request_id, options.validate_only)
+def mutation_of(request: _Mutating) -> Mutation:
+    """How a write is asked for, by whoever makes the call."""
+    options = request.options
+    digest = _digest(request) if options.request_id else ""
+    asked = Request(options.request_id, digest, options.validate_only)
+    return Mutation(current_actor(), options.comment, asked)
+
+
+def _digest(request: _Mutating) -> str:
+    """The same for all that ask for the same, whatever their options."""
+    asked = type(request)()
+    asked.CopyFrom(request)
+    asked.ClearField("options")
+    name, fields = request.DESCRIPTOR.full_name, asked.SerializeToString(deterministic=True)
+    return sha256(name.encode() + b"\n" + fields).hexdigest()
 
 
 def label_of(resource: _Labelled) -> Label:
@@ -84,6 +115,26 @@ def segment_resource(record: SegmentRecord) -> segment_service_pb2.SegmentResour
         created_by=meta.created_by,
         updated_at=_timestamp(meta.updated_at),
         updated_by=meta.updated_by,
+    )
+
+
+def flag_version(version: ItemVersion[FlagRecord]) -> flag_service_pb2.FlagVersion:
+    """A flag as it once was."""
+    return flag_service_pb2.FlagVersion(
+        version=version.version,
+        revision=version.revision,
+        resource=flag_resource(version.record) if version.record else None,
+    )
+
+
+def segment_version(
+    version: ItemVersion[SegmentRecord],
+) -> segment_service_pb2.SegmentVersion:
+    """A segment as it once was."""
+    return segment_service_pb2.SegmentVersion(
+        version=version.version,
+        revision=version.revision,
+        resource=segment_resource(version.record) if version.record else None,
     )
 
 

@@ -35,6 +35,7 @@ from services.api.rollouts import RolloutServicer
 from services.api.segment_changes import SegmentChanges
 from services.api.segments import SegmentServicer
 from services.api.tenancy import TenancyServicer
+from services.api.tenancy_changes import TenancyChanges
 from services.storage.ports import Store
 
 SERVICES: Final = tuple(
@@ -59,13 +60,23 @@ REQUEST_LIMITS: Final = {
 }
 
 
-def registration(store: Store, announce: Callable[[], None]) -> Callable[[aio.Server], None]:
-    """Adds every servicer to a server; ``announce`` is called after each commit."""
+def registration(
+    store: Store, announce: Callable[[], None], sweep: Callable[[], None]
+) -> Callable[[aio.Server], None]:
+    """Adds every servicer to a server.
+
+    ``announce`` is called after each commit, ``sweep`` when an environment was deleted.
+    """
 
     def register(server: aio.Server) -> None:
         changes = Changes(store, announce)
         tenancy_pb2_grpc.add_TenancyServiceServicer_to_server(
-            TenancyServicer(store.tenancy, store.credentials), server
+            TenancyServicer(
+                store.tenancy,
+                store.credentials,
+                TenancyChanges(store.tenancy, store.credentials, sweep),
+            ),
+            server,
         )
         flag_service_pb2_grpc.add_FlagServiceServicer_to_server(
             FlagServicer(store.items, FlagChanges(store.items, changes)), server

@@ -9,7 +9,7 @@ from typing import Final
 
 from featmesh.messaging.v1 import messaging_pb2
 from services.messaging.ports import Bus, Message, Topic
-from services.runtime.backoff import full_jitter
+from services.runtime.backoff import full_jitter, wait_at_most
 from services.runtime.errors import ResourceExhausted, Unavailable
 from services.storage.model import OutboxEntry
 from services.storage.ports import OutboxStore
@@ -36,9 +36,10 @@ class Relay:
     is confirmed, whatever happens to this process.
     """
 
-    def __init__(self, outbox: OutboxStore, bus: Bus) -> None:
+    def __init__(self, outbox: OutboxStore, bus: Bus, *, batch: int = BATCH) -> None:
         self._outbox = outbox
         self._bus = bus
+        self._batch = batch
         self._committed = asyncio.Event()
 
     def wake(self) -> None:
@@ -63,8 +64,8 @@ class Relay:
                 log.info("changes are announced again")
                 failed = False
                 waits = full_jitter(RETRY_LOW, RETRY_HIGH)
-            if announced < BATCH:
-                await self._pause()
+            if announced < self._batch:
+                await wait_at_most(POLL_SECONDS, self._committed)
 
     async def drain(self) -> None:
         """After `run` was cancelled: announces what is left, if it can, within bounds."""
@@ -75,16 +76,9 @@ class Relay:
         except (Unavailable, ResourceExhausted, TimeoutError) as error:
             log.warning("changes stay in the outbox for another process: %s", error)
 
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._committed.wait()
-        except TimeoutError:
-            return
-
     async def _announce_batch(self) -> int:
         """How many entries were dealt with."""
-        entries = await self._outbox.list_outbox(BATCH)
+        entries = await self._outbox.list_outbox(self._batch)
         for group in _by_environment(entries):
             # Oldest first: the last one has the highest revision and speaks for all.
             await self._bus.publish(Topic.CHANGES, _notice(group[-1]))

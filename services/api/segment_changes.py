@@ -10,6 +10,7 @@ from uuid import uuid4
 from featmesh.engine.model import Segment
 from services.api.changes import Changes
 from services.api.edits import Edit, Label, Mutation, created_meta, updated_meta
+from services.api.rollbacks import rolled_back, to_version_noted
 from services.runtime.errors import InvalidArgument
 from services.storage.model import Committed, SegmentRecord
 from services.storage.ports import ItemStore
@@ -18,7 +19,7 @@ PATH: Final = "resource.segment"
 
 
 class SegmentChanges:
-    """Creates, updates, archives and deletes segments.
+    """Creates, updates, archives, rolls back and deletes segments.
 
     A ``version`` of 0 stands for whichever is current.
     """
@@ -72,6 +73,20 @@ class SegmentChanges:
         latest = version == 0
         return _only(await self._changes.commit(environment_id, plan, mutation, latest=latest))
 
+    async def rollback(
+        self, environment_id: str, key: str, mutation: Mutation, *, to_version: int, version: int
+    ) -> SegmentRecord:
+        """Stores an earlier version again, as a new one; a deleted segment comes back."""
+
+        async def plan() -> Sequence[Edit]:
+            earlier = await self._items.get_segment_version(environment_id, key, to_version)
+            newest = await self._items.list_segment_versions(environment_id, key, 1, "")
+            return [rolled_back(earlier, newest.items[0], mutation, version)]
+
+        mutation = to_version_noted(mutation, to_version)
+        latest = version == 0
+        return _only(await self._changes.commit(environment_id, plan, mutation, latest=latest))
+
     async def delete(
         self, environment_id: str, key: str, mutation: Mutation, *, version: int
     ) -> int:
@@ -81,10 +96,8 @@ class SegmentChanges:
             current = await self._items.get_segment(environment_id, key)
             return [Edit("delete", at_version(current, version), None)]
 
-        gone = SegmentRecord(Segment(id=key, key=key), created_meta(Label(key), mutation))
-        return await self._changes.delete(
-            environment_id, plan, mutation, gone=gone, latest=version == 0
-        )
+        committed = await self._changes.commit(environment_id, plan, mutation, latest=version == 0)
+        return committed.revision
 
 
 def completed(segment: Segment, current: Segment | None = None) -> Segment:
@@ -100,7 +113,7 @@ def at_version(record: SegmentRecord, version: int) -> SegmentRecord:
 
 
 def _only(committed: Committed) -> SegmentRecord:
-    (record,) = committed.records
+    (record,) = committed.records or committed.kept
     if not isinstance(record, SegmentRecord):
         raise TypeError("a segment's change was answered with something else")
     return record

@@ -9,10 +9,16 @@ from featmesh.management.v1 import segment_service_pb2 as pb
 from featmesh.management.v1 import segment_service_pb2_grpc
 from featmesh.wire import segment_from_proto
 from services.api import limits
-from services.api.messages import label_of, mutation_of, segment_resource
+from services.api.messages import label_of, mutation_of, segment_resource, segment_version
 from services.api.segment_changes import SegmentChanges
 from services.api.validation.faults import Faults
-from services.api.validation.requests import check_id, check_options, check_version, page_size
+from services.api.validation.requests import (
+    check_id,
+    check_options,
+    check_to_version,
+    check_version,
+    page_size,
+)
 from services.api.validation.segments import check_segment_resource
 from services.storage.ports import ItemStore
 
@@ -32,7 +38,7 @@ class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
             request.environment_id,
             segment_from_proto(request.resource.segment),
             label_of(request.resource),
-            mutation_of(request.options),
+            mutation_of(request),
         )
         return pb.CreateSegmentResponse(resource=segment_resource(record))
 
@@ -74,7 +80,7 @@ class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
             request.environment_id,
             segment_from_proto(request.resource.segment),
             label_of(request.resource),
-            mutation_of(request.options),
+            mutation_of(request),
         )
         return pb.UpdateSegmentResponse(resource=segment_resource(record))
 
@@ -85,7 +91,7 @@ class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
         record = await self._changes.archive(
             request.environment_id,
             request.key,
-            mutation_of(request.options),
+            mutation_of(request),
             archived=request.archived,
             version=request.version,
         )
@@ -98,16 +104,44 @@ class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
         revision = await self._changes.delete(
             request.environment_id,
             request.key,
-            mutation_of(request.options),
+            mutation_of(request),
             version=request.version,
         )
         return pb.DeleteSegmentResponse(revision=revision)
 
+    async def ListSegmentVersions(
+        self, request: pb.ListSegmentVersionsRequest, context: Any
+    ) -> pb.ListSegmentVersionsResponse:
+        faults = _named(request)
+        size = page_size(faults, request.page)
+        faults.finish()
+        page = await self._items.list_segment_versions(
+            request.environment_id, request.key, size, request.page.token
+        )
+        return pb.ListSegmentVersionsResponse(
+            versions=map(segment_version, page.items), next_token=page.next_token
+        )
 
-_Changing = pb.ArchiveSegmentRequest | pb.DeleteSegmentRequest
+    async def RollbackSegment(
+        self, request: pb.RollbackSegmentRequest, context: Any
+    ) -> pb.RollbackSegmentResponse:
+        faults = _changed(request)
+        check_to_version(faults, request.to_version)
+        faults.finish()
+        record = await self._changes.rollback(
+            request.environment_id,
+            request.key,
+            mutation_of(request),
+            to_version=request.to_version,
+            version=request.version,
+        )
+        return pb.RollbackSegmentResponse(resource=segment_resource(record))
 
 
-def _named(request: pb.GetSegmentRequest | _Changing) -> Faults:
+_Changing = pb.ArchiveSegmentRequest | pb.RollbackSegmentRequest | pb.DeleteSegmentRequest
+
+
+def _named(request: pb.GetSegmentRequest | pb.ListSegmentVersionsRequest | _Changing) -> Faults:
     faults = Faults()
     check_id(faults, "environment_id", request.environment_id)
     faults.key("key", request.key)

@@ -8,22 +8,22 @@ from typing import Any
 from featmesh.management.v1 import tenancy_pb2 as pb
 from featmesh.management.v1 import tenancy_pb2_grpc
 from services.api import limits, messages
+from services.api.tenancy_changes import TenancyChanges
 from services.api.validation.faults import Faults
-from services.api.validation.requests import check_id, page_size
-from services.runtime.secrets import CLIENT_KEY, SERVER_KEY, hash_secret, new_secret
+from services.api.validation.requests import check_id, check_options, page_size
 from services.storage.model import SdkKeyKind
 from services.storage.ports import CredentialStore, TenancyStore
-
-_PREFIXES = {SdkKeyKind.SERVER: SERVER_KEY, SdkKeyKind.CLIENT: CLIENT_KEY}
-_SHOWN_CHARACTERS = 4
 
 
 class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
     """Checks, asks the store, answers."""
 
-    def __init__(self, tenancy: TenancyStore, credentials: CredentialStore) -> None:
+    def __init__(
+        self, tenancy: TenancyStore, credentials: CredentialStore, changes: TenancyChanges
+    ) -> None:
         self._tenancy = tenancy
         self._credentials = credentials
+        self._changes = changes
 
     async def CreateOrganization(
         self, request: pb.CreateOrganizationRequest, context: Any
@@ -31,7 +31,9 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         faults = Faults()
         _check_named(faults, request)
         faults.finish()
-        organization = await self._tenancy.create_organization(request.key, request.name)
+        organization = await self._changes.create_organization(
+            request.key, request.name, messages.mutation_of(request)
+        )
         return pb.CreateOrganizationResponse(
             organization=messages.organization_message(organization)
         )
@@ -55,8 +57,8 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         check_id(faults, "organization_id", request.organization_id)
         _check_named(faults, request)
         faults.finish()
-        project = await self._tenancy.create_project(
-            request.organization_id, request.key, request.name
+        project = await self._changes.create_project(
+            request.organization_id, request.key, request.name, messages.mutation_of(request)
         )
         return pb.CreateProjectResponse(project=messages.project_message(project))
 
@@ -79,8 +81,8 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         check_id(faults, "project_id", request.project_id)
         _check_named(faults, request)
         faults.finish()
-        environment = await self._tenancy.create_environment(
-            request.project_id, request.key, request.name
+        environment = await self._changes.create_environment(
+            request.project_id, request.key, request.name, messages.mutation_of(request)
         )
         return pb.CreateEnvironmentResponse(environment=messages.environment_message(environment))
 
@@ -106,6 +108,18 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
             next_token=page.next_token,
         )
 
+    async def DeleteEnvironment(
+        self, request: pb.DeleteEnvironmentRequest, context: Any
+    ) -> pb.DeleteEnvironmentResponse:
+        faults = Faults()
+        check_id(faults, "environment_id", request.environment_id)
+        check_options(faults, request.options)
+        faults.finish()
+        await self._changes.delete_environment(
+            request.environment_id, messages.mutation_of(request)
+        )
+        return pb.DeleteEnvironmentResponse()
+
     async def CreateSdkKey(
         self, request: pb.CreateSdkKeyRequest, context: Any
     ) -> pb.CreateSdkKeyResponse:
@@ -115,15 +129,13 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         if kind is None:
             faults.add("kind", "must be SERVER or CLIENT")
         faults.line("name", request.name, limits.NAME_BYTES, low=1)
+        check_options(faults, request.options)
         faults.finish()
-        kind = kind or SdkKeyKind.CLIENT
-        secret = new_secret(_PREFIXES[kind])
-        sdk_key = await self._credentials.create_sdk_key(
+        sdk_key, secret = await self._changes.create_sdk_key(
             request.environment_id,
-            kind,
+            kind or SdkKeyKind.CLIENT,
             request.name,
-            secret_hash=hash_secret(secret),
-            last_characters=secret[-_SHOWN_CHARACTERS:],
+            messages.mutation_of(request),
         )
         return pb.CreateSdkKeyResponse(sdk_key=messages.sdk_key_message(sdk_key), secret=secret)
 
@@ -147,8 +159,11 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         faults = Faults()
         check_id(faults, "environment_id", request.environment_id)
         check_id(faults, "sdk_key_id", request.sdk_key_id)
+        check_options(faults, request.options)
         faults.finish()
-        sdk_key = await self._credentials.revoke_sdk_key(request.environment_id, request.sdk_key_id)
+        sdk_key = await self._changes.revoke_sdk_key(
+            request.environment_id, request.sdk_key_id, messages.mutation_of(request)
+        )
         return pb.RevokeSdkKeyResponse(sdk_key=messages.sdk_key_message(sdk_key))
 
 
@@ -158,3 +173,4 @@ def _check_named(
 ) -> None:
     faults.key("key", request.key)
     faults.line("name", request.name, limits.NAME_BYTES, low=1)
+    check_options(faults, request.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 import uuid
@@ -32,6 +33,7 @@ from services.messaging.ports import Bus, ChangeWatch
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.cores import usable_cores
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
@@ -42,11 +44,16 @@ from services.runtime.settings import (
     read_server,
     read_store,
 )
+from services.runtime.supervisor import Supervisor, worker_command
 from services.runtime.tasks import Tasks
+from services.runtime.worker_link import WorkerLink
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
 
+log = logging.getLogger(__name__)
+
 DEFAULT_PORT: Final = 7401
+LISTEN: Final = "FEATMESH_EVALUATION_LISTEN"
 
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
@@ -75,13 +82,15 @@ class EvaluationSettings:
     """Seconds between two looks at the revisions of loaded environments."""
     idle_environment: float = 300.0
     """Seconds without a stream after which an environment is dropped from memory."""
+    workers: int = 1
+    """Processes that share the port."""
 
 
 def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
     """Raises `ConfigError`."""
     reader = EnvironmentReader(variables)
     settings = EvaluationSettings(
-        server=read_server(reader, "FEATMESH_EVALUATION_LISTEN", DEFAULT_PORT),
+        server=read_server(reader, LISTEN, DEFAULT_PORT),
         store=read_store(reader),
         amqp_url=read_amqp_url(reader),
         pace=read_pace(reader),
@@ -89,6 +98,7 @@ def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
         idle_environment=reader.number(
             "FEATMESH_IDLE_ENVIRONMENT_SECONDS", 300.0, low=1, high=86_400
         ),
+        workers=reader.integer("FEATMESH_EVALUATION_WORKERS", usable_cores(), low=1, high=256),
     )
     reader.finish()
     return settings
@@ -102,16 +112,26 @@ def read_pace(reader: EnvironmentReader) -> Pace:
     )
 
 
-async def compose() -> EvaluationApp:
-    """`evaluation` on its own: MongoDB and RabbitMQ, as the environment says."""
+async def compose() -> EvaluationApp | Supervisor:
+    """`evaluation` on its own, as the environment says: one process, or workers."""
     settings = read_settings(os.environ)
+    link = WorkerLink.from_environment(os.environ)
+    if link is None and settings.workers > 1:
+        return Supervisor(
+            command=worker_command("services.evaluation"),
+            variables=os.environ,
+            count=settings.workers,
+            listen=settings.server.listen,
+            listen_variable=LISTEN,
+            stop_after=settings.server.drain_delay + 2 * settings.server.drain_window,
+        )
     async with AsyncExitStack() as owned:
         store = _open_store(settings.store)
         owned.push_async_callback(store.close)
         bus = _open_bus(settings.amqp_url)
         owned.push_async_callback(bus.close)
         tune_garbage_collector()
-        return EvaluationApp(settings, store, bus, owned=owned.pop_all())
+        return EvaluationApp(settings, store, bus, owned=owned.pop_all(), link=link)
 
 
 def _open_store(settings: StoreSettings) -> MongoStore:
@@ -129,7 +149,10 @@ def _open_bus(url: str) -> RabbitMqBus:
 
 
 class EvaluationApp:
-    """The service. ``owned`` is closed at the end of `stop`; a shared store is not owned."""
+    """The service. ``owned`` is closed at the end of `stop`; a shared store is not owned.
+
+    With a ``link`` it is one of several workers.
+    """
 
     def __init__(
         self,
@@ -138,8 +161,10 @@ class EvaluationApp:
         bus: Bus,
         *,
         owned: AsyncExitStack | None = None,
+        link: WorkerLink | None = None,
     ) -> None:
         self.tasks = Tasks()
+        self._link = link
         self._settings = settings
         self._store = store
         self._bus = bus
@@ -165,6 +190,7 @@ class EvaluationApp:
             register=self._register,
             services=_SERVICES,
             interceptors=[ErrorInterceptor(_REQUEST_LIMITS)],
+            link=link,
         )
 
     @property
@@ -175,6 +201,8 @@ class EvaluationApp:
     async def start(self) -> None:
         """Listens on return; ready while snapshots are current."""
         await self._server.start()
+        if self._link is not None:
+            self.tasks.start(self._follow_supervisor(self._link), "supervisor")
         self.tasks.start(self._run(), "evaluation")
 
     async def stop(self) -> None:
@@ -200,6 +228,11 @@ class EvaluationApp:
         insights_pb2_grpc.add_InsightsServiceServicer_to_server(
             InsightsServicer(self._keys, self._bus, self._reports, _now_ms), server
         )
+
+    async def _follow_supervisor(self, link: WorkerLink) -> None:
+        await link.follow(self._server.health.set_overall)
+        log.error("the supervisor is gone; this worker stops")
+        self.tasks.crashed.set()
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"

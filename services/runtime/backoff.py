@@ -23,6 +23,15 @@ def full_jitter(low: float, high: float) -> Iterator[float]:
         bound = min(bound * 2, high)
 
 
+async def wait_at_most(seconds: float, event: asyncio.Event) -> None:
+    """Returns when the event is set, or when the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
 async def until_available(
     attempt: Callable[[], Awaitable[T]], *, what: str, low: float = 0.2, high: float = 5.0
 ) -> T:

@@ -7,16 +7,23 @@ from typing import Final
 
 from grpc_health.v1 import health, health_pb2
 
+from services.runtime.worker_link import WorkerLink
+
 log = logging.getLogger(__name__)
 
 LIVE: Final = "live"
 
 
 class Health:
-    """Readiness that can be set and unset; liveness holds as long as the loop runs."""
+    """Readiness that can be set and unset; liveness holds as long as the loop runs.
 
-    def __init__(self) -> None:
+    With a ``link`` to a supervisor this process's readiness is reported there, and answered is
+    what `set_overall` says of all workers.
+    """
+
+    def __init__(self, link: WorkerLink | None = None) -> None:
         self.servicer = health.aio.HealthServicer()
+        self._link = link
         self._serving: bool | None = None
         self._drained = False
 
@@ -35,11 +42,23 @@ class Health:
         if self._drained or serving == self._serving:
             return
         self._serving = serving
-        status = health_pb2.HealthCheckResponse
-        await self.servicer.set("", status.SERVING if serving else status.NOT_SERVING)
         log.info("%s: %s", "SERVING" if serving else "NOT_SERVING", why)
+        if self._link is None:
+            await self._answer(serving)
+        else:
+            self._link.report(serving)
+
+    async def set_overall(self, serving: bool) -> None:
+        """What all workers together are."""
+        if not self._drained:
+            await self._answer(serving)
 
     async def drain(self) -> None:
         """NOT_SERVING for good."""
         await self.set_serving(False, "draining")
         self._drained = True
+        await self._answer(False)
+
+    async def _answer(self, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        await self.servicer.set("", status.SERVING if serving else status.NOT_SERVING)

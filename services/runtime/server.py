@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime.health import Health
 from services.runtime.settings import ServerSettings
+from services.runtime.worker_link import WorkerLink
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,6 @@ HARD_REQUEST_BYTES: Final = 32 * 1024 * 1024
 
 # The defaults cancel calls in a reconnect storm: ../shared/design/sync.md, server settings.
 OPTIONS: Final[Sequence[tuple[str, Any]]] = (
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", HARD_REQUEST_BYTES),
     ("grpc.server.max_pending_requests", 200_000),
     ("grpc.server.max_pending_requests_hard_limit", 400_000),
@@ -40,7 +40,8 @@ class ListenError(Exception):
 class GrpcServer:
     """Listens with health and reflection, and stops as the designs say.
 
-    ``register`` adds servicers; ``services`` are their full names, for reflection.
+    ``register`` adds servicers; ``services`` are their full names, for reflection. With a
+    ``link`` to a supervisor the port is shared with other workers.
     """
 
     def __init__(
@@ -50,18 +51,20 @@ class GrpcServer:
         register: Callable[[aio.Server], None],
         services: Sequence[str],
         interceptors: Sequence[aio.ServerInterceptor] = (),
+        link: WorkerLink | None = None,
     ) -> None:
-        self.health = Health()
+        self.health = Health(link)
         self.port = 0
         self._settings = settings
         self._register = register
         self._services = services
         self._interceptors = interceptors
+        self._options = (("grpc.so_reuseport", int(link is not None)), *OPTIONS)
         self._server: aio.Server | None = None
 
     async def start(self) -> None:
         """Listens on return, NOT_SERVING; raises `ListenError`."""
-        server = aio.server(interceptors=self._interceptors, options=OPTIONS)
+        server = aio.server(interceptors=self._interceptors, options=self._options)
         self._register(server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
         names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)

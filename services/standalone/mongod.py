@@ -8,9 +8,10 @@ import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from services.storage.mongodb import REPLICA_SET, ReplicaSetError, ensure_primary
@@ -59,13 +60,20 @@ class EmbeddedMongod:
 
     ``data_directory`` is made when missing and survives restarts; only one mongod at a time
     may use it. ``port`` 0 takes a free one. Start it from a thread that lives as long as
-    mongod shall (the main thread): the kernel ends mongod together with it.
+    mongod shall (the main thread): the kernel ends mongod together with it. ``parameters``
+    are mongod's own, as in ``--setParameter``.
     """
 
     def __init__(
-        self, data_directory: Path, *, port: int = 0, executable: Path | None = None
+        self,
+        data_directory: Path,
+        *,
+        port: int = 0,
+        executable: Path | None = None,
+        parameters: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._data_directory = data_directory
+        self._parameters = parameters
         self._port = port
         self._executable = executable
         self._process: subprocess.Popen[bytes] | None = None
@@ -145,6 +153,8 @@ class EmbeddedMongod:
         command += ["--port", address.rpartition(":")[2], "--dbpath", str(self._data_directory)]
         command += ["--wiredTigerCacheSizeGB", _CACHE_GIGABYTES, "--nounixsocket"]
         command += ["--wiredTigerEngineConfigString", _CACHE_FOR_LARGE_TRANSACTIONS]
+        for name, value in self._parameters.items():
+            command += ["--setParameter", f"{name}={value}"]
         command += ["--logpath", str(self.log_file), "--logappend"]
         with self._output_file.open("wb") as output:
             return subprocess.Popen(  # noqa: S603 - our own command, no shell

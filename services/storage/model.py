@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from featmesh.engine.model import Context, Flag, Segment
 
@@ -52,13 +52,14 @@ class SdkKeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SdkKey:
-    """An SDK key without its secret."""
+    """An SDK key without its secret, of which it has the SHA-256 (hex)."""
 
     id: str
     environment_id: str
     kind: SdkKeyKind
     name: str
     last_characters: str
+    secret_hash: str
     created_at: datetime
     revoked_at: datetime | None = None
 
@@ -103,6 +104,34 @@ class SegmentRecord:
 
 
 Record = FlagRecord | SegmentRecord
+R = TypeVar("R", FlagRecord, SegmentRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemVersion(Generic[R]):
+    """A flag or segment as it once was; ``record`` is None where it was deleted."""
+
+    version: int
+    revision: int
+    record: R | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How a mutation is asked for.
+
+    Within 24 hours those with one ``id`` are done once and answered alike; empty means no
+    such check. ``digest`` stands for what is asked: another one under the same id is
+    refused. With ``rehearse`` everything is checked, and nothing written or remembered.
+    """
+
+    id: str = ""
+    digest: str = ""
+    rehearse: bool = False
+
+
+PLAINLY: Final = Request()
+"""Without a request id, and in earnest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +139,14 @@ class Write:
     """One item's part of a change.
 
     ``before`` None creates, ``after`` None deletes. The store sets the version (that of
-    ``before`` plus one, continuing over a tombstone) and the revision.
+    ``before`` plus one, continuing over a tombstone) and the revision. ``revives``, if set,
+    is the version of the tombstone that a creation must continue.
     """
 
     operation: str
     before: Record | None
     after: Record | None
+    revives: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +155,31 @@ class Change:
 
     ``based_on``, if set, is the environment revision that the caller's checks saw; when
     it has moved the change is refused with `RevisionMoved` and can be checked again.
+    ``kept`` are items that belong to the outcome and stay as they are; without any write
+    the environment's revision stays too, and only the request is remembered.
     """
 
     environment_id: str
     actor: str
     writes: tuple[Write, ...]
     comment: str = ""
-    request_id: str = ""
+    request: Request = PLAINLY
     based_on: int | None = None
+    kept: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
     """Outcome of a change.
 
-    ``records`` are as stored, in the order of the writes, None where deleted. ``replayed``
-    says that an earlier request with this id had done it.
+    ``records`` are as stored, in the order of the writes, None where deleted; ``kept`` are
+    the change's. ``replayed`` says that an earlier request with this id had done it. After
+    a rehearsal the revision is the environment's as it was, and those of records are 0.
     """
 
     revision: int
     records: tuple[Record | None, ...]
+    kept: tuple[Record, ...] = ()
     replayed: bool = False
 
 

@@ -7,13 +7,14 @@ Every method may raise `StoreUnavailable`; a lookup of something that is not the
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from featmesh.engine.model import Context
 from services.runtime.errors import StaleVersion
 from services.storage.census import StreamCensus
 from services.storage.model import (
+    PLAINLY,
     AccessToken,
     AuditEntry,
     Change,
@@ -24,10 +25,12 @@ from services.storage.model import (
     EvaluationCount,
     FlagRecord,
     InsightBatch,
+    ItemVersion,
     Organization,
     OutboxEntry,
     Page,
     Project,
+    Request,
     SdkKey,
     SdkKeyKind,
     SegmentRecord,
@@ -41,21 +44,27 @@ class RevisionMoved(StaleVersion):
 
 
 class TenancyStore(Protocol):
-    """Organizations, projects, environments."""
+    """Organizations, projects, environments. Their request ids are the installation's."""
 
-    async def create_organization(self, key: str, name: str) -> Organization:
+    async def create_organization(
+        self, key: str, name: str, request: Request = PLAINLY
+    ) -> Organization:
         """Raises `AlreadyExists`."""
         ...
 
     async def list_organizations(self, size: int, token: str) -> Page[Organization]: ...
 
-    async def create_project(self, organization_id: str, key: str, name: str) -> Project:
+    async def create_project(
+        self, organization_id: str, key: str, name: str, request: Request = PLAINLY
+    ) -> Project:
         """Raises `NotFound` for the organization, `AlreadyExists`."""
         ...
 
     async def list_projects(self, organization_id: str, size: int, token: str) -> Page[Project]: ...
 
-    async def create_environment(self, project_id: str, key: str, name: str) -> Environment:
+    async def create_environment(
+        self, project_id: str, key: str, name: str, request: Request = PLAINLY
+    ) -> Environment:
         """Raises `NotFound` for the project, `AlreadyExists`."""
         ...
 
@@ -65,9 +74,16 @@ class TenancyStore(Protocol):
         self, project_id: str, size: int, token: str
     ) -> Page[Environment]: ...
 
+    async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
+        """Environment and SDK keys at once; `UpkeepStore` removes the rest."""
+        ...
+
 
 class CredentialStore(Protocol):
-    """SDK keys and management tokens, found by the SHA-256 of their secret (hex)."""
+    """SDK keys and management tokens, found by the SHA-256 of their secret (hex).
+
+    Request ids are the environment's, the same as those of its items.
+    """
 
     async def create_sdk_key(
         self,
@@ -77,8 +93,12 @@ class CredentialStore(Protocol):
         *,
         secret_hash: str,
         last_characters: str,
+        request: Request = PLAINLY,
     ) -> SdkKey:
-        """Raises `NotFound` for the environment."""
+        """Raises `NotFound` for the environment.
+
+        The answer to a repeated request is the first one's key, with its own hash.
+        """
         ...
 
     async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
@@ -89,7 +109,9 @@ class CredentialStore(Protocol):
         """In order of creation."""
         ...
 
-    async def revoke_sdk_key(self, environment_id: str, sdk_key_id: str) -> SdkKey:
+    async def revoke_sdk_key(
+        self, environment_id: str, sdk_key_id: str, request: Request = PLAINLY
+    ) -> SdkKey:
         """Idempotent: the first time of revocation is kept."""
         ...
 
@@ -136,8 +158,37 @@ class ItemStore(Protocol):
 
         The new revision is ``max(now in ms, previous + 1)``. Raises `NotFound` for the
         environment, `AlreadyExists` for a taken key, `StaleVersion` (metadata
-        ``current_version``), `RevisionMoved`. Nothing is written then.
+        ``current_version``), `RevisionMoved`, `InvalidArgument` for a request id that was
+        used for something else. Nothing is written then.
         """
+        ...
+
+    async def find_committed(self, environment_id: str, request: Request) -> Committed | None:
+        """The outcome of the change that had this request; `InvalidArgument` as `commit`."""
+        ...
+
+    async def list_flag_versions(
+        self, environment_id: str, key: str, size: int, token: str
+    ) -> Page[ItemVersion[FlagRecord]]:
+        """Newest first, deletions included, of a deleted flag too."""
+        ...
+
+    async def list_segment_versions(
+        self, environment_id: str, key: str, size: int, token: str
+    ) -> Page[ItemVersion[SegmentRecord]]:
+        """As of flags; of the segment that has the key, else of the last one that had it."""
+        ...
+
+    async def get_flag_version(
+        self, environment_id: str, key: str, version: int
+    ) -> ItemVersion[FlagRecord]:
+        """One of those."""
+        ...
+
+    async def get_segment_version(
+        self, environment_id: str, key: str, version: int
+    ) -> ItemVersion[SegmentRecord]:
+        """One of those."""
         ...
 
     async def list_audit_entries(
@@ -171,6 +222,33 @@ class OutboxStore(Protocol):
         ...
 
     async def delete_outbox(self, ids: Sequence[str]) -> None: ...
+
+
+class UpkeepStore(Protocol):
+    """What is done in the background by one process at a time, in bounded steps.
+
+    Each step may be repeated, and be done by two processes at once, without harm.
+    """
+
+    async def hold_lease(self, name: str, holder: str, duration: timedelta) -> bool:
+        """Take or prolong it; False while another holder's has not run out."""
+        ...
+
+    async def release_lease(self, name: str, holder: str) -> None:
+        """Nothing happens unless the holder has it."""
+        ...
+
+    async def remove_deleted(self, limit: int) -> int:
+        """Remove data of deleted environments; how many documents, at most ``limit``."""
+        ...
+
+    async def compact_tombstones(self, retention: timedelta, limit: int) -> int:
+        """Remove tombstones older than ``retention`` of one environment, oldest first.
+
+        The floor is raised to the newest revision among them, in the same transaction. How
+        many were removed, at most ``limit``; 0 when no environment has any.
+        """
+        ...
 
 
 class InsightStore(Protocol):
@@ -234,6 +312,7 @@ class Store(Protocol):
     items: ItemStore
     definitions: DefinitionStore
     outbox: OutboxStore
+    upkeep: UpkeepStore
     insights: InsightStore
     census: CensusStore
 

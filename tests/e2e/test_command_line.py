@@ -213,6 +213,67 @@ def test_a_segment_goes_only_when_no_flag_uses_it(
     assert operator.refused("segments", "get", "press").startswith("Error: NOT_FOUND: ")
 
 
+def test_a_flag_goes_back_to_an_earlier_version_also_after_its_deletion(
+    operator: Operator,
+) -> None:
+    flag = "free-shipping-threshold"
+    operator.run("flags", "toggle", flag)
+    operator.run("flags", "delete", flag)
+    table = operator.run("flags", "history", flag).splitlines()
+    assert [line.split()[:2] for line in table[1:]] == [
+        ["3", "deleted"],
+        ["2", "off"],
+        ["1", "on"],
+    ]
+    refusal = operator.refused("flags", "rollback", flag, "--to", "3")
+    assert refusal.startswith("Error: FAILED_PRECONDITION: version 3 is a deletion")
+
+    told = operator.run("flags", "rollback", flag, "--to", "1", "--comment", "missed")
+    assert told.startswith(f"{flag} is as in version 1: now version 4 (revision ")
+    assert json.loads(operator.run("flags", "get", flag))["flag"]["enabled"]
+    versions = operator.json("flags", "history", flag, "--limit", "2", "--json")
+    assert [each["version"] for each in versions] == ["4", "3"]
+    (entry, *_) = operator.json("audit", "--resource", f"flag/{flag}", "--json")
+    assert (entry["operation"], entry["comment"]) == ("rollback", "to version 1: missed")
+
+
+def test_a_deleted_segment_comes_back_from_its_history(
+    mesh: Mesh, channel: grpc.Channel, operator: Operator, place: Place
+) -> None:
+    request = segment_service_pb2.CreateSegmentRequest(
+        environment_id=place.environment, resource=segment("beta", included=["ada"])
+    )
+    call(segment_service_pb2_grpc.SegmentServiceStub(channel).CreateSegment, request, mesh)
+    operator.run("segments", "delete", "beta")
+    told = operator.run("segments", "rollback", "beta", "--to", "1")
+    assert told.startswith("beta is as in version 1: now version 3 (revision ")
+    rows = operator.run("segments", "history", "beta").splitlines()[1:]
+    assert [line.split()[:2] for line in rows] == [
+        ["3", "active"],
+        ["2", "deleted"],
+        ["1", "active"],
+    ]
+    operator.run("segments", "delete", "beta")
+
+
+def test_an_environment_is_deleted_only_when_that_is_confirmed(
+    mesh: Mesh, channel: grpc.Channel
+) -> None:
+    place = make_place(mesh, channel, "doomed")
+    operator = operator_of(mesh, place)
+    asked = operator.refused("environments", "delete", place.environment)
+    assert "for good?" in asked
+    assert operator.json("flags", "list", "--json") == []
+
+    told = operator.run("environments", "delete", place.environment, "--yes")
+    assert told == f"{place.environment} is deleted.\n"
+    for refusal in (
+        operator.refused("flags", "list"),
+        operator.refused("environments", "delete", place.environment),
+    ):
+        assert refusal.startswith("Error: NOT_FOUND: ")
+
+
 def test_evaluation_depends_on_the_user_s_attributes(operator: Operator) -> None:
     def value(*attributes: str) -> Any:
         options = [f"--attribute={each}" for each in attributes]

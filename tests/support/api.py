@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from featmesh.management.v1 import (
     segment_service_pb2_grpc,
     tenancy_pb2_grpc,
 )
-from services.api.app import ApiApp, ApiSettings
+from services.api.app import RETENTION, ApiApp, ApiSettings
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus
 from services.runtime.config import Address
@@ -74,21 +75,29 @@ class ApiClient:
         raise AssertionError("the health watch ended")
 
 
-def settings(token_file: Path | None = None) -> ApiSettings:
+def settings(
+    token_file: Path | None = None, tombstone_retention: timedelta = RETENTION
+) -> ApiSettings:
     """A free port and no delays."""
     return ApiSettings(
         server=ServerSettings(Address("127.0.0.1", 0), drain_delay=0, drain_window=1),
         store=StoreSettings("mongodb://user:secret@127.0.0.1:1", "featmesh"),
         bootstrap_token_file=token_file,
+        tombstone_retention=tombstone_retention,
     )
 
 
 @asynccontextmanager
 async def running_api(
-    store: Store, bus: Bus, *, secret: str = "", token_file: Path | None = None
+    store: Store,
+    bus: Bus,
+    *,
+    secret: str = "",
+    token_file: Path | None = None,
+    tombstone_retention: timedelta = RETENTION,
 ) -> AsyncIterator[ApiClient]:
     """A started `api`, stopped afterwards; it need not be ready yet."""
-    app = ApiApp(settings(token_file), store, bus)
+    app = ApiApp(settings(token_file, tombstone_retention), store, bus)
     await app.start()
     try:
         async with aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:

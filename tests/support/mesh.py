@@ -76,6 +76,11 @@ class ServiceProcess:
             finally:
                 watch.cancel()
 
+    def wait(self, seconds: float) -> int:
+        """The exit code of a process that ends by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def stop(self) -> int:
         """SIGTERM, bounded; returns the exit code."""
         if self._process is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import pytest
@@ -25,14 +26,18 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    with running_mongod(tmp_path_factory.mktemp("mongod")) as uri:
+    # For fail points: commands that make mongod answer with an error, see `fail_points`.
+    parameters = {"enableTestCommands": "1"}
+    with running_mongod(tmp_path_factory.mktemp("mongod"), parameters) as uri:
         yield uri
 
 
 @contextmanager
-def running_mongod(folder: Path) -> Iterator[str]:
+def running_mongod(
+    folder: Path, parameters: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
     """An embedded mongod with its data in ``folder``; its URI."""
-    mongod = EmbeddedMongod(folder)
+    mongod = EmbeddedMongod(folder, parameters=parameters)
     # A loop of its own that never becomes the thread's: the tests' loops come and go.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(mongod.start())

@@ -27,6 +27,12 @@ def check_version(faults: Faults, path: str, version: int, *, required: bool = F
         faults.add(path, "must be the version that the write is based on")
 
 
+def check_to_version(faults: Faults, version: int) -> None:
+    """The version to go back to."""
+    if version < 1:
+        faults.add("to_version", "must be one of its versions, from 1")
+
+
 def page_size(faults: Faults, page: mutation_pb2.PageRequest) -> int:
     """The size to use."""
     if not 0 <= page.size <= limits.MAX_PAGE_SIZE:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from itertools import islice
 from typing import TypeVar
 from uuid import uuid4
 
 from pymongo.errors import BulkWriteError
 
-from services.runtime.errors import AlreadyExists, InvalidArgument, NotFound, StaleVersion
+from services.runtime.errors import AlreadyExists, NotFound, StaleVersion
 from services.storage.model import Change, Committed
-from services.storage.mongodb.connection import Connection, Document
+from services.storage.mongodb.connection import Connection, Document, milliseconds, require
 from services.storage.mongodb.errors import DUPLICATE_KEY, first_write_error
-from services.storage.mongodb.tenancy import milliseconds
+from services.storage.mongodb.history import (
+    find_committed,
+    history_id,
+    history_id_of,
+    last_versions,
+)
+from services.storage.mongodb.requests import remember
 from services.storage.mongodb.transactions import Session
 from services.storage.mongodb.writes import (
     COLLECTIONS,
     Head,
     Outcome,
-    Target,
     in_safe_order,
     outcome_of,
     record_json,
-    record_of,
     targets_of,
 )
 from services.storage.ports import RevisionMoved
@@ -43,15 +46,21 @@ class Commit:
 
     async def run(self, session: Session) -> Committed:
         """Write everything, or raise as `ItemStore.commit` says."""
-        replayed = await self._replay(session)
+        replayed = await find_committed(
+            self._connection, self._change.environment_id, self._change.request, session
+        )
         if replayed is not None:
             return replayed
+        if not self._targets:
+            return await self._keep(session)
         # First of all writes: two changes of one environment collide here, so everything
         # below is read and written by one change at a time.
-        revision = await self._raise_revision(session)
-        heads = await self._heads(session)
+        environment, raised = await self._raise_revision(session)
+        rehearse = self._change.request.rehearse
+        revision = 0 if rehearse else raised
+        heads = await self._heads(session, compacted=environment.get("floor", 0) > 0)
         outcomes = [
-            outcome_of(target, heads.get((target.kind, target.document_id)), self._change, revision)
+            outcome_of(target, heads.get((target.kind, target.item)), self._change, revision)
             for target in self._targets
         ]
         for kind in COLLECTIONS:
@@ -59,56 +68,79 @@ class Commit:
         await self._insert("item_history", self._history(outcomes), session)
         await self._insert("audit_log", self._audit(outcomes, revision), session)
         await self._insert("outbox", [self._announcement(revision)], session)
-        if self._change.request_id:
-            await self._insert("requests", [self._request(revision)], session)
-        return Committed(revision, tuple(outcome.record() for outcome in outcomes))
+        await self._remember({"revision": revision, "changed": True}, session)
+        records = tuple(outcome.record() for outcome in outcomes)
+        after: int = environment["revision"] if rehearse else revision
+        return Committed(after, records, self._change.kept)
 
-    async def _replay(self, session: Session) -> Committed | None:
-        if not self._change.request_id:
-            return None
-        request = await self._connection["requests"].find_one(
-            {"_id": self._request_document_id()}, session=session
-        )
-        if request is None:
-            return None
-        if request.get("writes") != self._fingerprint():
-            text = "was used for another change within the last 24 hours"
-            raise InvalidArgument.of("options.request_id", text)
-        query = {"environment": self._change.environment_id, "revision": request["revision"]}
-        history = self._connection["item_history"].find(query, session=session)
-        entries = await history.sort("position", 1).to_list(None)
-        records = tuple(record_of(entry["kind"], entry["document"]) for entry in entries)
-        return Committed(request["revision"], records, replayed=True)
+    async def _keep(self, session: Session) -> Committed:
+        """Nothing is written but the request, whose outcome are the items as they are."""
+        environment_id = self._change.environment_id
+        environment = await require(self._connection, "environments", environment_id, session)
+        revision: int = environment["revision"]
+        await self._remember({"revision": revision, "changed": False}, session)
+        return Committed(revision, (), self._change.kept)
 
-    async def _raise_revision(self, session: Session) -> int:
+    async def _remember(self, outcome: Document, session: Session) -> None:
+        if self._change.request.id:
+            kept = [history_id_of(self._change.environment_id, each) for each in self._change.kept]
+            scope = self._change.environment_id
+            request = self._change.request
+            await remember(self._connection, scope, request, outcome | {"kept": kept}, session)
+
+    async def _raise_revision(self, session: Session) -> tuple[Document, int]:
+        """The environment as it was, and its new revision."""
         now = milliseconds(self._connection)
         raised = {"$max": [now, {"$add": ["$revision", 1]}]}
-        before = await self._connection["environments"].find_one_and_update(
+        environment = await self._connection["environments"].find_one_and_update(
             {"_id": self._change.environment_id},
             [{"$set": {"revision": raised}}],
-            projection={"revision": 1},
+            projection={"revision": 1, "floor": 1},
             session=session,
         )
-        if before is None:
+        if environment is None:
             raise NotFound(f"environment {self._change.environment_id!r} does not exist")
-        previous: int = before["revision"]
+        previous: int = environment["revision"]
         based_on = self._change.based_on
         if based_on is not None and based_on != previous:
             message = f"the environment is at revision {previous}, not {based_on}"
             raise RevisionMoved(message, current_revision=str(previous))
-        return max(now, previous + 1)
+        return environment, max(now, previous + 1)
 
-    async def _heads(self, session: Session) -> dict[tuple[str, str], Head]:
+    async def _heads(self, session: Session, *, compacted: bool) -> dict[tuple[str, str], Head]:
+        """By kind and item; those whose tombstones are ``compacted`` from their history."""
         heads: dict[tuple[str, str], Head] = {}
-        for kind, collection in COLLECTIONS.items():
-            ids = [target.document_id for target in self._targets if target.kind == kind]
-            for chunk in _chunks(ids):
-                cursor = self._connection[collection].find(
-                    {"_id": {"$in": chunk}}, {"version": 1, "deleted": 1}, session=session
-                )
-                for found in await cursor.to_list(len(chunk)):
-                    heads[kind, found["_id"]] = Head(found["version"], found["deleted"])
+        for kind in COLLECTIONS:
+            items = [target.item for target in self._targets if target.kind == kind]
+            for chunk in _chunks(items):
+                heads |= await self._stored_heads(kind, chunk, session)
+            if compacted:
+                missing = [item for item in items if (kind, item) not in heads]
+                for chunk in _chunks(missing):
+                    heads |= await self._compacted_heads(kind, chunk, session)
         return heads
+
+    async def _stored_heads(
+        self, kind: str, items: list[str], session: Session
+    ) -> dict[tuple[str, str], Head]:
+        ids = {f"{self._change.environment_id}/{item}": item for item in items}
+        cursor = self._connection[COLLECTIONS[kind]].find(
+            {"_id": {"$in": list(ids)}}, {"version": 1, "deleted": 1}, session=session
+        )
+        return {
+            (kind, ids[found["_id"]]): Head(found["version"], found["deleted"])
+            for found in await cursor.to_list(len(ids))
+        }
+
+    async def _compacted_heads(
+        self, kind: str, items: list[str], session: Session
+    ) -> dict[tuple[str, str], Head]:
+        environment_id = self._change.environment_id
+        versions = await last_versions(self._connection, environment_id, kind, items, session)
+        return {
+            (kind, item): Head(version, deleted=True, compacted=True)
+            for item, version in versions.items()
+        }
 
     async def _write_items(self, kind: str, outcomes: list[Outcome], session: Session) -> None:
         of_kind = [outcome for outcome in outcomes if outcome.target.kind == kind]
@@ -130,7 +162,12 @@ class Commit:
     def _history(self, outcomes: list[Outcome]) -> list[Document]:
         return [
             {
-                "_id": _history_id(outcome.target, outcome.document["version"]),
+                "_id": history_id(
+                    self._change.environment_id,
+                    outcome.target.kind,
+                    outcome.target.item,
+                    outcome.document["version"],
+                ),
                 "environment": self._change.environment_id,
                 "kind": outcome.target.kind,
                 "item": outcome.target.item,
@@ -165,29 +202,9 @@ class Commit:
         environment_id = self._change.environment_id
         return {"_id": str(uuid4()), "environment": environment_id, "revision": revision}
 
-    def _request(self, revision: int) -> Document:
-        return {
-            "_id": self._request_document_id(),
-            "revision": revision,
-            "writes": self._fingerprint(),
-            "created_at": self._connection.now(),
-        }
-
-    def _fingerprint(self) -> str:
-        """Tells changes apart that name one request: what is done to which items."""
-        lines = (f"{target.write.operation} {target.label}" for target in self._targets)
-        return sha256("\n".join(lines).encode()).hexdigest()
-
-    def _request_document_id(self) -> str:
-        return f"{self._change.environment_id}/{self._change.request_id}"
-
     async def _insert(self, collection: str, documents: list[Document], session: Session) -> None:
         for chunk in _chunks(documents):
             await self._connection[collection].insert_many(chunk, session=session)
-
-
-def _history_id(target: Target, version: int) -> str:
-    return f"{target.document_id}/{target.kind}/{version}"
 
 
 def _chunks(rows: Sequence[T]) -> Iterator[list[T]]:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo.errors import InvalidURI, PyMongoError
 
-from services.storage.mongodb.transactions import Transactions
+from services.runtime.errors import NotFound
+from services.storage.mongodb.transactions import Session, Transactions
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -79,6 +80,21 @@ def whole_milliseconds(time: datetime) -> datetime:
     """The same time in UTC, cut to the milliseconds that MongoDB keeps."""
     utc = time.astimezone(UTC)
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+async def require(
+    connection: Connection, collection: str, document_id: str, session: Session | None = None
+) -> Document:
+    """The document; raises `NotFound` when it is not there."""
+    document = await connection[collection].find_one({"_id": document_id}, session=session)
+    if document is None:
+        raise NotFound(f"{collection.removesuffix('s')} {document_id!r} does not exist")
+    return document
+
+
+def milliseconds(connection: Connection) -> int:
+    """The clock's time in milliseconds since the epoch."""
+    return round(connection.now().timestamp() * 1000)
 
 
 def _client(uri: str) -> AsyncIOMotorClient[Document]:

@@ -9,11 +9,13 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from services.runtime.errors import NotFound
-from services.storage.model import AccessToken, Page, SdkKey, SdkKeyKind
-from services.storage.mongodb.connection import Document, Part
+from services.storage.model import PLAINLY, AccessToken, Page, Request, SdkKey, SdkKeyKind
+from services.storage.mongodb.connection import Document, Part, require
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import Order, read_page
-from services.storage.mongodb.tenancy import require
+from services.storage.mongodb.removals import hold_environment
+from services.storage.mongodb.requests import once
+from services.storage.mongodb.transactions import Session
 
 _BY_CREATION = Order(("created_at", "_id"), (datetime, str))
 _BOOTSTRAP_ID = str(uuid5(NAMESPACE_URL, "featmesh:bootstrap-token"))
@@ -32,9 +34,9 @@ class MongoCredentials(Part):
         *,
         secret_hash: str,
         last_characters: str,
+        request: Request = PLAINLY,
     ) -> SdkKey:
-        await require(self._connection, "environments", environment_id)
-        document = {
+        made = {
             "_id": str(uuid4()),
             "environment": environment_id,
             "kind": kind.value,
@@ -44,8 +46,13 @@ class MongoCredentials(Part):
             "created_at": self._connection.now(),
             "revoked_at": None,
         }
-        await self._connection["sdk_keys"].insert_one(document)
-        return _sdk_key_of(document)
+
+        async def create(session: Session) -> Document:
+            await hold_environment(self._connection, environment_id, session)
+            await self._connection["sdk_keys"].insert_one(made, session=session)
+            return made
+
+        return _sdk_key_of(await once(self._connection, environment_id, request, create))
 
     @translated
     async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
@@ -65,16 +72,23 @@ class MongoCredentials(Part):
         )
 
     @translated
-    async def revoke_sdk_key(self, environment_id: str, sdk_key_id: str) -> SdkKey:
+    async def revoke_sdk_key(
+        self, environment_id: str, sdk_key_id: str, request: Request = PLAINLY
+    ) -> SdkKey:
         first_time = {"$ifNull": ["$revoked_at", self._connection.now()]}
-        document = await self._connection["sdk_keys"].find_one_and_update(
-            {"_id": sdk_key_id, "environment": environment_id},
-            [{"$set": {"revoked_at": first_time}}],
-            return_document=ReturnDocument.AFTER,
-        )
-        if document is None:
-            raise NotFound(f"SDK key {sdk_key_id!r} does not exist in this environment")
-        return _sdk_key_of(document)
+
+        async def revoke(session: Session) -> Document:
+            document = await self._connection["sdk_keys"].find_one_and_update(
+                {"_id": sdk_key_id, "environment": environment_id},
+                [{"$set": {"revoked_at": first_time}}],
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+            if document is None:
+                raise NotFound(f"SDK key {sdk_key_id!r} does not exist in this environment")
+            return document
+
+        return _sdk_key_of(await once(self._connection, environment_id, request, revoke))
 
     @translated
     async def create_access_token(self, name: str, secret_hash: str) -> AccessToken:
@@ -111,6 +125,7 @@ def _sdk_key_of(document: Document) -> SdkKey:
         kind=SdkKeyKind(document["kind"]),
         name=document["name"],
         last_characters=document["last_characters"],
+        secret_hash=document["hash"],
         created_at=document["created_at"],
         revoked_at=document.get("revoked_at"),
     )

@@ -12,6 +12,7 @@ from pymongo.errors import (
     BulkWriteError,
     DocumentTooLarge,
     DuplicateKeyError,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
 )
@@ -20,6 +21,14 @@ from services.runtime.errors import AlreadyExists, InvalidArgument, MeshError, S
 
 DUPLICATE_KEY = 11000
 _TOO_LARGE = frozenset({10334, 17280, 17419, 17420})  # document, index key, update's result
+_REFUSALS = {
+    14031: "has no disk space left",
+    12501: "has used up its disk quota",
+    13: "does not permit this user to do that",
+    18: "does not let this user in",
+    64: "did not confirm the write on a majority of its nodes in time",
+    50: "did not do it in time",
+}
 _CHANGE_TOO_LARGE = 388  # for the part of the server's cache that one transaction may take
 
 
@@ -71,6 +80,8 @@ def translate(error: PyMongoError | BSONError, address: str) -> MeshError:
     if isinstance(error, OperationFailure):
         details = error.details or {}
         return _refused(error.code, str(details.get("errmsg", "")), address)
+    if isinstance(error, NotPrimaryError):
+        return StoreUnavailable(f"MongoDB at {address} has no primary that takes writes just now")
     return StoreUnavailable(f"MongoDB at {address} does not answer ({type(error).__name__})")
 
 
@@ -89,7 +100,8 @@ def _refused(code: Any, message: str, address: str) -> MeshError:
         return _too_large_or_unstorable()
     if code == _CHANGE_TOO_LARGE:
         return InvalidArgument.of("writes", "too large for one transaction of this MongoDB")
-    return StoreUnavailable(f"MongoDB at {address} refused: {message or 'no reason given'}")
+    said = _REFUSALS.get(code, f"refused: {message or 'no reason given'}")
+    return StoreUnavailable(f"MongoDB at {address} {said}")
 
 
 def _too_large_or_unstorable() -> InvalidArgument:

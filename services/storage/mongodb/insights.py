@@ -10,11 +10,10 @@ from pymongo import UpdateOne
 
 from featmesh.engine.model import Context
 from services.storage.model import EndUser, EvaluationCount, InsightBatch, Page
-from services.storage.mongodb.connection import Document, Part, whole_milliseconds
+from services.storage.mongodb.connection import Document, Part, require, whole_milliseconds
 from services.storage.mongodb.end_users import end_user_of, property_merges, user_merge
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import BY_KEY, read_page
-from services.storage.mongodb.tenancy import require
 from services.storage.mongodb.transactions import Session
 
 _LAST_CHARACTER = "\U0010ffff"

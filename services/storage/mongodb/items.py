@@ -13,15 +13,18 @@ from services.storage.model import (
     Change,
     Committed,
     FlagRecord,
+    ItemVersion,
     Page,
+    Request,
     SegmentRecord,
 )
 from services.storage.mongodb.commit import Commit
-from services.storage.mongodb.connection import Connection, Document, Part
+from services.storage.mongodb.connection import Connection, Document, Part, require
 from services.storage.mongodb.documents import flag_record, segment_record
 from services.storage.mongodb.errors import translated
+from services.storage.mongodb.history import find_committed, get_version, list_versions
 from services.storage.mongodb.paging import BY_KEY, Order, read_page
-from services.storage.mongodb.tenancy import require
+from services.storage.mongodb.writes import FLAG, SEGMENT
 
 T = TypeVar("T")
 
@@ -87,7 +90,37 @@ class MongoItems(Part):
         # process take turns. Between processes the retries of the transaction do.
         turn = self._turns.setdefault(change.environment_id, asyncio.Lock())
         async with turn:
-            return await self._connection.transactions.run(Commit(self._connection, change).run)
+            return await self._connection.transactions.run(
+                Commit(self._connection, change).run, rehearse=change.request.rehearse
+            )
+
+    @translated
+    async def find_committed(self, environment_id: str, request: Request) -> Committed | None:
+        return await find_committed(self._connection, environment_id, request)
+
+    @translated
+    async def list_flag_versions(
+        self, environment_id: str, key: str, size: int, token: str
+    ) -> Page[ItemVersion[FlagRecord]]:
+        return await list_versions(self._connection, environment_id, (FLAG, key), size, token)
+
+    @translated
+    async def list_segment_versions(
+        self, environment_id: str, key: str, size: int, token: str
+    ) -> Page[ItemVersion[SegmentRecord]]:
+        return await list_versions(self._connection, environment_id, (SEGMENT, key), size, token)
+
+    @translated
+    async def get_flag_version(
+        self, environment_id: str, key: str, version: int
+    ) -> ItemVersion[FlagRecord]:
+        return await get_version(self._connection, environment_id, (FLAG, key), version)
+
+    @translated
+    async def get_segment_version(
+        self, environment_id: str, key: str, version: int
+    ) -> ItemVersion[SegmentRecord]:
+        return await get_version(self._connection, environment_id, (SEGMENT, key), version)
 
     @translated
     async def list_audit_entries(

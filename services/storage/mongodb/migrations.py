@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from services.storage.mongodb.connection import Connection
 from services.storage.ports import CENSUS_SECONDS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
@@ -28,30 +28,41 @@ def _index(*fields: str, **options: Any) -> IndexModel:
     return IndexModel(keys, **options)
 
 
+TOMBSTONES = _index("revision", partialFilterExpression={"deleted": True})
+"""Of all environments by age; it holds nothing that is alive."""
+
 INDEXES: dict[str, list[IndexModel]] = {
     "organizations": [_index("key", unique=True)],
     "projects": [_index("organization", "key", unique=True)],
     "environments": [_index("project", "key", unique=True)],
+    "removed_environments": [_index("looked_at")],
+    "leases": [_index("until")],
     "sdk_keys": [_index("hash", unique=True), _index("environment", "created_at", "_id")],
     "access_tokens": [_index("hash", unique=True)],
     "flags": [
         _index("environment", "key", unique=True),
         _index("environment", "revision"),
         _index("environment", "tags"),
+        TOMBSTONES,
     ],
     "segments": [
         # A deleted segment keeps its tombstone under its id and frees its key.
         _index("environment", "key", unique=True, partialFilterExpression={"deleted": False}),
         _index("environment", "revision"),
         _index("environment", "tags"),
+        TOMBSTONES,
     ],
     # Environment, kind, item and version are its `_id`, so unique without another index.
-    "item_history": [_index("environment", "revision", "position", unique=True)],
+    "item_history": [
+        _index("environment", "revision", "position", unique=True),
+        _index("environment", "kind", "item", "version"),
+        _index("environment", "kind", "document.key", "revision", "position"),
+    ],
     "audit_log": [
         _index("environment", "-revision", "-position"),
         _index("environment", "resource", "-revision", "-position"),
     ],
-    "outbox": [_index("revision", "_id")],
+    "outbox": [_index("revision", "_id"), _index("environment")],
     "requests": [_index("created_at", expireAfterSeconds=REQUEST_SECONDS)],
     "end_users": [_index("environment", "key", unique=True), _index("environment", "name")],
     "user_properties": [_index("environment", "name", unique=True)],

@@ -15,6 +15,7 @@ from services.storage.mongodb.items import MongoItems
 from services.storage.mongodb.migrations import migrate
 from services.storage.mongodb.outbox import MongoOutbox
 from services.storage.mongodb.tenancy import MongoTenancy
+from services.storage.mongodb.upkeep import MongoUpkeep
 from services.storage.ports import (
     CensusStore,
     CredentialStore,
@@ -23,6 +24,7 @@ from services.storage.ports import (
     ItemStore,
     OutboxStore,
     TenancyStore,
+    UpkeepStore,
 )
 
 PING_SECONDS = 2.0
@@ -36,6 +38,7 @@ class MongoStore:
     items: ItemStore
     definitions: DefinitionStore
     outbox: OutboxStore
+    upkeep: UpkeepStore
     insights: InsightStore
     census: CensusStore
 
@@ -46,6 +49,7 @@ class MongoStore:
         self.items = MongoItems(connection)
         self.definitions = MongoDefinitions(connection)
         self.outbox = MongoOutbox(connection)
+        self.upkeep = MongoUpkeep(connection)
         self.insights = MongoInsights(connection)
         self.census = MongoCensus(connection)
 

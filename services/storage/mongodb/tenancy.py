@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
 from uuid import uuid4
 
 from pymongo.errors import DuplicateKeyError
 
-from services.runtime.errors import AlreadyExists, NotFound
-from services.storage.model import Environment, Organization, Page, Project
-from services.storage.mongodb.connection import Connection, Document, Part
+from services.runtime.errors import AlreadyExists
+from services.storage.model import PLAINLY, Environment, Organization, Page, Project, Request
+from services.storage.mongodb.connection import Document, Part, milliseconds, require
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import BY_KEY, read_page
+from services.storage.mongodb.removals import begin_removal
+from services.storage.mongodb.requests import INSTALLATION, once
+from services.storage.mongodb.transactions import Session
 
 
 class MongoTenancy(Part):
     """`TenancyStore` on MongoDB."""
 
     @translated
-    async def create_organization(self, key: str, name: str) -> Organization:
-        organization = Organization(str(uuid4()), key, name)
-        await self._insert("organizations", {"_id": organization.id, "key": key, "name": name})
-        return organization
+    async def create_organization(
+        self, key: str, name: str, request: Request = PLAINLY
+    ) -> Organization:
+        made = {"_id": str(uuid4()), "key": key, "name": name}
+
+        async def create(session: Session) -> Document:
+            return await self._insert("organizations", made, session)
+
+        return _organization_of(await self._once(request, create))
 
     @translated
     async def list_organizations(self, size: int, token: str) -> Page[Organization]:
@@ -30,12 +40,16 @@ class MongoTenancy(Part):
         )
 
     @translated
-    async def create_project(self, organization_id: str, key: str, name: str) -> Project:
-        await require(self._connection, "organizations", organization_id)
-        project = Project(str(uuid4()), organization_id, key, name)
-        document = {"_id": project.id, "organization": organization_id, "key": key, "name": name}
-        await self._insert("projects", document)
-        return project
+    async def create_project(
+        self, organization_id: str, key: str, name: str, request: Request = PLAINLY
+    ) -> Project:
+        made = {"_id": str(uuid4()), "organization": organization_id, "key": key, "name": name}
+
+        async def create(session: Session) -> Document:
+            await require(self._connection, "organizations", organization_id, session)
+            return await self._insert("projects", made, session)
+
+        return _project_of(await self._once(request, create))
 
     @translated
     async def list_projects(self, organization_id: str, size: int, token: str) -> Page[Project]:
@@ -47,9 +61,10 @@ class MongoTenancy(Part):
         )
 
     @translated
-    async def create_environment(self, project_id: str, key: str, name: str) -> Environment:
-        await require(self._connection, "projects", project_id)
-        document = {
+    async def create_environment(
+        self, project_id: str, key: str, name: str, request: Request = PLAINLY
+    ) -> Environment:
+        made = {
             "_id": str(uuid4()),
             "project": project_id,
             "key": key,
@@ -57,12 +72,23 @@ class MongoTenancy(Part):
             "revision": milliseconds(self._connection),
             "floor": 0,
         }
-        await self._insert("environments", document)
-        return _environment_of(document)
+
+        async def create(session: Session) -> Document:
+            await require(self._connection, "projects", project_id, session)
+            return await self._insert("environments", made, session)
+
+        return _environment_of(await self._once(request, create))
 
     @translated
     async def get_environment(self, environment_id: str) -> Environment:
         return _environment_of(await require(self._connection, "environments", environment_id))
+
+    @translated
+    async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
+        async def delete(session: Session) -> Document:
+            return await begin_removal(self._connection, environment_id, session)
+
+        await self._once(request, delete)
 
     @translated
     async def list_environments(self, project_id: str, size: int, token: str) -> Page[Environment]:
@@ -73,25 +99,18 @@ class MongoTenancy(Part):
             environments, query, order=BY_KEY, size=size, token=token, decode=_environment_of
         )
 
-    async def _insert(self, collection: str, document: Document) -> None:
+    async def _once(
+        self, request: Request, body: Callable[[Session], Coroutine[Any, Any, Document]]
+    ) -> Document:
+        return await once(self._connection, INSTALLATION, request, body)
+
+    async def _insert(self, collection: str, document: Document, session: Session) -> Document:
         try:
-            await self._connection[collection].insert_one(document)
+            await self._connection[collection].insert_one(document, session=session)
         except DuplicateKeyError:
             singular = collection.removesuffix("s")
             raise AlreadyExists(f"{singular} {document['key']!r} already exists") from None
-
-
-async def require(connection: Connection, collection: str, document_id: str) -> Document:
-    """The document; raises `NotFound` when it is not there."""
-    document = await connection[collection].find_one({"_id": document_id})
-    if document is None:
-        raise NotFound(f"{collection.removesuffix('s')} {document_id!r} does not exist")
-    return document
-
-
-def milliseconds(connection: Connection) -> int:
-    """The clock's time in milliseconds since the epoch."""
-    return round(connection.now().timestamp() * 1000)
+        return document
 
 
 def _organization_of(document: Document) -> Organization:

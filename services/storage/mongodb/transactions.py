@@ -17,6 +17,8 @@ from services.runtime.errors import StoreUnavailable
 
 Session = AsyncIOMotorClientSession
 T = TypeVar("T")
+Body = Callable[[Session], Coroutine[Any, Any, T]]
+End = Callable[[Session], Awaitable[None]]
 
 LIMIT_SECONDS = 55.0
 """For all attempts together; the server ends a transaction of its own accord after 60."""
@@ -43,13 +45,15 @@ class Transactions:
         self._address = address
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, body: Body[T], *, rehearse: bool = False) -> T:
         """Commit what ``body`` does; it may run several times and must only use the session.
 
         Raises what ``body`` raises (nothing is written then), a driver's error, or
-        `StoreUnavailable` when there is no outcome after `LIMIT_SECONDS`.
+        `StoreUnavailable` when there is no outcome after `LIMIT_SECONDS`. A rehearsal
+        answers alike, and is rolled back.
         """
-        task = asyncio.create_task(self._bounded(body), name="mongodb transaction")
+        work = self._bounded(body, _roll_back if rehearse else _commit)
+        task = asyncio.create_task(work, name="mongodb transaction")
         self._running.add(task)
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
@@ -68,20 +72,20 @@ class Transactions:
         if not task.cancelled():
             task.exception()  # retrieved here too: the caller may be gone
 
-    async def _bounded(self, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    async def _bounded(self, body: Body[T], end: End) -> T:
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
-                return await self._retried(body)
+                return await self._retried(body, end)
         except TimeoutError:
             message = f"MongoDB at {self._address} ended no transaction in {LIMIT_SECONDS:.0f} s"
             raise StoreUnavailable(message) from None
 
-    async def _retried(self, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    async def _retried(self, body: Body[T], end: End) -> T:
         attempt = 0
         async with await self._client.start_session() as session:
             while True:
                 try:
-                    return await _attempt(session, body)
+                    return await _attempt(session, body, end)
                 except ServerSelectionTimeoutError:
                     raise  # has the label too, but the store was waited for already
                 except PyMongoError as error:
@@ -91,7 +95,7 @@ class Transactions:
                 attempt += 1
 
 
-async def _attempt(session: Session, body: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+async def _attempt(session: Session, body: Body[T], end: End) -> T:
     session.start_transaction(read_concern=_SNAPSHOT, write_concern=_MAJORITY)
     try:
         result = await body(session)
@@ -99,8 +103,16 @@ async def _attempt(session: Session, body: Callable[[Session], Coroutine[Any, An
         with suppress(PyMongoError):  # the error that led here says more
             await session.abort_transaction()
         raise
-    await _until_known(session.commit_transaction)
+    await end(session)
     return result
+
+
+async def _commit(session: Session) -> None:
+    await _until_known(session.commit_transaction)
+
+
+async def _roll_back(session: Session) -> None:
+    await session.abort_transaction()
 
 
 async def _until_known(commit: Callable[[], Awaitable[None]]) -> None:

@@ -27,10 +27,14 @@ COLLECTIONS = {FLAG: "flags", SEGMENT: "segments"}
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is stored of an item: its last version, and whether that is a tombstone."""
+    """What is stored of an item: its last version, and whether that is a tombstone.
+
+    One that is ``compacted`` is in the history only.
+    """
 
     version: int
     deleted: bool
+    compacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Outcome:
 
     def operation(self) -> InsertOne[Document] | ReplaceOne[Document]:
         """The write of the item, guarded by the version that it was checked against."""
-        if self.replaces is None:
+        if self.replaces is None or self.replaces.compacted:
             return InsertOne(self.document)
         guard = {"_id": self.target.document_id, "version": self.replaces.version}
         return ReplaceOne(guard, self.document)
@@ -99,6 +103,13 @@ def outcome_of(target: Target, head: Head | None, change: Change, revision: int)
     return Outcome(target, document, head)
 
 
+def identity_of(record: Record) -> tuple[str, str]:
+    """Kind, and a flag's key or a segment's id."""
+    if isinstance(record, FlagRecord):
+        return FLAG, record.item.key
+    return SEGMENT, record.item.id
+
+
 def record_of(kind: str, document: Document) -> Record | None:
     """The record in an item's document or history; None in a tombstone."""
     if document["deleted"]:
@@ -123,32 +134,24 @@ def _target_of(environment_id: str, write: Write) -> Target:
     record = write.after or write.before
     if record is None:
         raise ValueError("a write needs a record before or after it")
-    if isinstance(record, FlagRecord):
-        kind, item = FLAG, record.item.key
-    else:
-        kind, item = SEGMENT, record.item.id
-    if write.before is not None and _identity(write.before) != (kind, item):
+    kind, item = identity_of(record)
+    if write.before is not None and identity_of(write.before) != (kind, item):
         raise ValueError(f"a write cannot turn one item into another: {kind} {item!r}")
     return Target(kind, item, record.item.key, f"{environment_id}/{item}", write)
 
 
-def _identity(record: Record) -> tuple[str, str]:
-    if isinstance(record, FlagRecord):
-        return FLAG, record.item.key
-    return SEGMENT, record.item.id
-
-
 def _check(target: Target, head: Head | None) -> None:
-    before = target.write.before
+    before, revives = target.write.before, target.write.revives
     alive = head is not None and not head.deleted
-    if before is None:
+    if before is None and not revives:
         if alive:
             raise AlreadyExists(f"{target.label} already exists")
         return
-    if not alive or head is None or head.version != before.item.version:
-        current = str(head.version if head else 0)
-        message = f"{target.label} is at version {current}, not {before.item.version}"
-        raise StaleVersion(message, current_version=current)
+    current, based_on = head.version if head else 0, before.item.version if before else revives
+    if current != based_on or alive is (before is None):
+        raise StaleVersion(
+            f"{target.label} is at version {current}, not {based_on}", current_version=str(current)
+        )
 
 
 def _iso(value: Any) -> str:

@@ -133,3 +133,76 @@ async def test_several_changes_of_an_environment_are_one_notice(
     assert (await notices.next()).revision == revision
     assert notices.heard.empty()
     assert not await store.outbox.list_outbox(1)
+
+
+async def test_a_relay_that_dies_between_publish_and_delete_leaves_the_notice_to_another(
+    bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    revision = await commit(store, environment, "s")
+
+    class Dying(InProcessBus):
+        """Publishes, and does not live to hear that it was confirmed."""
+
+        async def publish(self, topic: Topic, message: Message) -> None:
+            await bus.publish(topic, message)
+            raise asyncio.CancelledError
+
+    dying = Dying()
+    with pytest.raises(asyncio.CancelledError):
+        await Relay(store.outbox, dying).drain()
+    await dying.close()
+    assert (await notices.next()).revision == revision
+    assert len(await store.outbox.list_outbox(10)) == 1, "not confirmed, so not deleted"
+
+    await Relay(store.outbox, bus).drain()
+    assert (await notices.next()).revision == revision, "said twice, which does no harm"
+    assert not await store.outbox.list_outbox(1)
+
+
+async def test_two_relays_at_once_announce_everything_and_empty_the_outbox(
+    bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    others = [
+        await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
+        for number in range(8)
+    ]
+    watched = {each.id: await Notices.of(bus, each) for each in others}
+    revisions = {each.id: await commit(store, each, "s") for each in others}
+
+    published: list[str] = []
+    both = asyncio.Event()
+
+    class InStep(InProcessBus):
+        """Neither of two relays gets a confirm before both have something to publish."""
+
+        async def publish(self, topic: Topic, message: Message) -> None:
+            published.append(message.environment_id)
+            if len(published) == 2:
+                both.set()
+            await both.wait()
+            await bus.publish(topic, message)
+
+    in_step = InStep()
+    relays = (Relay(store.outbox, in_step), Relay(store.outbox, in_step))
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*(each.drain() for each in relays))
+    await in_step.close()
+
+    for environment_id, notices in watched.items():
+        assert (await notices.next()).revision == revisions[environment_id]
+    assert len(published) > len(others), "the first was announced by both"
+    assert not await store.outbox.list_outbox(1)
+
+
+async def test_more_changes_than_a_batch_are_announced_in_bounded_batches(
+    bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    revisions = [await commit(store, environment, key) for key in "abcde"]
+    await Relay(store.outbox, bus, batch=2).drain()
+
+    heard = [(await notices.next()).revision for _ in range(3)]
+    assert heard == [revisions[1], revisions[3], revisions[4]], "the last of each batch"
+    assert notices.heard.empty()
+    assert not await store.outbox.list_outbox(1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -103,9 +104,14 @@ async def test_health_follows_the_store(
 
 def test_all_wrong_settings_are_named_together() -> None:
     with pytest.raises(ConfigError) as caught:
-        read_settings({"FEATMESH_API_LISTEN": "nowhere"})
+        read_settings({"FEATMESH_API_LISTEN": "nowhere", "FEATMESH_TOMBSTONE_RETENTION_DAYS": "0"})
     text = str(caught.value)
-    for name in ("FEATMESH_API_LISTEN", "FEATMESH_MONGODB_URI", "FEATMESH_AMQP_URL"):
+    for name in (
+        "FEATMESH_API_LISTEN",
+        "FEATMESH_MONGODB_URI",
+        "FEATMESH_AMQP_URL",
+        "FEATMESH_TOMBSTONE_RETENTION_DAYS",
+    ):
         assert name in text
 
 
@@ -127,8 +133,10 @@ def test_settings_come_from_the_environment() -> None:
             "FEATMESH_MONGODB_URI": "mongodb://db:27017",
             "FEATMESH_AMQP_URL": "amqp://mq",
             "FEATMESH_BOOTSTRAP_TOKEN_FILE": "/run/token",
+            "FEATMESH_TOMBSTONE_RETENTION_DAYS": "7",
         }
     )
     assert str(settings.server.listen) == "127.0.0.1:7400"
     assert settings.store.database == "featmesh"
     assert settings.bootstrap_token_file == Path("/run/token")
+    assert settings.tombstone_retention == timedelta(days=7)

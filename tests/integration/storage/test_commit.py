@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.runtime.errors import AlreadyExists, InvalidArgument, NotFound, StaleVersion
-from services.storage.model import Committed, Environment, FlagRecord, SegmentRecord
+from services.storage.model import Committed, Environment, FlagRecord, Request, SegmentRecord
 from services.storage.mongodb import MongoStore
 from services.storage.ports import RevisionMoved
 from tests.integration.storage.records import (
@@ -181,7 +181,7 @@ async def test_a_repeated_request_answers_with_the_first_outcome(
     store: MongoStore, environment: Environment
 ) -> None:
     writes = create(flag("a"), segment("s-1", "vip"))
-    request = change(environment.id, *writes, request_id="r-1")
+    request = change(environment.id, *writes, request=Request("r-1"))
     first = await store.items.commit(request)
     later = await store.items.commit(
         change(environment.id, update(first.records[0], enabled=False))
@@ -194,7 +194,7 @@ async def test_a_repeated_deletion_answers_with_no_record(
     store: MongoStore, environment: Environment
 ) -> None:
     created = await store.items.commit(change(environment.id, *create(flag("a"))))
-    request = change(environment.id, delete(created.records[0]), request_id="r-1")
+    request = change(environment.id, delete(created.records[0]), request=Request("r-1"))
     first = await store.items.commit(request)
     assert first.records == (None,)
     assert await store.items.commit(request) == replace(first, replayed=True)
@@ -203,7 +203,7 @@ async def test_a_repeated_deletion_answers_with_no_record(
 async def test_concurrent_requests_with_one_id_write_once(
     store: MongoStore, environment: Environment
 ) -> None:
-    request = change(environment.id, *create(flag("a")), request_id="r-1")
+    request = change(environment.id, *create(flag("a")), request=Request("r-1"))
     done = await asyncio.gather(*(store.items.commit(request) for _ in range(8)))
     assert sorted(committed.replayed for committed in done) == [False] + [True] * 7
     assert len({committed.revision for committed in done}) == 1
@@ -212,9 +212,9 @@ async def test_concurrent_requests_with_one_id_write_once(
 async def test_a_request_id_cannot_be_used_for_another_change(
     store: MongoStore, environment: Environment
 ) -> None:
-    first = change(environment.id, *create(flag("a")), request_id="r-1")
+    first = change(environment.id, *create(flag("a")), request=Request("r-1"))
     created = await store.items.commit(first)
-    other = change(environment.id, delete(created.records[0]), request_id="r-1")
+    other = change(environment.id, delete(created.records[0]), request=Request("r-1", "other"))
     with pytest.raises(InvalidArgument, match="request_id"):
         await store.items.commit(other)
     await assert_nothing_was_written(store, environment, created)

@@ -27,7 +27,8 @@ Every SDK evaluates the same boolean flags for the same 100 users through its pu
 Client.boolean_value), one thread, users' objects made beforehand where the SDK lets one; the
 answers are checked first (in rollouts, that both values are served, since each SDK has its own
 hash). A figure is CPU time of the whole process, threads included, over a loop of at least 0.2 s;
-the loop's own 30 ns or so are in all figures. Data comes from files or memory, never from a
+the loop's own 30 ns or so are in all figures. Without events ours reads no clock, because no
+operator needs it. Data comes from files or memory, never from a
 network. With events: ours counts in its buffer and finds no server to send to; LaunchDarkly and
 FeatBit run their event processors and send to a sink on loopback in another process, and what
 their full queues drop costs them little; Unleash's native engine always counts, so it has no row

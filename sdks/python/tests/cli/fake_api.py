@@ -58,6 +58,8 @@ class Api(ImportServiceServicer, FlagServiceServicer, RolloutServiceServicer):
     UpdateFlag: ClassVar[Any] = FlagServiceServicer.UpdateFlag
     ArchiveFlag: ClassVar[Any] = FlagServiceServicer.ArchiveFlag
     DeleteFlag: ClassVar[Any] = FlagServiceServicer.DeleteFlag
+    ListFlagVersions: ClassVar[Any] = FlagServiceServicer.ListFlagVersions
+    RollbackFlag: ClassVar[Any] = FlagServiceServicer.RollbackFlag
     address: str = ""
     refusal: Refusal | None = None
     imports: list[import_service_pb2.ImportItemsRequest] = field(default_factory=list)

@@ -24,7 +24,7 @@ class MovedClock:
     def timing(self) -> Timing:
         return Timing(
             monotonic=lambda: self._now,
-            wall_ms=lambda: int(self._now * 1000),
+            wall_ns=lambda: int(self._now * 1_000_000_000),
             random=lambda: self.dice,
             wait=self._wait,
         )

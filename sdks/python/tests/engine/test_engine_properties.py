@@ -31,6 +31,7 @@ from featmesh.engine import (
     explain,
 )
 from featmesh.engine.dependencies import find_cycle, on_cycles
+from featmesh.engine.evaluate import READS_CLOCK
 from featmesh.engine.membership import in_any_segment
 from featmesh.engine.operators import compile_condition
 
@@ -188,6 +189,16 @@ def test_the_two_ways_to_look_for_cycles_agree(graph: dict[str, list[str]]) -> N
     if cycle is not None:
         assert nodes.issuperset(cycle)
         assert all(after in graph[before] for before, after in pairwise(cycle))
+
+
+@settings(max_examples=100, deadline=None)
+@given(FLAG_LISTS, SEGMENT_LISTS, CONTEXTS, st.integers(0, 2**53))
+def test_the_clock_changes_a_result_only_if_the_engine_says_that_it_reads_it(
+    flags: list[Flag], segments: list[Segment], context: Context, now_ms: int
+) -> None:
+    snapshot = Snapshot.build(1, flags, segments)
+    if not READS_CLOCK:
+        assert evaluate_all(snapshot, context, 0) == evaluate_all(snapshot, context, now_ms)
 
 
 @settings(max_examples=150, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -27,7 +28,8 @@ from featmesh.engine import (
     evaluate,
 )
 from featmesh.engine import rollout as rollout_module
-from featmesh.engine.rollout import BUCKETS, bucket, compile_rollout
+from featmesh.engine.digest import md5
+from featmesh.engine.rollout import Split, bucket, compile_rollout
 
 
 def specified_bucket(salt: str, value: str) -> int:
@@ -124,18 +126,32 @@ def test_edges_of_shares(
     monkeypatch: pytest.MonkeyPatch, weights: tuple[int, ...], n: int, share: int
 ) -> None:
     """No text is known for the extreme buckets, so the hash is set to them here."""
-    monkeypatch.setattr(rollout_module, "bucket", lambda _salted: n)
+    hash_to(monkeypatch, -n)
     assert specified_share(list(weights), n) == share
     assert answer(flag(rollout(*weights))).variation_id == f"v{share}"
 
 
-def test_the_lowest_int32_is_bucket_two_to_the_31(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [-(2**31), -1, 0, 1, 2**31 - 1])
+def test_a_bucket_is_the_hash_without_its_sign(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    hash_to(monkeypatch, number)
+    assert bucket(b"anything") == abs(number)
+
+
+@pytest.mark.parametrize("text", [b"", b"checkout", "Zoë & Co".encode(), b"x" * 1_000])
+def test_the_short_way_to_md5_gives_the_same_digest(text: bytes) -> None:
+    assert md5(text).digest() == hashlib.md5(text).digest()
+
+
+def hash_to(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Has every text hashed to this int32."""
+
     class Digest:
         def digest(self) -> bytes:
-            return b"\x00\x00\x00\x80" + b"\xff" * 12
+            return number.to_bytes(4, "little", signed=True) + b"\xff" * 12
 
-    monkeypatch.setattr(rollout_module, "md5", lambda *_args, **_options: Digest())
-    assert bucket(b"anything") == BUCKETS
+    monkeypatch.setattr(rollout_module, "md5", lambda _salted: Digest())
 
 
 def test_one_share_of_everything_is_not_bucketed() -> None:
@@ -165,19 +181,15 @@ def test_the_salt_replaces_the_key_so_that_a_rename_moves_nobody() -> None:
     ],
 )
 def test_the_dispatch_attribute_is_hashed_as_text(
-    monkeypatch: pytest.MonkeyPatch, attribute: str, given: dict[str, Attribute], hashed: str
+    attribute: str, given: dict[str, Attribute], hashed: str
 ) -> None:
-    seen: list[bytes] = []
-
-    def recorded(salted: bytes) -> int:
-        seen.append(salted)
-        return 0
-
-    monkeypatch.setattr(rollout_module, "bucket", recorded)
-    subject = flag(rollout(50_000, 50_000, dispatch_attribute=attribute))
+    weights = (100,) * 1_000  # so many that no other text lands in the same share
+    variations = tuple(Variation(f"v{n}", "", str(n)) for n in range(len(weights)))
+    subject = replace(flag(rollout(*weights, dispatch_attribute=attribute)), variations=variations)
     snapshot = Snapshot.build(1, [subject], ())
-    evaluate(snapshot, "checkout", Context("alice", attributes=given), 0)
-    assert seen == [b"checkout" + hashed.encode()]
+    result = evaluate(snapshot, "checkout", Context("alice", attributes=given), 0)
+    share = specified_share(list(weights), specified_bucket("checkout", hashed))
+    assert result.variation_id == f"v{share}"
 
 
 @pytest.mark.parametrize("weights", [(50_000, 50_000), (100_000, 0), (0, 100_000)])
@@ -253,6 +265,6 @@ def test_a_rollout_that_is_the_same_for_everybody_is_prepared_as_a_constant() ->
         return Result("f", 1.0, variation_id, Reason.FALLTHROUGH, "", "", bucketed, in_experiment)
 
     constant = compile_rollout(rollout(100_000), salt="s", include_all=False, outcome=outcome)
-    assert constant.constant is not None
+    assert isinstance(constant, Result)
     split = compile_rollout(rollout(1, 99_999), salt="s", include_all=False, outcome=outcome)
-    assert split.constant is None
+    assert isinstance(split, Split)

@@ -80,7 +80,8 @@ class Comparison:
 
     def _differing_rollouts(self, flag_key: str, user: Context) -> Iterator[tuple[int, str]]:
         for rollout, serving in self._parts[flag_key].rollouts:
-            ours = serving.serve(user).variation_id
+            served = serving if isinstance(serving, Result) else serving.serve(user)
+            ours = served.variation_id
             theirs = self._featbit.rollout(flag_key, rollout, user)
             self.tally.compared[_kind(rollout)] += 1
             if ours == theirs:

@@ -1,8 +1,4 @@
-"""The scenarios of OpenFeature's evaluation features, by their names, on a real client.
-
-Where they expect STATIC, FeatMesh says DEFAULT: its engine does not tell a flag without
-rules from one whose rules did not match (docs/sdk/python.md, "OpenFeature").
-"""
+"""The scenarios of OpenFeature's evaluation features, by their names, on a real client."""
 
 from __future__ import annotations
 
@@ -104,7 +100,7 @@ def test_resolves_value_and_complete_details(
     assert getattr(client, f"get_{kind}_value")(key, default) == value
     found = details(client, kind, key, default)
     assert (found.value, found.flag_key, found.variant) == (value, key, variant)
-    assert (found.reason, found.error_code) == ("DEFAULT", None)
+    assert (found.reason, found.error_code) == ("STATIC", None)
     assert type(found.value) is type(value)
 
 

@@ -149,6 +149,14 @@ def test_attributes_become_those_that_rules_read() -> None:
     }
 
 
+def test_only_the_fallthrough_of_a_flag_that_looks_at_nothing_is_static() -> None:
+    words = {
+        reason: open_feature_reason(EvaluationDetail(True, "v", reason), looks_at_nothing=True)
+        for reason in Reason
+    }
+    assert [reason for reason, word in words.items() if word == "STATIC"] == [Reason.FALLTHROUGH]
+
+
 @pytest.mark.parametrize(
     ("reason", "bucketed", "expected"),
     [

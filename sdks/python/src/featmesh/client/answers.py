@@ -4,45 +4,73 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import Generic, Protocol, TypeVar
 
-from featmesh.client.detail import EvaluationDetail, detail_reader, failed
+from featmesh.client.detail import EvaluationDetail, detail_reader, failed, failure
 from featmesh.client.hooks import EvaluationHook
 from featmesh.client.once import OnceLogger
 from featmesh.client.reporter import Reporter
+from featmesh.client.timing import Timing
+from featmesh.engine.evaluate import READS_CLOCK
 from featmesh.engine.model import Context, ErrorKind, Result, ValueType
 
 logger = logging.getLogger(__name__)
 once = OnceLogger(logger)
 
-Resolve = Callable[[str, Context, int], Result]
-"""The engine's or the server's answer for a flag, a context and the clock."""
+BOOLEAN, STRING, NUMBER = ValueType.BOOLEAN, ValueType.STRING, ValueType.NUMBER
+"""An enum's attribute takes as long to look up as a flag to evaluate (Python 3.11)."""
 
 T = TypeVar("T")
-ResolveAt = Callable[[str, Context, int], tuple[Result, int]]
-"""The same, with the revision of the environment that gave it."""
+Held_co = TypeVar("Held_co", bound="Held", covariant=True)
+H = TypeVar("H", bound="Held")
+
+Evaluate = Callable[[H, str, Context, int], Result]
+"""Answers from what is held, for a flag key, a context and the clock in milliseconds."""
 
 Read = Callable[[Result, T, int], EvaluationDetail[T]]
 """Reads a result of a revision as a type, or gives the default."""
 
 
-class Answers:
+class Held(Protocol):
+    """What a client holds at one revision of the environment."""
+
+    @property
+    def revision(self) -> int:
+        """0 before there is any."""
+        ...
+
+
+class Store(Protocol[Held_co]):
+    """Where a client keeps what it holds."""
+
+    @property
+    def current(self) -> Held_co:
+        """Immutable, and swapped whole."""
+        ...
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether anything has come yet."""
+        ...
+
+
+class Answers(Generic[H]):
     """Answers for an application; a fault of ours gives the default and is logged once."""
 
     def __init__(
         self,
-        resolve: Resolve,
-        resolve_at: ResolveAt,
+        store: Store[H],
+        evaluate: Evaluate[H],
         *,
         reporter: Reporter,
         hooks: Sequence[EvaluationHook],
-        wall_ms: Callable[[], int],
+        timing: Timing,
     ) -> None:
         self.reporter = reporter
-        self._resolve = resolve
-        self._resolve_at = resolve_at
+        self._store = store
+        self._evaluate = evaluate
         self._hooks = tuple(hooks)
-        self._wall_ms = wall_ms
+        self._wall_ns = timing.wall_ns
 
     def value(
         self, flag_key: str, context: Context, default: T, kind: ValueType, read: Read[T]
@@ -59,27 +87,28 @@ class Answers:
         if self._hooks:
             return self.detail(flag_key, context, default, read).value
         try:
-            now_ms = self._wall_ms()
-            result = self._resolve(flag_key, context, now_ms)
+            count = self.reporter.served
+            now_ms = 0 if count is None and not READS_CLOCK else self._wall_ns() // 1_000_000
+            result = self._evaluate(self._store.current, flag_key, context, now_ms)
             if result.value_type is kind:
-                self.reporter.served(context, result, now_ms)
-                return cast("T", result.value)
-            detail = read(result, default, 0)
-            self._count(context, result, detail, now_ms)
-            return detail.value
+                if count is not None:
+                    count(context, result, now_ms)
+                return result.value  # type: ignore[return-value]  # what its type says
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             return default
+        return self.detail(flag_key, context, default, read).value
 
     def detail(
         self, flag_key: str, context: Context, default: T, read: Read[T]
     ) -> EvaluationDetail[T]:
         """The value and why."""
         try:
-            now_ms = self._wall_ms()
-            result, revision = self._resolve_at(flag_key, context, now_ms)
+            now_ms = self._wall_ns() // 1_000_000
+            result, revision = self._result(flag_key, context, now_ms)
             detail = read(result, default, revision)
-            self._count(context, result, detail, now_ms)
+            if detail.error_kind is None and self.reporter.served is not None:
+                self.reporter.served(context, result, now_ms)
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             detail = failed(default, ErrorKind.GENERAL)
@@ -90,17 +119,18 @@ class Answers:
     def peek(self, flag_key: str, context: Context, default: T) -> T:
         """The value of the default's type; counts no evaluation and tells no hook."""
         try:
-            result = self._resolve(flag_key, context, self._wall_ms())
+            result, _ = self._result(flag_key, context, self._wall_ns() // 1_000_000)
             return detail_reader(default)(result, default).value
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             return default
 
-    def _count(
-        self, context: Context, result: Result, detail: EvaluationDetail[object], now_ms: int
-    ) -> None:
-        if detail.error_kind is None:
-            self.reporter.served(context, result, now_ms)
+    def _result(self, flag_key: str, context: Context, now_ms: int) -> tuple[Result, int]:
+        """With the revision that gave it; CLIENT_NOT_READY and 0 before there is anything."""
+        if not self._store.is_loaded:
+            return failure(flag_key, ErrorKind.CLIENT_NOT_READY), 0
+        held = self._store.current
+        return self._evaluate(held, flag_key, context, now_ms), held.revision
 
 
 def _tell(

@@ -15,11 +15,14 @@ _BY_REASON = {
 _CAN_SPLIT = frozenset({Reason.TARGET_MATCH, Reason.RULE_MATCH, Reason.FALLTHROUGH})
 
 
-def open_feature_reason(detail: EvaluationDetail[object]) -> str:
+def open_feature_reason(detail: EvaluationDetail[object], *, looks_at_nothing: bool = False) -> str:
     """The reason in OpenFeature's words; SPLIT where a rollout's hash decided.
 
-    OpenFeature has no word for PREREQUISITE_FAILED and allows others, so it stays.
+    The fallthrough of a flag that ``looks_at_nothing`` is STATIC. OpenFeature has no word for
+    PREREQUISITE_FAILED and allows others, so it stays.
     """
+    if looks_at_nothing and detail.reason is Reason.FALLTHROUGH:
+        return "STATIC"
     if detail.bucketed and detail.reason in _CAN_SPLIT:
         return "SPLIT"
     return _BY_REASON.get(detail.reason, str(detail.reason))

@@ -13,7 +13,7 @@ from featmesh.client.sender import EventSender, Track
 from featmesh.client.stream import Applied
 from featmesh.client.timing import Timing
 from featmesh.engine.attributes import valid_context
-from featmesh.engine.model import Context, Result
+from featmesh.engine.model import Context
 from featmesh.engine.numbers import as_double
 from featmesh.insights.v1 import insights_pb2
 
@@ -25,6 +25,9 @@ MAX_EVENT_NAME = 128
 
 class Reporter:
     """A buffer and the thread that empties it; nothing here waits for the network.
+
+    ``served(context, result, now_ms)`` counts a result whose value an application got; it is
+    None where nothing is counted, and calls the buffer directly because every evaluation does.
 
     Args:
         track: Sends a batch; None for a client that tells nobody anything.
@@ -45,6 +48,7 @@ class Reporter:
         self._enabled = track is not None and options.send_events
         self._wall_ms = timing.wall_ms
         self._buffer = EventBuffer(capacity=options.event_capacity, known_users=options.known_users)
+        self.served = self._buffer.add_evaluation if self._enabled else None
         self._sender = EventSender(
             buffer=self._buffer,
             track=track or _track_nothing,
@@ -57,11 +61,6 @@ class Reporter:
         """Starts the thread."""
         if self._reports:
             self._sender.start()
-
-    def served(self, context: Context, result: Result, now_ms: int) -> None:
-        """Counts a result whose value an application got."""
-        if self._enabled:
-            self._buffer.add_evaluation(context, result, now_ms)
 
     def track(self, event_name: str, context: Context, value: float) -> None:
         """Takes a metric event; one beyond its limits is logged and counted as dropped."""

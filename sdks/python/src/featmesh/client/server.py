@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from featmesh.client import forks
-from featmesh.client.answers import Answers
+from featmesh.client.answers import BOOLEAN, NUMBER, STRING, Answers
 from featmesh.client.connection import connect
 from featmesh.client.definition_files import DefinitionCache, read_bootstrap, write_bootstrap
 from featmesh.client.detail import (
@@ -32,8 +32,8 @@ from featmesh.client.store import DefinitionStore
 from featmesh.client.stream import NOTHING
 from featmesh.client.timing import Timing
 from featmesh.client.uplink import Connect, Held, Uplink
-from featmesh.engine import evaluate_all
-from featmesh.engine.model import Context, ValueType
+from featmesh.engine import evaluate, evaluate_all
+from featmesh.engine.model import Context
 from featmesh.engine.snapshot import Snapshot
 from featmesh.wire import DefinitionChanges
 
@@ -122,7 +122,7 @@ class Client:
     @property
     def snapshot(self) -> Snapshot:
         """The definitions that are held now, immutable; for tools that show them."""
-        return self._held.store.snapshot
+        return self._held.store.current
 
     def wait_until_ready(self, timeout: float | None = 10.0) -> bool:
         """Waits up to ``timeout`` seconds; True when there are definitions to evaluate.
@@ -164,15 +164,15 @@ class Client:
 
     def boolean_value(self, flag_key: str, context: Context, default: bool) -> bool:
         """The boolean that the flag serves to the context."""
-        return self._answers.value(flag_key, context, default, ValueType.BOOLEAN, boolean_detail)
+        return self._answers.value(flag_key, context, default, BOOLEAN, boolean_detail)
 
     def string_value(self, flag_key: str, context: Context, default: str) -> str:
         """The text that the flag serves to the context."""
-        return self._answers.value(flag_key, context, default, ValueType.STRING, string_detail)
+        return self._answers.value(flag_key, context, default, STRING, string_detail)
 
     def number_value(self, flag_key: str, context: Context, default: float) -> float:
         """The number that the flag serves to the context."""
-        return self._answers.value(flag_key, context, default, ValueType.NUMBER, number_detail)
+        return self._answers.value(flag_key, context, default, NUMBER, number_detail)
 
     def json_value(self, flag_key: str, context: Context, default: Json) -> Json:
         """The document that the flag serves to the context; the caller may change it."""
@@ -200,7 +200,7 @@ class Client:
 
     def all_flags(self, context: Context) -> dict[str, Json]:
         """Every flag's value for the context, without those in error; counts no evaluation."""
-        results = evaluate_all(self._held.store.snapshot, context, self._timing.wall_ms())
+        results = evaluate_all(self._held.store.current, context, self._timing.wall_ms())
         return {
             key: plain_value(result) for key, result in results.items() if result.error_kind is None
         }
@@ -223,7 +223,7 @@ class Client:
         Raises:
             OSError: It cannot be written.
         """
-        write_bootstrap(path, self._held.store.snapshot)
+        write_bootstrap(path, self._held.store.current)
 
     def close(self, timeout: float = 5.0) -> None:
         """Ends the stream, sends the last events within ``timeout`` seconds, disconnects.
@@ -252,11 +252,11 @@ class Client:
         )
         self._held = Held(DefinitionStore(), freshness, ChangeListeners(), cache)
         self._answers = Answers(
-            self._held.store.resolve,
-            self._held.store.resolve_at,
+            self._held.store,
+            evaluate,
             reporter=self._silent_reporter(),
             hooks=options.hooks,
-            wall_ms=timing.wall_ms,
+            timing=timing,
         )
         self._connect: Connect | None = None
         self._uplink: Uplink | None = None

@@ -11,7 +11,7 @@ from featmesh.client.feeds import EvaluationFeed
 from featmesh.client.options import Options
 from featmesh.client.reporter import Reporter
 from featmesh.client.status import Freshness
-from featmesh.client.store import EvaluationStore
+from featmesh.client.store import EvaluationStore, look_up
 from featmesh.client.stream import NOTHING, Applied, SyncLoop
 from featmesh.client.timing import Timing
 from featmesh.engine.model import Context
@@ -48,11 +48,7 @@ class UserSession:
             staleness=options.staleness, timing=timing, ready=ready, offline=options.offline
         )
         self.answers = Answers(
-            self.store.resolve,
-            self.store.resolve_at,
-            reporter=reporter,
-            hooks=options.hooks,
-            wall_ms=timing.wall_ms,
+            self.store, look_up, reporter=reporter, hooks=options.hooks, timing=timing
         )
         self._options, self._timing = options, timing
         self._loop: SyncLoop[sync_pb2.SyncEvaluationsResponse] | None = None

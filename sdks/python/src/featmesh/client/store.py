@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from featmesh.client.detail import failure
-from featmesh.engine import evaluate
 from featmesh.engine.model import Context, ErrorKind, Flag, Result, Segment
 from featmesh.engine.snapshot import Snapshot
 from featmesh.errors import ProtocolError
@@ -23,32 +22,19 @@ T = TypeVar("T", Flag, Segment, Result)
 class DefinitionStore:
     """A server client's flags and segments; one thread writes, any thread reads.
 
-    ``snapshot`` holds the current definitions, and others only read it. ``is_loaded`` turns
-    true with the first change set; an empty environment's is at 0.
+    ``current`` holds the definitions, and others only read it. ``is_loaded`` turns true with
+    the first change set; an empty environment's is at 0.
     """
 
     def __init__(self) -> None:
-        self.snapshot = Snapshot.empty()
+        self.current = Snapshot.empty()
         self.is_loaded = False
         self._reported: frozenset[str] = frozenset()
 
     @property
     def revision(self) -> int:
         """Revision that is held; 0 for none."""
-        return self.snapshot.revision
-
-    def resolve(self, flag_key: str, context: Context, now_ms: int) -> Result:
-        """Evaluates a flag; CLIENT_NOT_READY before there is anything."""
-        if not self.is_loaded:
-            return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
-        return evaluate(self.snapshot, flag_key, context, now_ms)
-
-    def resolve_at(self, flag_key: str, context: Context, now_ms: int) -> tuple[Result, int]:
-        """The same, with the revision that gave it; 0 before there is any."""
-        if not self.is_loaded:
-            return failure(flag_key, ErrorKind.CLIENT_NOT_READY), 0
-        snapshot = self.snapshot
-        return evaluate(snapshot, flag_key, context, now_ms), snapshot.revision
+        return self.current.revision
 
     def apply(self, changes: DefinitionChanges) -> frozenset[str]:
         """Swaps in the next snapshot.
@@ -60,9 +46,9 @@ class DefinitionStore:
             ProtocolError: A patch leads back in time.
         """
         _check_order(self.revision, changes.revision, full=changes.full)
-        before = self.snapshot
+        before = self.current
         after = _full(changes) if changes.full else _patched(before, changes)
-        self.snapshot = after
+        self.current = after
         self.is_loaded = True
         self._report(after.faults)
         return after.affected_by(
@@ -88,37 +74,18 @@ class Results:
 class EvaluationStore:
     """A client-side client's results; one thread writes, any thread reads.
 
-    ``is_loaded`` turns true with the first change set; an empty environment's is at 0.
+    ``current`` holds the results, and others only read it. ``is_loaded`` turns true with the
+    first change set; an empty environment's is at 0.
     """
 
     def __init__(self) -> None:
-        self._results = Results()
+        self.current = Results()
         self.is_loaded = False
-
-    @property
-    def results(self) -> Results:
-        """The current results."""
-        return self._results
 
     @property
     def revision(self) -> int:
         """Revision that is held; 0 for none."""
-        return self._results.revision
-
-    def resolve(self, flag_key: str, _context: Context, _now_ms: int) -> Result:
-        """The server's answer; CLIENT_NOT_READY before there is any."""
-        if not self.is_loaded:
-            return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
-        result = self._results.by_key.get(flag_key)
-        return result or failure(flag_key, ErrorKind.FLAG_NOT_FOUND)
-
-    def resolve_at(self, flag_key: str, _context: Context, _now_ms: int) -> tuple[Result, int]:
-        """The same, with the revision that gave it; 0 before there is any."""
-        if not self.is_loaded:
-            return failure(flag_key, ErrorKind.CLIENT_NOT_READY), 0
-        results = self._results
-        result = results.by_key.get(flag_key)
-        return result or failure(flag_key, ErrorKind.FLAG_NOT_FOUND), results.revision
+        return self.current.revision
 
     def apply(self, changes: EvaluationChanges) -> frozenset[str]:
         """Swaps in the next results.
@@ -130,14 +97,20 @@ class EvaluationStore:
             ProtocolError: A patch leads back in time.
         """
         _check_order(self.revision, changes.revision, full=changes.full)
-        before = self._results.by_key
+        before = self.current.by_key
         after = {} if changes.full else dict(before)
         for key in changes.absent_flag_keys:
             after.pop(key, None)
         after.update((result.flag_key, result) for result in changes.results)
-        self._results = Results(changes.revision, MappingProxyType(after))
+        self.current = Results(changes.revision, MappingProxyType(after))
         self.is_loaded = True
         return _differing(before, after)
+
+
+def look_up(results: Results, flag_key: str, _context: Context, _now_ms: int) -> Result:
+    """The server's answer, in the place of an evaluation."""
+    result = results.by_key.get(flag_key)
+    return result or failure(flag_key, ErrorKind.FLAG_NOT_FOUND)
 
 
 def differing_results(before: Results, after: Results) -> frozenset[str]:

@@ -9,10 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def _wait(event: threading.Event, seconds: float) -> bool:
     return event.wait(seconds)
 
@@ -23,12 +19,16 @@ class Timing:
 
     Attributes:
         monotonic: Seconds that only rise.
-        wall_ms: Milliseconds since the epoch.
+        wall_ns: Nanoseconds since the epoch.
         random: A number in [0, 1).
         wait: Waits for an event up to so many seconds; True when it is set.
     """
 
     monotonic: Callable[[], float] = time.monotonic
-    wall_ms: Callable[[], int] = _wall_ms
+    wall_ns: Callable[[], int] = time.time_ns
     random: Callable[[], float] = random.random
     wait: Callable[[threading.Event, float], bool] = _wait
+
+    def wall_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return self.wall_ns() // 1_000_000

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from featmesh.client import forks
-from featmesh.client.answers import Read
+from featmesh.client.answers import BOOLEAN, NUMBER, STRING, Read
 from featmesh.client.connection import Connection, connect
 from featmesh.client.detail import (
     EvaluationDetail,
@@ -31,7 +31,7 @@ from featmesh.client.store import EvaluationStore, differing_results
 from featmesh.client.timing import Timing
 from featmesh.client.uplink import JOIN_TIMEOUT
 from featmesh.engine.attributes import valid_context
-from featmesh.engine.model import Context, ValueType
+from featmesh.engine.model import Context
 from featmesh.wire import context_to_proto
 
 logger = logging.getLogger(__name__)
@@ -144,23 +144,17 @@ class ClientSideClient:
     def boolean_value(self, flag_key: str, default: bool) -> bool:
         """The boolean that the flag serves to the user."""
         session = self._current
-        return session.answers.value(
-            flag_key, session.context, default, ValueType.BOOLEAN, boolean_detail
-        )
+        return session.answers.value(flag_key, session.context, default, BOOLEAN, boolean_detail)
 
     def string_value(self, flag_key: str, default: str) -> str:
         """The text that the flag serves to the user."""
         session = self._current
-        return session.answers.value(
-            flag_key, session.context, default, ValueType.STRING, string_detail
-        )
+        return session.answers.value(flag_key, session.context, default, STRING, string_detail)
 
     def number_value(self, flag_key: str, default: float) -> float:
         """The number that the flag serves to the user."""
         session = self._current
-        return session.answers.value(
-            flag_key, session.context, default, ValueType.NUMBER, number_detail
-        )
+        return session.answers.value(flag_key, session.context, default, NUMBER, number_detail)
 
     def json_value(self, flag_key: str, default: Json) -> Json:
         """The document that the flag serves to the user; the caller may change it."""
@@ -184,7 +178,7 @@ class ClientSideClient:
 
     def all_flags(self) -> dict[str, Json]:
         """Every flag's value, without those in error; counts no evaluation."""
-        results = self._current.store.results.by_key
+        results = self._current.store.current.by_key
         return {
             key: plain_value(result) for key, result in results.items() if result.error_kind is None
         }
@@ -289,7 +283,7 @@ class ClientSideClient:
             if session is self._next:
                 former, self._current, self._next = self._current, session, None
                 self._retire(former)
-                changed = differing_results(former.store.results, session.store.results)
+                changed = differing_results(former.store.current, session.store.current)
                 self._swapped.notify_all()
             elif session is not self._current:
                 return

@@ -12,7 +12,11 @@ from featmesh.engine.numbers import number_text
 MAX_KEY_BYTES = 512
 """A context's key is at most so long in UTF-8."""
 
-_BUILT_IN = {"key": "key", "keyId": "key", "name": "name"}
+BUILT_IN = {"key": "key", "keyId": "key", "name": "name"}
+"""Attributes that are the context's own fields, whatever its attributes hold."""
+
+KEY_NAMES = frozenset({"", "key", "keyId"})
+"""Names of a dispatch attribute that stand for the key."""
 
 _CACHED = 1_024
 """Thousands of flags read the same few attributes, so they share what reads them."""
@@ -37,7 +41,7 @@ def reader(name: str) -> Reader:
 
     An attribute of the same name as a built-in one is never seen.
     """
-    built_in = _BUILT_IN.get(name)
+    built_in = BUILT_IN.get(name)
     if built_in is not None:
         return attrgetter(built_in)
 

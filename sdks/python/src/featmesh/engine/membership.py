@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from featmesh.engine.dependencies import nested_segment_ids
 from featmesh.engine.model import Context, Segment
 from featmesh.engine.operators import Test, compile_conditions
+from featmesh.engine.records import record
 
 Known = Mapping[str, bool]
 """Membership in nested segments, by id, of the context that is being asked about."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CompiledSegment:
     """A segment in the shape that answers fastest; `nested` are the segments it names."""
 
     id: str
     excluded: frozenset[str]
     included: frozenset[str]
-    rules: tuple[Test[Known], ...]
+    rules: tuple[tuple[Test[Known], ...], ...]
     nested: tuple[str, ...]
     faults: tuple[str, ...]
     looping: frozenset[str] = frozenset()
@@ -30,7 +30,13 @@ class CompiledSegment:
         """Whether the context is a member, given its membership in nested segments."""
         if self.is_listed(context.key):
             return self.lists(context.key)
-        return any(rule(context, known) for rule in self.rules)
+        for tests in self.rules:
+            for test in tests:
+                if not test(context, known):
+                    break
+            else:
+                return True
+        return False
 
     def lists(self, key: str) -> bool:
         """Whether the lists alone make this key a member."""
@@ -81,7 +87,10 @@ def in_any_segment(segment_ids: tuple[str, ...]) -> Test[Segments]:
     """Makes a flag's test for membership in any of the segments."""
 
     def test(context: Context, segments: Segments) -> bool:
-        return any(is_member(segments, segment_id, context) for segment_id in segment_ids)
+        for segment_id in segment_ids:  # noqa: SIM110  # a generator costs more than most look-ups
+            if is_member(segments, segment_id, context):
+                return True
+        return False
 
     return test
 

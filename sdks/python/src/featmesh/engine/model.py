@@ -1,7 +1,7 @@
 """The engine's model: what a flag, a segment and a context are, without any transport.
 
-Every class is immutable. Limits are enforced where data enters (the management API and
-the SDK's decoding), never here: the engine must give an answer for anything it is handed.
+Every class is immutable (see `records`). Limits are enforced where data enters (the management
+API and the SDK's decoding), never here: the engine must give an answer for anything it is handed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import final
+
+from featmesh.engine.records import record
 
 FULL_WEIGHT = 100_000
 """All shares of a rollout add up to this many thousandths of a percent."""
@@ -94,7 +97,7 @@ class Context:
     private: Collection[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Variation:
     """One of the values that a flag can serve."""
 
@@ -103,7 +106,7 @@ class Variation:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Share:
     """One variation's part of a rollout; both numbers are thousandths of a percent."""
 
@@ -112,7 +115,7 @@ class Share:
     experiment_share: int = FULL_WEIGHT
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rollout:
     """Spreads contexts over variations; an empty dispatch attribute is the key."""
 
@@ -121,7 +124,7 @@ class Rollout:
     in_experiment: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Condition:
     """One test of a rule. ``operator`` is an `Operator` name, or one unknown here."""
 
@@ -130,7 +133,7 @@ class Condition:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rule:
     """Serves its rollout to contexts for which all conditions hold."""
 
@@ -140,7 +143,7 @@ class Rule:
     rollout: Rollout
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Target:
     """Serves one variation to the listed context keys."""
 
@@ -148,7 +151,7 @@ class Target:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Prerequisite:
     """Demands that another flag serves one of its variations."""
 
@@ -156,7 +159,7 @@ class Prerequisite:
     variation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Flag:
     """A feature flag's definition. ``salt`` may be empty: then the key is the salt."""
 
@@ -176,7 +179,7 @@ class Flag:
     revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SegmentRule:
     """Makes contexts members when all conditions hold."""
 
@@ -185,7 +188,7 @@ class SegmentRule:
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Segment:
     """A set of contexts; conditions refer to it by ``id``."""
 
@@ -199,7 +202,8 @@ class Segment:
     revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@record(frozen=True, slots=True)
 class Result:
     """One flag's answer for one context; ``value`` is None exactly on an error."""
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 
 _NUMBER = re.compile(r"[ \t\r\n]*([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)[ \t\r\n]*")
-_EXACT_INTEGER = 1 << 53
+EXACT_INTEGER = 1 << 53
+"""Every integer up to this one, and down to its negative, is a double."""
+
+Range = tuple[float, float]
+"""The least and the greatest double of a range, both included."""
+
+_MAXIMUM = sys.float_info.max
 
 
 def number_text(value: float) -> str:
@@ -16,7 +23,7 @@ def number_text(value: float) -> str:
     to copy: an exponent from 1e21 up and below 1e-6, negative zero is ``0``, and what is
     not finite is ``NaN``, ``Infinity`` or ``-Infinity``.
     """
-    if isinstance(value, int) and -_EXACT_INTEGER <= value <= _EXACT_INTEGER:
+    if isinstance(value, int) and -EXACT_INTEGER <= value <= EXACT_INTEGER:
         return str(int(value))
     number = as_double(value)
     if not math.isfinite(number):
@@ -38,6 +45,21 @@ def parse_number(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _finite(as_double(value))
     return None
+
+
+def below(bound: float, *, included: bool) -> Range:
+    """The finite doubles below the bound, itself too where it is included."""
+    return -_MAXIMUM, bound if included else math.nextafter(bound, -math.inf)
+
+
+def above(bound: float, *, included: bool) -> Range:
+    """The finite doubles above the bound, itself too where it is included."""
+    return bound if included else math.nextafter(bound, math.inf), _MAXIMUM
+
+
+def in_range(number: float, limits: Range) -> bool:
+    """Whether the range holds the number."""
+    return limits[0] <= number <= limits[1]
 
 
 def as_double(value: float) -> float:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from hashlib import md5
 from itertools import accumulate
+from struct import Struct
 from typing import Protocol
 
-from featmesh.engine.attributes import dispatch_bytes
+from featmesh.engine.attributes import KEY_NAMES, dispatch_bytes
+from featmesh.engine.digest import md5
 from featmesh.engine.model import FULL_WEIGHT, Context, Result, Rollout, Share
+from featmesh.engine.records import record
 
 BUCKETS = 1 << 31
 """A bucket is a whole number from 0 to this one, both included."""
 
 _NOBODY = 0
 _EVERYBODY = BUCKETS + 1
+
+_read_int32 = Struct("<i").unpack_from
 
 
 class Outcome(Protocol):
@@ -26,27 +29,57 @@ class Outcome(Protocol):
         """An id that the flag does not have gives a malformed flag's result."""
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """What a rule or the fallthrough serves."""
+@record(frozen=True, slots=True, eq=False)
+class Experiment:
+    """Who of a share's contexts is in the experiment.
 
-    serve: Callable[[Context], Result]
-    constant: Result | None = None
-    """The result where every context gets the same one."""
+    ``edge`` is the first experiment bucket beyond them, ``inside`` what they get.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    outside: Result
+    edge: int
     inside: Result
-    experiment_edge: int
-    """Experiment buckets below this one are inside."""
+
+
+@record(frozen=True, slots=True, eq=False)
+class Split:
+    """A rollout that a hash decides.
+
+    ``read`` gives what is hashed after ``prefix``, the salt; None stands for the key.
+    ``edges`` are those of `share_edges`, ``results`` what each share serves, and
+    ``experiments`` has an entry per share where a second hash may be needed.
+    """
+
+    prefix: bytes
+    read: Callable[[Context], bytes] | None
+    edges: tuple[int, ...]
+    results: tuple[Result, ...]
+    experiments: tuple[Experiment, ...] | None
+
+    def serve(self, context: Context) -> Result:
+        """What the context gets."""
+        read = self.read
+        value = context.key.encode() if read is None else read(context)
+        # `bucket`, written out: this line is most of what a rollout costs.
+        number: int = _read_int32(md5(self.prefix + value).digest())[0]
+        index = bisect_right(self.edges, number if number >= 0 else -number)
+        if self.experiments is None:
+            return self.results[index]
+        experiment = self.experiments[index]
+        if experiment.edge > BUCKETS or (
+            experiment.edge and bucket(b"expt" + self.prefix + value) < experiment.edge
+        ):
+            return experiment.inside
+        return self.results[index]
+
+
+Serving = Result | Split
+"""What a rule or the fallthrough serves: one result for everybody, or what a hash says."""
 
 
 def bucket(salted: bytes) -> int:
     """The bucket of salt and value together, 0 to 2^31; FeatBit's hash."""
-    digest = md5(salted, usedforsecurity=False).digest()
-    return abs(int.from_bytes(digest[:4], "little", signed=True))
+    number: int = _read_int32(md5(salted).digest())[0]
+    return abs(number)
 
 
 def salted_value(salt: str, attribute: str, context: Context) -> bytes:
@@ -64,36 +97,27 @@ def compile_rollout(rollout: Rollout, *, salt: str, include_all: bool, outcome: 
     """
     shares = rollout.shares or (Share("", FULL_WEIGHT),)
     bucketed = not (len(shares) == 1 and shares[0].weight == FULL_WEIGHT)
-    served = tuple(_compile_share(each, rollout, include_all, bucketed, outcome) for each in shares)
-    malformed = next((each.outside for each in served if each.outside.error_kind), None)
-    if malformed is not None:
-        return Serving(lambda _context: malformed, malformed)
-    if len(served) == 1 and not _NOBODY < served[0].experiment_edge <= BUCKETS:
-        result = served[0].inside if served[0].experiment_edge else served[0].outside
-        return Serving(lambda _context: result, result)
-    return Serving(_dispatch(served, share_edges(shares), salt, rollout.dispatch_attribute))
-
-
-def _compile_share(
-    share: Share,
-    rollout: Rollout,
-    include_all: bool,
-    bucketed: bool,
-    outcome: Outcome,
-) -> _Served:
-    if include_all:
-        edge = _EVERYBODY
-    elif not rollout.in_experiment or share.experiment_share <= 0:
-        edge = _NOBODY
-    elif share.experiment_share >= share.weight:
-        edge = _EVERYBODY
-    else:
-        edge = _round_up(share.experiment_share * BUCKETS, share.weight)
-    first = outcome(share.variation_id, bucketed=bucketed, in_experiment=edge == _EVERYBODY)
-    if edge in {_NOBODY, _EVERYBODY}:  # nobody ever gets the other one
-        return _Served(first, first, edge)
-    inside = outcome(share.variation_id, bucketed=bucketed, in_experiment=True)
-    return _Served(first, inside, edge)
+    ends = [_experiment_edge(share, rollout, include_all) for share in shares]
+    results = tuple(
+        outcome(share.variation_id, bucketed=bucketed, in_experiment=end == _EVERYBODY)
+        for share, end in zip(shares, ends, strict=True)
+    )
+    for result in results:
+        if result.error_kind is not None:
+            return result
+    hashed_again = any(_NOBODY < end < _EVERYBODY for end in ends)
+    if len(shares) == 1 and not hashed_again:
+        return results[0]
+    experiments = None
+    if hashed_again:
+        inside = (
+            outcome(each.variation_id, bucketed=bucketed, in_experiment=True) for each in shares
+        )
+        experiments = tuple(map(Experiment, ends, inside))
+    attribute = rollout.dispatch_attribute
+    read = dispatch_bytes(attribute) if attribute not in KEY_NAMES else None
+    prefix = salt.encode("utf-8", "surrogatepass")
+    return Split(prefix, read, share_edges(shares), results, experiments)
 
 
 def share_edges(shares: Iterable[Share]) -> tuple[int, ...]:
@@ -107,24 +131,14 @@ def share_edges(shares: Iterable[Share]) -> tuple[int, ...]:
     return tuple(edges)[:-1]
 
 
-def _dispatch(
-    served: tuple[_Served, ...], edges: tuple[int, ...], salt: str, attribute: str
-) -> Callable[[Context], Result]:
-    read = dispatch_bytes(attribute)
-    prefix = salt.encode("utf-8", "surrogatepass")
-    experiment_prefix = b"expt" + prefix
-
-    def serve(context: Context) -> Result:
-        value = read(context)
-        share = served[bisect_right(edges, bucket(prefix + value))] if edges else served[0]
-        edge = share.experiment_edge
-        if edge == _NOBODY:
-            return share.outside
-        if edge > BUCKETS or bucket(experiment_prefix + value) < edge:
-            return share.inside
-        return share.outside
-
-    return serve
+def _experiment_edge(share: Share, rollout: Rollout, include_all: bool) -> int:
+    if include_all:
+        return _EVERYBODY
+    if not rollout.in_experiment or share.experiment_share <= 0:
+        return _NOBODY
+    if share.experiment_share >= share.weight:
+        return _EVERYBODY
+    return _round_up(share.experiment_share * BUCKETS, share.weight)
 
 
 def _round_up(numerator: int, denominator: int) -> int:

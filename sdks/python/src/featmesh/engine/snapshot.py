@@ -145,6 +145,14 @@ class Snapshot:
             )
         )
 
+    def looks_at_nothing(self, flag_key: str) -> bool:
+        """Whether the flag is enabled and gives every context the same result.
+
+        It has no prerequisites, targets, rules and shares to choose from, then.
+        """
+        flag = self.live_flags.get(flag_key)
+        return flag is not None and flag.enabled and flag.constant is not None
+
     def live_flag_keys(self) -> list[str]:
         """The sorted keys of all flags that are not archived."""
         return sorted(self.live_flags)

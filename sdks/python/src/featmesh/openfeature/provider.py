@@ -145,7 +145,9 @@ class FeatMeshProvider(AbstractProvider):
         if not context.key:
             message = "the evaluation context has no targeting key"
             return failure(default, ErrorCode.TARGETING_KEY_MISSING, message)
-        return resolution(get(flag_key, context, default), default, convert)
+        detail = get(flag_key, context, default)
+        looks_at_nothing = self._client.snapshot.looks_at_nothing(flag_key)
+        return resolution(detail, default, convert, looks_at_nothing=looks_at_nothing)
 
     def _after_change(self, flag_keys: frozenset[str]) -> None:
         if self._is_initialized:

@@ -35,7 +35,11 @@ _MESSAGES = {
 
 
 def resolution(
-    detail: EvaluationDetail[S], default: T, convert: Callable[[S], T | None]
+    detail: EvaluationDetail[S],
+    default: T,
+    convert: Callable[[S], T | None],
+    *,
+    looks_at_nothing: bool,
 ) -> FlagResolutionDetails[T]:
     """What OpenFeature is told.
 
@@ -43,6 +47,7 @@ def resolution(
         detail: What the client answered.
         default: The caller's default.
         convert: Makes the value of the type that was asked for; None if it cannot.
+        looks_at_nothing: Whether the flag gives every context this result.
     """
     kind = detail.error_kind
     value = convert(detail.value) if kind is None else None
@@ -51,7 +56,7 @@ def resolution(
         return failure(default, _CODES[kind], _MESSAGES[kind])
     return FlagResolutionDetails(
         value=value,
-        reason=open_feature_reason(detail),
+        reason=open_feature_reason(detail, looks_at_nothing=looks_at_nothing),
         variant=detail.variation_id,
         flag_metadata=_metadata(detail),
     )

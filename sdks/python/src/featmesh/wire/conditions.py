@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import cast
 
 from featmesh.engine.model import Condition, Operator, Rollout, Share
@@ -37,16 +37,16 @@ def condition_from_proto(message: condition_pb2.Condition) -> Condition:
     """A condition; an operator number n unknown to this build is named ``OPERATOR_<n>``."""
     return Condition(
         attribute=message.attribute,
-        operator=_NAMES.get(message.operator) or f"{_PREFIX}{int(message.operator)}",
-        values=tuple(message.values),
+        operator=_NAMES.get(number := message.operator) or f"{_PREFIX}{int(number)}",
+        values=tuple(message.values[:]),
     )
 
 
 def conditions_from_proto(
-    messages: Iterable[condition_pb2.Condition],
+    messages: Sequence[condition_pb2.Condition],
 ) -> tuple[Condition, ...]:
     """A rule's conditions, in order."""
-    return tuple(condition_from_proto(each) for each in messages)
+    return tuple([condition_from_proto(each) for each in messages[:]])
 
 
 def rollout_to_proto(rollout: Rollout) -> rollout_pb2.Rollout:
@@ -69,8 +69,10 @@ def rollout_from_proto(message: rollout_pb2.Rollout) -> Rollout:
     """A rollout; one that is not set has no shares, which the engine calls malformed."""
     return Rollout(
         shares=tuple(
-            Share(share.variation_id, share.weight, share.experiment_share)
-            for share in message.shares
+            [
+                Share(share.variation_id, share.weight, share.experiment_share)
+                for share in message.shares[:]
+            ]
         ),
         dispatch_attribute=message.dispatch_attribute,
         in_experiment=message.in_experiment,

@@ -6,7 +6,7 @@ itself becomes a flag that the engine answers with MALFORMED_FLAG where it matte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from featmesh.engine.model import (
     Flag,
@@ -64,6 +64,8 @@ def flag_from_proto(message: flag_pb2.Flag) -> Flag:
     A variation whose value is not set, not finite or not of the flag's type is left out,
     so serving it is MALFORMED_FLAG; a value type unknown here leaves out all of them.
     """
+    # Lists inside of tuples because a generator costs as much as the few items that most
+    # have, and slices because protobuf's own iteration costs twice as much.
     value_type = value_type_from_proto(message.value_type)
     return Flag(
         key=message.key,
@@ -73,10 +75,12 @@ def flag_from_proto(message: flag_pb2.Flag) -> Flag:
         enabled=message.enabled,
         off_variation_id=message.off_variation_id,
         prerequisites=tuple(
-            Prerequisite(each.flag_key, each.variation_id) for each in message.prerequisites
+            [Prerequisite(each.flag_key, each.variation_id) for each in message.prerequisites[:]]
         ),
-        targets=tuple(Target(each.variation_id, tuple(each.keys)) for each in message.targets),
-        rules=tuple(_rule_from_proto(each) for each in message.rules),
+        targets=tuple(
+            [Target(each.variation_id, tuple(each.keys[:])) for each in message.targets[:]]
+        ),
+        rules=tuple([_rule_from_proto(each) for each in message.rules[:]]),
         fallthrough=rollout_from_proto(message.fallthrough),
         include_all_targets=message.include_all_targets,
         archived=message.archived,
@@ -111,8 +115,8 @@ def segment_from_proto(message: segment_pb2.Segment) -> Segment:
     return Segment(
         id=message.id,
         key=message.key,
-        included=tuple(message.included),
-        excluded=tuple(message.excluded),
+        included=tuple(message.included[:]),
+        excluded=tuple(message.excluded[:]),
         rules=tuple(
             SegmentRule(rule.id, rule.name, conditions_from_proto(rule.conditions))
             for rule in message.rules
@@ -132,14 +136,18 @@ def _variation_to_proto(variation: Variation, value_type: ValueType) -> flag_pb2
 
 
 def _variations_from_proto(
-    messages: Iterable[flag_pb2.Variation], value_type: ValueType | None
+    messages: Sequence[flag_pb2.Variation], value_type: ValueType | None
 ) -> tuple[Variation, ...]:
     variations = []
-    for message in messages:
+    for message in messages[:]:
         typed = value_from_proto(message.value)
         if typed is not None and typed[1] is value_type:
             variations.append(Variation(message.id, message.name, typed[0]))
     return tuple(variations)
+
+
+def _target_from_proto(message: flag_pb2.Target) -> Target:
+    return Target(message.variation_id, tuple(message.keys[:]))
 
 
 def _rule_to_proto(rule: Rule) -> flag_pb2.Rule:

@@ -15,11 +15,12 @@ from featmesh.management.v1 import flag_service_pb2, mutation_pb2
 from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
 
 _HEADINGS = ("KEY", "STATE", "TYPE", "VERSION", "UPDATED", "NAME")
+_VERSION_HEADINGS = ("VERSION", "STATE", "REVISION", "UPDATED", "BY", "NAME")
 
 
 @click.group()
 def flags() -> None:
-    """List, show, switch, archive and delete flags."""
+    """List, show, switch, archive, roll back and delete flags."""
 
 
 @flags.command("list")
@@ -102,13 +103,63 @@ def archive_flag(access: Management, key: str, restore: bool, comment: str) -> i
     return answer.resource.flag.revision
 
 
+@flags.command("history")
+@click.argument("key")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@management
+def flag_history(access: Management, key: str, limit: int, as_json: bool) -> None:
+    """List a flag's versions, newest first, those of a deleted one too."""
+    stub, environment_id = FlagServiceStub(access.channel), access.environment_id
+
+    def fetch(
+        page: mutation_pb2.PageRequest,
+    ) -> tuple[Sequence[flag_service_pb2.FlagVersion], str]:
+        request = flag_service_pb2.ListFlagVersionsRequest(
+            environment_id=environment_id, key=key, page=page
+        )
+        answer = stub.ListFlagVersions(request, metadata=access.metadata, timeout=TIMEOUT)
+        return answer.versions, answer.next_token
+
+    versions = all_pages(fetch, limit=limit)
+    if as_json:
+        print_json(versions)
+    else:
+        print_table(_VERSION_HEADINGS, map(_version_row, versions), empty="No versions.")
+
+
+@flags.command("rollback")
+@click.argument("key")
+@click.option(
+    "--to", "to_version", required=True, type=click.IntRange(1), help="Version to go back to."
+)
+@click.option("--comment", default="", help="Why, for the audit log.")
+@management
+@waits
+def rollback_flag(access: Management, key: str, to_version: int, comment: str) -> int:
+    """Store an earlier version again, as a new one; a deleted flag comes back."""
+    request = flag_service_pb2.RollbackFlagRequest(
+        environment_id=access.environment_id,
+        key=key,
+        to_version=to_version,
+        options=mutation_pb2.MutationOptions(comment=comment),
+    )
+    stub = FlagServiceStub(access.channel)
+    flag = stub.RollbackFlag(request, metadata=access.metadata, timeout=TIMEOUT).resource.flag
+    click.echo(
+        f"{key} is as in version {to_version}: now version {flag.version}"
+        f" (revision {flag.revision})."
+    )
+    return flag.revision
+
+
 @flags.command("delete")
 @click.argument("key")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
 @waits
 def delete_flag(access: Management, key: str, comment: str) -> int:
-    """Delete a flag for good."""
+    """Delete a flag; SDKs forget it, its history stays."""
     request = flag_service_pb2.DeleteFlagRequest(
         environment_id=access.environment_id,
         key=key,
@@ -128,6 +179,14 @@ def _state(resource: flag_service_pb2.FlagResource) -> str:
 
 def _state_line(resource: flag_service_pb2.FlagResource) -> str:
     return f"{resource.flag.key} is {_state(resource)} (revision {resource.flag.revision})."
+
+
+def _version_row(version: flag_service_pb2.FlagVersion) -> tuple[str, ...]:
+    known = version.HasField("resource")
+    state = _state(version.resource) if known else "deleted"
+    resource = version.resource
+    updated, who = shown_time(resource.updated_at), resource.updated_by
+    return (str(version.version), state, str(version.revision), updated, who, resource.name)
 
 
 def _row(resource: flag_service_pb2.FlagResource) -> tuple[str, ...]:

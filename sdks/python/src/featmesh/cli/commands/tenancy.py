@@ -97,7 +97,7 @@ def create_project(access: Management, key: str, organization: str, name: str) -
 
 @click.group()
 def environments() -> None:
-    """List and create environments."""
+    """List, create and delete environments."""
 
 
 @environments.command("list")
@@ -131,3 +131,24 @@ def create_environment(access: Management, key: str, project: str, name: str) ->
     stub = TenancyServiceStub(access.channel)
     answer = stub.CreateEnvironment(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(answer.environment.id)
+
+
+@environments.command("delete")
+@click.argument("environment_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@management
+def delete_environment(access: Management, environment_id: str, yes: bool) -> None:
+    """Delete an environment with everything in it, for good."""
+    stub = TenancyServiceStub(access.channel)
+    if not yes:
+        get = tenancy_pb2.GetEnvironmentRequest(environment_id=environment_id)
+        found = stub.GetEnvironment(get, metadata=access.metadata, timeout=TIMEOUT).environment
+        click.confirm(
+            f"Delete {found.name} ({found.key}) with its flags, segments, SDK keys, users,"
+            " events and history, for good?",
+            abort=True,
+            err=True,
+        )
+    request = tenancy_pb2.DeleteEnvironmentRequest(environment_id=environment_id)
+    stub.DeleteEnvironment(request, metadata=access.metadata, timeout=TIMEOUT)
+    click.echo(f"{environment_id} is deleted.")

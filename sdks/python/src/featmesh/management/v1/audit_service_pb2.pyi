@@ -36,7 +36,7 @@ class AuditEntry(google.protobuf.message.Message):
     resource: builtins.str
     """What it was done to: `flag/<key>` or `segment/<key>`."""
     operation: builtins.str
-    """What was done: `create`, `update`, `toggle`, `archive`, `restore`, `delete`, `import`."""
+    """What was done: `create`, `update`, `toggle`, `archive`, `restore`, `rollback`, `delete`, `import`."""
     comment: builtins.str
     """Why, as the operator wrote."""
     revision: builtins.int

@@ -1,0 +1,105 @@
+"""A store that answers, and refuses: full disk, used-up quota, no primary."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from featmesh.engine.model import Context
+from services.runtime.errors import StoreUnavailable
+from services.storage.model import Environment
+from services.storage.mongodb import MongoStore
+from tests.integration.storage.records import NOON, change, create, flag, segment, update
+from tests.integration.storage.test_commit import assert_nothing_was_written
+from tests.support.fail_points import (
+    NOT_WRITABLE_PRIMARY,
+    OUT_OF_DISK_SPACE,
+    PRIMARY_STEPPED_DOWN,
+    QUOTA_EXCEEDED,
+    failing,
+    refused_uri,
+)
+
+FULL = (
+    (OUT_OF_DISK_SPACE, "has no disk space left"),
+    (QUOTA_EXCEEDED, "has used up its disk quota"),
+)
+
+
+@pytest.fixture
+async def refused(
+    mongodb_uri: str, database_name: str, store: MongoStore
+) -> AsyncIterator[MongoStore]:
+    """The store of the test, through the client whose commands can be made to fail."""
+    opened = MongoStore.open(refused_uri(mongodb_uri), database=database_name)
+    yield opened
+    await opened.close()
+
+
+@pytest.mark.parametrize(("code", "text"), FULL)
+@pytest.mark.parametrize("command", ["findAndModify", "update", "insert"])
+async def test_a_change_that_a_full_store_refuses_at_any_point_is_not_written_at_all(
+    mongodb_uri: str,
+    store: MongoStore,
+    refused: MongoStore,
+    environment: Environment,
+    command: str,
+    code: int,
+    text: str,
+) -> None:
+    first = await store.items.commit(change(environment.id, *create(flag("a"))))
+    replacement = update(first.records[0], salt="x")
+    attempt = change(environment.id, replacement, *create(flag("b"), segment("s-1", "vip")))
+    async with failing(mongodb_uri, [command], code):
+        with pytest.raises(StoreUnavailable) as refusal:
+            await refused.items.commit(attempt)
+    assert refusal.value.message == f"MongoDB at {refused.address} {text}"
+    await assert_nothing_was_written(store, environment, first)
+    assert (await refused.items.commit(attempt)).revision > first.revision, "it is free again"
+
+
+@pytest.mark.parametrize(("code", "text"), FULL)
+async def test_every_write_of_a_full_store_is_unavailable(
+    mongodb_uri: str, refused: MongoStore, environment: Environment, code: int, text: str
+) -> None:
+    writes: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: refused.tenancy.create_organization("new", "New"),
+        lambda: refused.credentials.create_access_token("ci", "hash"),
+        lambda: refused.insights.upsert_end_users(environment.id, [Context("ada")], NOON),
+        lambda: refused.outbox.delete_outbox(["any"]),
+        lambda: refused.tenancy.delete_environment(environment.id),
+    )
+    commands = ["insert", "update", "delete", "findAndModify"]
+    async with failing(mongodb_uri, commands, code):
+        for write in writes:
+            with pytest.raises(StoreUnavailable) as refusal:
+                await write()
+            assert refusal.value.message.endswith(text)
+    assert await refused.tenancy.get_environment(environment.id) == environment
+    listed = await refused.tenancy.list_organizations(10, "")
+    assert [each.key for each in listed.items] == ["acme"]
+
+
+@pytest.mark.parametrize("code", [NOT_WRITABLE_PRIMARY, PRIMARY_STEPPED_DOWN])
+async def test_a_node_that_is_no_primary_any_more_is_said_so(
+    mongodb_uri: str, refused: MongoStore, code: int
+) -> None:
+    async with failing(mongodb_uri, ["insert"], code):
+        with pytest.raises(StoreUnavailable) as refusal:
+            await refused.credentials.create_access_token("ci", "hash")
+    assert "has no primary that takes writes just now" in refusal.value.message
+    assert await refused.credentials.find_access_token("hash") is None
+
+
+@pytest.mark.parametrize("command", ["findAndModify", "insert", "commitTransaction"])
+async def test_a_change_outlives_a_step_down_and_is_written_once(
+    mongodb_uri: str, refused: MongoStore, environment: Environment, command: str
+) -> None:
+    async with failing(mongodb_uri, [command], PRIMARY_STEPPED_DOWN, times=1):
+        committed = await refused.items.commit(change(environment.id, *create(flag("a"))))
+    page = await refused.items.list_flag_versions(environment.id, "a", 10, "")
+    assert [each.version for each in page.items] == [1]
+    assert len(await refused.outbox.list_outbox(10)) == 1
+    current = await refused.tenancy.get_environment(environment.id)
+    assert current.revision == committed.revision

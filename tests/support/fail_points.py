@@ -1,0 +1,58 @@
+"""Makes a real mongod answer commands with errors: its own fail points, for one client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+from pymongo.errors import OperationFailure
+
+from services.storage.mongodb.connection import Connection, utc_now
+
+OUT_OF_DISK_SPACE: Final = 14_031
+QUOTA_EXCEEDED: Final = 12_501
+NOT_WRITABLE_PRIMARY: Final = 10_107
+PRIMARY_STEPPED_DOWN: Final = 189
+
+CLIENT: Final = "refused"
+"""The ``appName`` of the client whose commands fail."""
+
+_NO_SUCH_COMMAND: Final = 59
+
+
+def refused_uri(uri: str) -> str:
+    """For the client whose commands fail."""
+    return f"{uri}{'&' if '?' in uri else '?'}appName={CLIENT}"
+
+
+@asynccontextmanager
+async def failing(
+    uri: str, commands: Sequence[str], code: int, *, times: int = 0
+) -> AsyncIterator[None]:
+    """``commands`` of `CLIENT` are answered with an error's code, always or so many times.
+
+    Skips the test on a MongoDB that was not started with ``enableTestCommands``.
+    """
+    connection = Connection(uri, "admin", utc_now)
+    try:
+        mode: Any = {"times": times} if times else "alwaysOn"
+        data = {"failCommands": list(commands), "errorCode": code, "appName": CLIENT}
+        await _configure(connection, mode, data)
+        try:
+            yield
+        finally:
+            await _configure(connection, "off", {})
+    finally:
+        await connection.close()
+
+
+async def _configure(connection: Connection, mode: Any, data: dict[str, Any]) -> None:
+    command = {"configureFailPoint": "failCommand", "mode": mode, "data": data}
+    try:
+        await connection.database.command(command)
+    except OperationFailure as error:
+        if error.code != _NO_SUCH_COMMAND:
+            raise
+        pytest.skip("this MongoDB was started without enableTestCommands")
