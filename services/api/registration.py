@@ -16,6 +16,8 @@ from featmesh.management.v1 import (
     import_service_pb2_grpc,
     insight_service_pb2,
     insight_service_pb2_grpc,
+    rollout_service_pb2,
+    rollout_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
     tenancy_pb2,
@@ -29,6 +31,7 @@ from services.api.flags import FlagServicer
 from services.api.import_changes import ImportChanges
 from services.api.imports import ImportServicer
 from services.api.insights import InsightServicer
+from services.api.rollouts import RolloutServicer
 from services.api.segment_changes import SegmentChanges
 from services.api.segments import SegmentServicer
 from services.api.tenancy import TenancyServicer
@@ -44,6 +47,7 @@ SERVICES: Final = tuple(
         (import_service_pb2, "ImportService"),
         (insight_service_pb2, "InsightService"),
         (audit_service_pb2, "AuditService"),
+        (rollout_service_pb2, "RolloutService"),
     )
 )
 
@@ -88,6 +92,9 @@ def registration(
         )
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(store.items), server
+        )
+        rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(
+            RolloutServicer(store.tenancy, store.census), server
         )
 
     return register

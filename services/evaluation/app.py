@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -16,12 +17,14 @@ from featmesh.evaluation.v1 import evaluation_pb2_grpc
 from featmesh.insights.v1 import insights_pb2_grpc
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.callers import Callers
+from services.evaluation.census_writer import WRITE_SECONDS, CensusWriter
 from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
 from services.evaluation.replica import Replicas
+from services.evaluation.reports import Reports
 from services.evaluation.revocations import LOOK_SECONDS, Revocations
 from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
 from services.evaluation.stream import Pace
@@ -170,12 +173,14 @@ class EvaluationApp:
         self._store = store
         self._bus = bus
         self._owned = owned or AsyncExitStack()
-        self._watch: ChangeWatch | None = None
+        self._watches: list[ChangeWatch] = []
         self._keys = SdkKeys(store.credentials)
         self._users = SeenUsers(bus, _now_ms)
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
         self._revocations = Revocations(self._keys, store)
+        self._reports = Reports(self._replicas, bus)
+        self._census = CensusWriter(self._replicas, store.census, str(uuid.uuid4()))
         self.metrics = EvaluationMetrics(self._replicas, self._follower, self._users)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._sync = SyncServicer(
@@ -213,12 +218,13 @@ class EvaluationApp:
         await self._sync.drain(self._settings.server.drain_window)
         await self._server.stop()
         await self.tasks.close()
+        await self._census.close()
         await self._follower.close()
         await self._keys.close()
         await self._replicas.close()
         await self._users.flush()
-        if self._watch is not None:
-            await self._watch.close()
+        for watch in self._watches:
+            await watch.close()
         await self._metrics_server.stop()
         await self._owned.aclose()
 
@@ -229,7 +235,7 @@ class EvaluationApp:
             EvaluationServicer(callers, self._replicas, self._users, _now_ms), server
         )
         insights_pb2_grpc.add_InsightsServiceServicer_to_server(
-            InsightsServicer(self._keys, self._bus, _now_ms), server
+            InsightsServicer(self._keys, self._bus, self._reports, _now_ms), server
         )
 
     async def _follow_supervisor(self, link: WorkerLink) -> None:
@@ -244,10 +250,13 @@ class EvaluationApp:
         self._repeat(self._tidy, self._settings.poll_interval, "upkeep of replicas")
         self._repeat(self._users.flush, FLUSH_SECONDS, "publishing of users")
         self._repeat(self._revocations.look, LOOK_SECONDS, "look at SDK keys")
+        self._repeat(self._census.write, WRITE_SECONDS, "census of streams")
+        self._repeat(self._reports.publish, 0, "publishing of reports")
         self._repeat(self._tell_readiness, READINESS_SECONDS, "look at readiness")
         # Last: a broker that does not answer delays none of them.
-        self._watch = await self._bus.watch_changes(self._follower.on_notice)
-        await self._replicas.follow(self._watch)
+        self._watches.append(await self._bus.watch_changes(self._follower.on_notice))
+        self._watches.append(await self._bus.watch_applied(self._reports.on_report))
+        await self._replicas.follow(*self._watches)
         await self._follower.poll()  # what changed before its environment was bound
 
     def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float, what: str) -> None:

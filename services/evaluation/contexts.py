@@ -1,4 +1,4 @@
-"""Checks contexts against their limits, field by field."""
+"""Checks contexts, and who sends them, against their limits, field by field."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from featmesh.engine.model import Context
 from featmesh.evaluation.v1 import evaluation_pb2
+from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import context_from_proto
 from services.evaluation.limits import (
     ATTRIBUTE_NAME_BYTES,
@@ -14,6 +15,7 @@ from services.evaluation.limits import (
     KEY_BYTES,
     LIST_ELEMENTS,
     NAME_BYTES,
+    SDK_TEXT_BYTES,
     TEXT_BYTES,
 )
 from services.runtime.errors import InvalidArgument, Violation
@@ -37,6 +39,13 @@ def context_violations(message: evaluation_pb2.Context, path: str) -> Iterator[V
         return
     for name, value in message.attributes.items():
         yield from _attribute_violations(f'{path}.attributes["{name[:64]}"]', name, value)
+
+
+def sdk_violations(sdk: sync_pb2.SdkInfo) -> Iterator[Violation]:
+    """What breaks a limit in a request's ``sdk``."""
+    yield from text_violations("sdk.name", sdk.name, 0, SDK_TEXT_BYTES)
+    yield from text_violations("sdk.version", sdk.version, 0, SDK_TEXT_BYTES)
+    yield from text_violations("sdk.instance_id", sdk.instance_id, 0, SDK_TEXT_BYTES)
 
 
 def text_violations(path: str, text: str, low: int, high: int) -> Iterator[Violation]:

@@ -12,6 +12,7 @@ from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.feeds import ClockMs
 from services.evaluation.intake import CheckedBatch, user_list_violations
+from services.evaluation.reports import Reports
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import InvalidArgument
 from services.runtime.interceptor import Context
@@ -20,9 +21,10 @@ from services.runtime.interceptor import Context
 class InsightsServicer(insights_pb2_grpc.InsightsServiceServicer):
     """Forwards what is good; answers OK only after the broker's confirms."""
 
-    def __init__(self, keys: SdkKeys, bus: Bus, clock_ms: ClockMs) -> None:
+    def __init__(self, keys: SdkKeys, bus: Bus, reports: Reports, clock_ms: ClockMs) -> None:
         self._keys = keys
         self._bus = bus
+        self._reports = reports
         self._clock_ms = clock_ms
 
     async def Track(  # noqa: N802 -- gRPC's name
@@ -30,7 +32,9 @@ class InsightsServicer(insights_pb2_grpc.InsightsServiceServicer):
     ) -> insights_pb2.TrackResponse:
         """See insights.proto."""
         key = await self._keys.any_key(context.invocation_metadata())
-        batch = CheckedBatch(request, self._clock_ms())
+        now_ms = self._clock_ms()
+        batch = CheckedBatch(request, now_ms)
+        self._reports.take(_report(key.environment_id, request, now_ms))
         if batch.users:
             await self._publish_users(key.environment_id, batch.users)
         if batch.evaluations or batch.metrics:
@@ -67,3 +71,14 @@ class InsightsServicer(insights_pb2_grpc.InsightsServiceServicer):
             metrics=batch.metrics,
         ).SerializeToString()
         await self._bus.publish(Topic.INSIGHTS, Message(batch_id, environment_id, payload))
+
+
+def _report(
+    environment_id: str, request: insights_pb2.TrackRequest, now_ms: int
+) -> messaging_pb2.AppliedReport:
+    return messaging_pb2.AppliedReport(
+        environment_id=environment_id,
+        instance_id=request.sdk.instance_id,
+        revision=request.applied_revision,
+        applied_at_ms=max(0, now_ms - request.applied_age_ms),
+    )

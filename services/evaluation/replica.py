@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
 from featmesh.sync.v1 import sync_pb2
+from services.evaluation.census import Census
 from services.evaluation.counts import Counts
 from services.evaluation.frames import goodbye_frame
 from services.evaluation.hub import Hub
@@ -41,6 +43,7 @@ class Replica:
     ) -> None:
         self.environment_id = environment_id
         self.hub = Hub()
+        self.census = Census()
         self.counts = counts or Counts()
         self.last_used = asyncio.get_running_loop().time()
         self._definitions = definitions
@@ -90,6 +93,7 @@ class Replica:
 
     def _swap(self, view: View) -> None:
         self._view: View = view
+        self.census.track(view.revision)
         for fault in view.snapshot.faults:
             if fault not in self._reported and len(self._reported) < REPORTED_FAULTS:
                 self._reported[fault] = None
@@ -97,27 +101,31 @@ class Replica:
 
 
 class Replicas:
-    """The environments that this process serves. ``watch`` is bound to them."""
+    """The environments that this process serves; its watches are bound to them."""
 
     def __init__(self, definitions: DefinitionStore) -> None:
         self.counts = Counts()
         self._definitions = definitions
-        self._watch: ChangeWatch | None = None
+        self._watches: tuple[ChangeWatch, ...] = ()
         self._loaded: dict[str, Replica] = {}
         self._unused: set[str] = set()
         self._early: dict[str, int] = {}
         """What was announced of environments while they are being loaded."""
         self._loads = SharedReads(self._load)
 
-    async def follow(self, watch: ChangeWatch) -> None:
-        """From now on environments are bound to this watch, those already loaded as well."""
-        self._watch = watch
+    async def follow(self, *watches: ChangeWatch) -> None:
+        """From now on environments are bound to these, those already loaded as well."""
+        self._watches = watches
         for environment_id in tuple(self._loaded):
-            await watch.bind(environment_id)
+            await self._on_watches(lambda watch: watch.bind(environment_id))  # noqa: B023
 
     def loaded(self) -> tuple[Replica, ...]:
         """All that are in memory."""
         return tuple(self._loaded.values())
+
+    def held(self, environment_id: str) -> Replica | None:
+        """The replica, if it is in memory."""
+        return self._loaded.get(environment_id)
 
     def announced(self, environment_id: str, revision: int) -> Replica | None:
         """Someone told of a revision: the replica, unless it is not here or not behind.
@@ -161,8 +169,8 @@ class Replicas:
             if self._loads.under_way(environment_id):
                 continue  # it is bound once more, or fails and stays here
             self._unused.discard(environment_id)
-            if self._watch and environment_id not in self._loaded:
-                await self._watch.unbind(environment_id)
+            if environment_id not in self._loaded:
+                await self._on_watches(lambda watch: watch.unbind(environment_id))  # noqa: B023
 
     async def close(self) -> None:
         """Cancels loads under way."""
@@ -174,13 +182,13 @@ class Replicas:
 
     async def _load(self, environment_id: str) -> Replica:
         # Bound before it is read, so that no change falls between the two.
-        watch = self._watch
+        watches = self._watches
         try:
-            await self._bind(environment_id)
+            await self._on_watches(lambda watch: watch.bind(environment_id))
             replica = await Replica.load(self._definitions, environment_id, self.counts)
             self._loaded[environment_id] = replica
-            if watch is not self._watch:  # it came meanwhile, too early to know of this one
-                await self._bind(environment_id)
+            if watches is not self._watches:  # they came meanwhile, too early to know of this one
+                await self._on_watches(lambda watch: watch.bind(environment_id))
             await self._catch_up(replica)
         except BaseException:
             self._unused.add(environment_id)
@@ -194,6 +202,5 @@ class Replicas:
         with suppress(Exception):  # whatever it is, the poll tries again and tells of it
             await replica.reach(self._early.get(replica.environment_id, 0))
 
-    async def _bind(self, environment_id: str) -> None:
-        if self._watch is not None:
-            await self._watch.bind(environment_id)
+    async def _on_watches(self, action: Callable[[ChangeWatch], Awaitable[None]]) -> None:
+        await asyncio.gather(*(action(watch) for watch in self._watches))

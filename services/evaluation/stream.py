@@ -54,13 +54,22 @@ class Pace:
 class Stream:
     """One reader of one environment; it has joined the fan-out, and leaves it with `run`."""
 
-    def __init__(self, replica: Replica, feed: Feed, pace: Pace, clock_ms: ClockMs) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        feed: Feed,
+        pace: Pace,
+        clock_ms: ClockMs,
+        *,
+        instance_id: str = "",
+    ) -> None:
         self._replica = replica
         self._feed = feed
         self._pace = pace
         self._clock_ms = clock_ms
         self._sent = 0
         self._cursor = replica.hub.join()
+        self._standing = replica.census.join(instance_id)
 
     def end(self, goodbye: bytes) -> None:
         """The stream writes this frame next and ends; the first call wins."""
@@ -72,6 +81,7 @@ class Stream:
         Returns after the Goodbye. Raises `SlowReader`.
         """
         try:
+            self._replica.census.holds(self._standing, since)
             await self._open(since, write)
             await self._follow(write)
         except SlowReader as error:
@@ -82,6 +92,7 @@ class Stream:
             raise
         finally:
             self._replica.hub.leave(self._cursor)
+            self._replica.census.leave(self._standing)
             self._replica.last_used = asyncio.get_running_loop().time()
 
     async def _open(self, since: int, write: Write) -> None:
@@ -90,6 +101,7 @@ class Stream:
         view = self._replica.view
         self._sent = view.revision
         await self._send(self._feed.first(view, since), write)
+        self._replica.census.opened(self._standing, view.revision, self._clock_ms())
         counts = self._replica.counts
         if view.continues(since):
             counts.patch_syncs += 1
@@ -120,6 +132,8 @@ class Stream:
             if frames:
                 self._replica.counts.pushes += 1
                 await self._send(frames, write)
+            census = self._replica.census
+            census.handed(self._standing, view.revision, self._clock_ms(), bool(frames))
         self._replica.hub.settled(self._cursor)
 
     async def _send(self, frames: Frames, write: Write) -> None:

@@ -10,10 +10,9 @@ from grpc import aio
 
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.authentication import SdkKeys, environment_of_key
-from services.evaluation.contexts import read_context, text_violations
+from services.evaluation.contexts import read_context, sdk_violations
 from services.evaluation.feeds import ClockMs, DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.frames import goodbye_frame
-from services.evaluation.limits import SDK_TEXT_BYTES
 from services.evaluation.replica import Replicas
 from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
@@ -23,6 +22,8 @@ from services.runtime.interceptor import Context
 from services.storage.model import SdkKey
 
 SERVICE: Final = "featmesh.sync.v1.SyncService"
+
+Request = sync_pb2.SyncDefinitionsRequest | sync_pb2.SyncEvaluationsRequest
 
 GOODBYE_BATCHES: Final = 20
 """A drain's Goodbyes go out in so many batches over the drain window."""
@@ -67,7 +68,7 @@ class SyncServicer:
         """See sync.proto."""
         key = await self._keys.server_key(context.invocation_metadata())
         _check(request)
-        await self._stream(key, DefinitionFeed(), request.since, context)
+        await self._stream(key, DefinitionFeed(), request, context)
 
     async def sync_evaluations(
         self, request: sync_pb2.SyncEvaluationsRequest, context: Context
@@ -77,7 +78,7 @@ class SyncServicer:
         _check(request)
         whom = read_context(request.context)
         self._users.see(key.environment_id, whom)
-        await self._stream(key, EvaluationFeed(whom, self._clock_ms), request.since, context)
+        await self._stream(key, EvaluationFeed(whom, self._clock_ms), request, context)
 
     async def drain(self, window: float) -> None:
         """Opens nothing new, and tells every stream to go elsewhere, in batches."""
@@ -90,21 +91,19 @@ class SyncServicer:
                 cursor.end(frame)
             await asyncio.sleep(window / GOODBYE_BATCHES)
 
-    async def _stream(self, key: SdkKey, feed: Feed, since: int, context: Any) -> None:
+    async def _stream(self, key: SdkKey, feed: Feed, request: Request, context: Any) -> None:
         with environment_of_key():
             replica = await self._replicas.get(key.environment_id)
             if self._draining:  # asked last: a stream that joins later would not be told to go
                 raise Unavailable("this server is stopping; another one serves")
-            stream = Stream(replica, feed, self._pace, self._clock_ms)
+            instance_id = request.sdk.instance_id
+            stream = Stream(replica, feed, self._pace, self._clock_ms, instance_id=instance_id)
             with self._revocations.watched(key, stream):
-                await stream.run(since, context.write)
+                await stream.run(request.since, context.write)
 
 
-def _check(request: sync_pb2.SyncDefinitionsRequest | sync_pb2.SyncEvaluationsRequest) -> None:
-    violations = [
-        *text_violations("sdk.name", request.sdk.name, 0, SDK_TEXT_BYTES),
-        *text_violations("sdk.version", request.sdk.version, 0, SDK_TEXT_BYTES),
-    ]
+def _check(request: Request) -> None:
+    violations = list(sdk_violations(request.sdk))
     if request.since < 0:
         violations.append(Violation("since", f"is {request.since}; at least 0"))
     if violations:

@@ -17,6 +17,7 @@ class Topic(StrEnum):
     CHANGES = "changes"
     USERS = "users"
     INSIGHTS = "insights"
+    APPLIED = "applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,10 @@ class DeadLetter:
 
 
 class ChangeWatch(Protocol):
-    """One process's own view of `Topic.CHANGES`: only environments that it binds."""
+    """One process's own view of a topic: only environments that it binds."""
 
     async def bind(self, environment_id: str) -> None:
-        """From the return on, changes of this environment reach the handler."""
+        """From the return on, messages of this environment reach the handler."""
         ...
 
     async def unbind(self, environment_id: str) -> None: ...
@@ -80,6 +81,10 @@ class Bus(Protocol):
 
     async def watch_changes(self, handler: Handler) -> ChangeWatch:
         """Every watch gets every change of what it binds; nothing is kept while away."""
+        ...
+
+    async def watch_applied(self, handler: Handler) -> ChangeWatch:
+        """The same for `Topic.APPLIED`, apart: a flood of reports holds up no change."""
         ...
 
     async def consume(self, topic: Topic, handler: Handler, *, prefetch: int) -> Consumer:

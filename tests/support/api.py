@@ -19,6 +19,7 @@ from featmesh.management.v1 import (
     flag_service_pb2_grpc,
     import_service_pb2_grpc,
     insight_service_pb2_grpc,
+    rollout_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
     tenancy_pb2_grpc,
@@ -50,6 +51,7 @@ class ApiClient:
         self.segments: Any = segment_service_pb2_grpc.SegmentServiceStub(channel)
         self.imports: Any = import_service_pb2_grpc.ImportServiceStub(channel)
         self.insights: Any = insight_service_pb2_grpc.InsightServiceStub(channel)
+        self.rollouts: Any = rollout_service_pb2_grpc.RolloutServiceStub(channel)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
 
     async def call(self, method: Any, request: Any) -> Any:

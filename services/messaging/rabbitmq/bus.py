@@ -95,7 +95,13 @@ class RabbitMqBus:
                 self._idle.set()
 
     async def watch_changes(self, handler: Handler) -> RabbitMqChangeWatch:
-        watch = RabbitMqChangeWatch(self._lifeline, handler)
+        return await self._watch(Topic.CHANGES, handler)
+
+    async def watch_applied(self, handler: Handler) -> RabbitMqChangeWatch:
+        return await self._watch(Topic.APPLIED, handler)
+
+    async def _watch(self, topic: Topic, handler: Handler) -> RabbitMqChangeWatch:
+        watch = RabbitMqChangeWatch(self._lifeline, topic, handler)
         await self._add(watch)
         return watch
 

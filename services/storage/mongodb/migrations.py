@@ -9,12 +9,14 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from services.storage.mongodb.connection import Connection
+from services.storage.ports import CENSUS_SECONDS
 
 SCHEMA_VERSION = 2
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
 EVENT_SECONDS = 30 * 24 * 3600
+PROCESS_FORGOTTEN_SECONDS = 60
 
 
 def _index(*fields: str, **options: Any) -> IndexModel:
@@ -72,6 +74,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     "metric_events": [
         _index("environment", "name", "time"),
         _index("received_at", expireAfterSeconds=EVENT_SECONDS),
+    ],
+    "evaluation_processes": [_index("seen_at", expireAfterSeconds=PROCESS_FORGOTTEN_SECONDS)],
+    "stream_census": [
+        _index("environment", "process"),
+        _index("process"),
+        _index("written_at", expireAfterSeconds=CENSUS_SECONDS),
     ],
     "flag_hours": [_index("environment", "flag", "hour", "variation", unique=True)],
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.runtime.errors import StoreUnavailable
+from services.storage.mongodb.census import MongoCensus
 from services.storage.mongodb.connection import Clock, Connection, utc_now
 from services.storage.mongodb.credentials import MongoCredentials
 from services.storage.mongodb.definitions import MongoDefinitions
@@ -16,6 +17,7 @@ from services.storage.mongodb.outbox import MongoOutbox
 from services.storage.mongodb.tenancy import MongoTenancy
 from services.storage.mongodb.upkeep import MongoUpkeep
 from services.storage.ports import (
+    CensusStore,
     CredentialStore,
     DefinitionStore,
     InsightStore,
@@ -38,6 +40,7 @@ class MongoStore:
     outbox: OutboxStore
     upkeep: UpkeepStore
     insights: InsightStore
+    census: CensusStore
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -48,6 +51,7 @@ class MongoStore:
         self.outbox = MongoOutbox(connection)
         self.upkeep = MongoUpkeep(connection)
         self.insights = MongoInsights(connection)
+        self.census = MongoCensus(connection)
 
     @classmethod
     def open(cls, uri: str, *, database: str = "featmesh", clock: Clock = utc_now) -> MongoStore:

@@ -11,6 +11,7 @@ from featmesh.cli.commands.flags import flags
 from featmesh.cli.commands.imports import import_group
 from featmesh.cli.commands.insights import evaluations, users
 from featmesh.cli.commands.keys import keys
+from featmesh.cli.commands.rollout import rollout
 from featmesh.cli.commands.segments import segments
 from featmesh.cli.commands.tenancy import environments, organizations, projects
 from featmesh.cli.failures import failures_as_lines
@@ -35,6 +36,7 @@ for command in (
     projects,
     environments,
     keys,
+    rollout,
     watch,
     evaluate,
     explain,

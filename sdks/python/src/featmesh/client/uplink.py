@@ -53,7 +53,7 @@ class Uplink:
         self._connection = connection
         self._held = held
         self.reporter = Reporter(
-            connection.track, revision=lambda: held.store.revision, options=options, timing=timing
+            connection.track, applied=lambda: self._loop.latest, options=options, timing=timing
         )
         self._loop = SyncLoop(
             feed=DefinitionFeed(connection, held.store),
