@@ -15,6 +15,7 @@ from grpc import aio
 
 from featmesh.evaluation.v1 import evaluation_pb2_grpc
 from featmesh.insights.v1 import insights_pb2_grpc
+from services.evaluation.admission import Admission
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.callers import Callers
 from services.evaluation.census_writer import WRITE_SECONDS, CensusWriter
@@ -23,11 +24,12 @@ from services.evaluation.follower import Follower
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
+from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
 from services.evaluation.replica import Replicas
 from services.evaluation.reports import Reports
 from services.evaluation.revocations import LOOK_SECONDS, Revocations
 from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
-from services.evaluation.stream import Pace
+from services.evaluation.stream import Traffic
 from services.evaluation.sync import SERVICE, SyncServicer
 from services.messaging.ports import Bus, ChangeWatch
 from services.messaging.rabbitmq import RabbitMqBus
@@ -183,13 +185,13 @@ class EvaluationApp:
         self._census = CensusWriter(self._replicas, store.census, str(uuid.uuid4()))
         self.metrics = EvaluationMetrics(self._replicas, self._follower, self._users)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
+        self._pacer = Pacer(settings.pace, self._replicas.sends)
         self._sync = SyncServicer(
             self._keys,
             self._replicas,
             self._users,
             revocations=self._revocations,
-            pace=settings.pace,
-            clock_ms=_now_ms,
+            traffic=Traffic(self._replicas.sends, self._pacer, Admission(), _now_ms),
         )
         self._server = GrpcServer(
             settings.server,
@@ -207,6 +209,7 @@ class EvaluationApp:
     async def start(self) -> None:
         """Listens on return; ready while snapshots are current."""
         await self._server.start()
+        self._repeat(self._pacer.tick, TICK_SECONDS, "pace of the streams")
         if self._link is not None:
             self.tasks.start(self._follow_supervisor(self._link), "supervisor")
         self._metrics_server.start()

@@ -13,6 +13,7 @@ from services.evaluation.census import Census
 from services.evaluation.counts import Counts
 from services.evaluation.frames import goodbye_frame
 from services.evaluation.hub import Hub
+from services.evaluation.sending import Sends
 from services.evaluation.shared import SharedReads
 from services.evaluation.view import View
 from services.messaging.ports import ChangeWatch
@@ -39,10 +40,12 @@ class Replica:
         definitions: DefinitionStore,
         view: View,
         environment_id: str,
+        *,
+        sends: Sends | None = None,
         counts: Counts | None = None,
     ) -> None:
         self.environment_id = environment_id
-        self.hub = Hub()
+        self.hub = Hub(sends or Sends())
         self.census = Census()
         self.counts = counts or Counts()
         self.last_used = asyncio.get_running_loop().time()
@@ -55,11 +58,16 @@ class Replica:
 
     @classmethod
     async def load(
-        cls, definitions: DefinitionStore, environment_id: str, counts: Counts | None = None
+        cls,
+        definitions: DefinitionStore,
+        environment_id: str,
+        *,
+        sends: Sends | None = None,
+        counts: Counts | None = None,
     ) -> Replica:
         """One snapshot read; raises `NotFound` for an unknown environment."""
         view = View.of(await definitions.read_definitions(environment_id))
-        return cls(definitions, view, environment_id, counts)
+        return cls(definitions, view, environment_id, sends=sends, counts=counts)
 
     @property
     def view(self) -> View:
@@ -105,6 +113,7 @@ class Replicas:
 
     def __init__(self, definitions: DefinitionStore) -> None:
         self.counts = Counts()
+        self.sends = Sends()
         self._definitions = definitions
         self._watches: tuple[ChangeWatch, ...] = ()
         self._loaded: dict[str, Replica] = {}
@@ -185,7 +194,9 @@ class Replicas:
         watches = self._watches
         try:
             await self._on_watches(lambda watch: watch.bind(environment_id))
-            replica = await Replica.load(self._definitions, environment_id, self.counts)
+            replica = await Replica.load(
+                self._definitions, environment_id, sends=self.sends, counts=self.counts
+            )
             self._loaded[environment_id] = replica
             if watches is not self._watches:  # they came meanwhile, too early to know of this one
                 await self._on_watches(lambda watch: watch.bind(environment_id))

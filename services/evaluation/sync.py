@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from grpc import aio
 
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.authentication import SdkKeys, environment_of_key
 from services.evaluation.contexts import read_context, sdk_violations
-from services.evaluation.feeds import ClockMs, DefinitionFeed, EvaluationFeed, Feed
+from services.evaluation.feeds import DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.frames import goodbye_frame
+from services.evaluation.grpc_transport import GrpcTransport, Route
 from services.evaluation.replica import Replicas
 from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
-from services.evaluation.stream import RECONNECT_JITTER_MS, Pace, Stream
+from services.evaluation.stream import RECONNECT_JITTER_MS, Stream, Traffic
+from services.evaluation.transport import Opening, Wire
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
-from services.runtime.interceptor import Context
 from services.storage.model import SdkKey
 
 SERVICE: Final = "featmesh.sync.v1.SyncService"
@@ -30,7 +30,7 @@ GOODBYE_BATCHES: Final = 20
 
 
 class SyncServicer:
-    """Opens streams. Its handlers write bytes: no message is serialised for one stream."""
+    """Opens streams."""
 
     def __init__(
         self,
@@ -39,67 +39,62 @@ class SyncServicer:
         users: SeenUsers,
         *,
         revocations: Revocations,
-        pace: Pace,
-        clock_ms: ClockMs,
+        traffic: Traffic,
     ) -> None:
         self._keys = keys
         self._replicas = replicas
         self._users = users
         self._revocations = revocations
-        self._pace = pace
-        self._clock_ms = clock_ms
+        self._traffic = traffic
         self._draining = False
 
     def register(self, server: aio.Server) -> None:
-        """Adds the service with serialisers that let bytes pass."""
-        handlers: dict[str, Any] = {
-            "SyncDefinitions": grpc.unary_stream_rpc_method_handler(
-                self.sync_definitions, sync_pb2.SyncDefinitionsRequest.FromString, None
+        """Has the server carry the streams."""
+        routes = {
+            "SyncDefinitions": Route(
+                sync_pb2.SyncDefinitionsRequest.FromString, self.sync_definitions
             ),
-            "SyncEvaluations": grpc.unary_stream_rpc_method_handler(
-                self.sync_evaluations, sync_pb2.SyncEvaluationsRequest.FromString, None
+            "SyncEvaluations": Route(
+                sync_pb2.SyncEvaluationsRequest.FromString, self.sync_evaluations
             ),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        GrpcTransport(SERVICE, routes).register(server)
 
-    async def sync_definitions(
-        self, request: sync_pb2.SyncDefinitionsRequest, context: Context
-    ) -> None:
+    async def sync_definitions(self, opening: Opening, wire: Wire) -> None:
         """See sync.proto."""
-        key = await self._keys.server_key(context.invocation_metadata())
-        _check(request)
-        await self._stream(key, DefinitionFeed(), request, context)
+        key = await self._keys.server_key(opening.metadata)
+        _check(opening.request)
+        await self._stream(key, DefinitionFeed(), opening.request, wire)
 
-    async def sync_evaluations(
-        self, request: sync_pb2.SyncEvaluationsRequest, context: Context
-    ) -> None:
+    async def sync_evaluations(self, opening: Opening, wire: Wire) -> None:
         """See sync.proto."""
-        key = await self._keys.any_key(context.invocation_metadata())
-        _check(request)
-        whom = read_context(request.context)
+        key = await self._keys.any_key(opening.metadata)
+        _check(opening.request)
+        whom = read_context(opening.request.context)
         self._users.see(key.environment_id, whom)
-        await self._stream(key, EvaluationFeed(whom, self._clock_ms), request, context)
+        feed = EvaluationFeed(whom, self._traffic.clock_ms)
+        await self._stream(key, feed, opening.request, wire)
 
     async def drain(self, window: float) -> None:
         """Opens nothing new, and tells every stream to go elsewhere, in batches."""
         self._draining = True
         frame = goodbye_frame(sync_pb2.GOODBYE_REASON_DRAINING, 0, RECONNECT_JITTER_MS)
-        cursors = [each for replica in self._replicas.loaded() for each in replica.hub.cursors()]
-        size = -(-len(cursors) // GOODBYE_BATCHES) or 1
-        for start in range(0, len(cursors), size):
-            for cursor in cursors[start : start + size]:
-                cursor.end(frame)
+        streams = [each for replica in self._replicas.loaded() for each in replica.hub.streams()]
+        size = -(-len(streams) // GOODBYE_BATCHES) or 1
+        for start in range(0, len(streams), size):
+            for stream in streams[start : start + size]:
+                stream.end(frame)
             await asyncio.sleep(window / GOODBYE_BATCHES)
 
-    async def _stream(self, key: SdkKey, feed: Feed, request: Request, context: Any) -> None:
+    async def _stream(self, key: SdkKey, feed: Feed, request: Request, wire: Wire) -> None:
         with environment_of_key():
             replica = await self._replicas.get(key.environment_id)
             if self._draining:  # asked last: a stream that joins later would not be told to go
                 raise Unavailable("this server is stopping; another one serves")
             instance_id = request.sdk.instance_id
-            stream = Stream(replica, feed, self._pace, self._clock_ms, instance_id=instance_id)
+            stream = Stream(replica, feed, wire, self._traffic, instance_id=instance_id)
             with self._revocations.watched(key, stream):
-                await stream.run(request.since, context.write)
+                await stream.run(request.since)
 
 
 def _check(request: Request) -> None:

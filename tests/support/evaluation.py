@@ -25,7 +25,7 @@ from featmesh.wire.changes import (
     EvaluationChanges,
 )
 from services.evaluation.app import EvaluationApp, EvaluationSettings
-from services.evaluation.stream import Pace
+from services.evaluation.pacer import Pace
 from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.secrets import hash_secret, new_secret

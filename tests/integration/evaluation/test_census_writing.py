@@ -9,18 +9,16 @@ import pytest
 
 from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.census_writer import CensusWriter
-from services.evaluation.feeds import DefinitionFeed
 from services.evaluation.replica import Replicas
 from services.evaluation.reports import Reports
-from services.evaluation.stream import Pace, Stream
 from services.messaging.inprocess import InProcessBus
 from services.storage.model import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from tests.integration.evaluation.conftest import store_through
-from tests.support.evaluation import now_ms
 from tests.support.messaging import Recorder
 from tests.support.proxy import TcpProxy
+from tests.support.streams import Reader, new_traffic
 from tests.support.waiting import PATIENCE
 
 
@@ -42,14 +40,8 @@ async def test_a_census_is_written_only_when_it_changed_and_removed_with_its_env
     await writer.write()
     assert await collection.count_documents({}) == 0, "nobody streams it"
 
-    taken = asyncio.Event()
-
-    async def take(_frame: bytes) -> None:
-        taken.set()
-
-    stream = Stream(replica, DefinitionFeed(), Pace(), now_ms)
-    task = asyncio.create_task(stream.run(0, take))
-    await taken.wait()
+    reader = Reader(replica, new_traffic(replicas.sends))
+    await reader.wire.takes(1)
     await writer.write()
     assert [each.streams for each in await store.census.read_census(environment.id)] == [1]
     await writer.write()  # it may have gone on meanwhile
@@ -57,8 +49,7 @@ async def test_a_census_is_written_only_when_it_changed_and_removed_with_its_env
     await writer.write()
     assert await collection.find_one() == last, "not even its time has changed"
 
-    task.cancel()
-    await asyncio.wait({task})
+    await reader.close()
     await writer.write()
     assert [each.streams for each in await store.census.read_census(environment.id)] == [0]
     await replicas.tidy(-1)

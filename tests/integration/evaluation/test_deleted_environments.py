@@ -14,7 +14,7 @@ from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.follower import Follower
-from services.evaluation.replica import Replicas
+from services.evaluation.replica import ENVIRONMENT_DELETED, Replicas
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import NotFound
@@ -33,6 +33,8 @@ from tests.support.evaluation import (
     running_evaluation,
 )
 from tests.support.messaging import soon
+from tests.support.streams import Reader, new_traffic
+from tests.support.waiting import PATIENCE
 
 IDENTIFY = insights_pb2.IdentifyRequest(users=[evaluation_pb2.Context(key="ada")])
 
@@ -177,7 +179,10 @@ async def test_a_stream_that_joins_an_ended_environment_ends_as_well(
     replicas = Replicas(store.definitions)
     replica = await replicas.get(environment.id)
     await replicas.end(replica)
-    assert replica.hub.join().goodbye is not None
+    reader = Reader(replica, new_traffic(replicas.sends))
+    async with asyncio.timeout(PATIENCE):
+        await reader.task
+    assert reader.wire.frames == [ENVIRONMENT_DELETED]
 
 
 async def test_a_late_notice_of_a_deleted_environment_does_nothing(

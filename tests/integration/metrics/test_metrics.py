@@ -39,6 +39,7 @@ from tests.support.evaluation import (
 )
 from tests.support.mesh import ROOT
 from tests.support.messaging import Recorder, message, soon
+from tests.support.streams import Reader, new_traffic
 
 PAGE = ROOT / "docs" / "operations" / "metrics.md"
 PREFIX = "featmesh_evaluation_"
@@ -160,15 +161,18 @@ async def test_environments_beyond_the_bound_share_one_series(
     monkeypatch.setattr("services.evaluation.metrics.NAMED_ENVIRONMENTS", 1)
     replicas = Replicas(store.definitions)
     metrics = evaluation_metrics(replicas, store)
-    (await replicas.get(environment.id)).hub.join()
+    traffic = new_traffic(replicas.sends)
+    readers = [Reader(await replicas.get(environment.id), traffic)]
     for number in range(3):
         made = await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
-        (await replicas.get(made.id)).hub.join()
+        readers.append(Reader(await replicas.get(made.id), traffic))
         replicas.announced(made.id, made.revision + number)
     assert value(metrics, f"{PREFIX}streams", environment=environment.id) == 1
     assert value(metrics, f"{PREFIX}streams", environment="other") == 3
     assert value(metrics, f"{PREFIX}revision_lag_milliseconds", environment="other") == 2
     assert value(metrics, f"{PREFIX}environments") == 4
+    for reader in readers:
+        await reader.close()
 
 
 async def test_the_outbox_is_measured_by_its_number_and_its_oldest_entry(
