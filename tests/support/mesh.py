@@ -57,6 +57,15 @@ class ServiceProcess:
                 start_new_session=True,
             )
 
+    def another(self, log: Path) -> ServiceProcess:
+        """A further replica of this service, with addresses of its own; not yet started."""
+        address = free_address()
+        own = {
+            f"FEATMESH_{self.name.upper()}_LISTEN": address,
+            "FEATMESH_METRICS_LISTEN": free_address(),
+        }
+        return ServiceProcess(self.name, address, {**self.variables, **own}, log)
+
     @property
     def pid(self) -> int:
         """Of the process that was started."""
