@@ -81,7 +81,6 @@ class Stream:
         Returns after the Goodbye. Raises `SlowReader`.
         """
         try:
-            self._replica.census.holds(self._standing, since)
             await self._open(since, write)
             await self._follow(write)
         except SlowReader as error:
@@ -95,10 +94,11 @@ class Stream:
             self._replica.last_used = asyncio.get_running_loop().time()
 
     async def _open(self, since: int, write: Write) -> None:
-        view = self._replica.view
+        view, census = self._replica.view, self._replica.census
         self._sent = view.revision
+        census.holds(self._standing, since)
         await self._send(self._feed.first(view, since), write)
-        self._replica.census.opened(self._standing, view.revision, self._clock_ms())
+        census.opened(self._standing, view.revision, self._clock_ms())
 
     async def _follow(self, write: Write) -> None:
         loop, cursor = asyncio.get_running_loop(), self._cursor
