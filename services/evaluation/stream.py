@@ -104,7 +104,6 @@ class Stream:
         Returns after the Goodbye. Raises `SlowReader`, `TooManyFirstSyncs`.
         """
         try:
-            self._replica.census.holds(self._standing, since)
             await self._open(since)
             self._traffic.pacer.enroll(self)
             self.is_busy = False
@@ -166,6 +165,7 @@ class Stream:
         # Joined before: no replica is dropped while a stream waits for it to catch up.
         replica = self._replica
         await replica.reach(since)
+        replica.census.holds(self._standing, since)
         async with self._traffic.admission.turn(replica.environment_id) as place:
             if self._goodbye is not None:
                 return

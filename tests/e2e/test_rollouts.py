@@ -83,7 +83,12 @@ def another_evaluation(mesh: Mesh, folder: Path) -> Iterator[ServiceProcess]:
     """A second process beside the mesh's own."""
     (own,) = (each for each in mesh.processes if each.name == "evaluation")
     address = free_address()
-    variables = {**own.variables, "FEATMESH_EVALUATION_LISTEN": address}
+    variables = {
+        **own.variables,
+        "FEATMESH_EVALUATION_LISTEN": address,
+        "FEATMESH_EVALUATION_WORKERS": "1",  # the process itself, without a supervisor
+        "FEATMESH_METRICS_LISTEN": free_address(),
+    }
     process = ServiceProcess("evaluation", address, variables, folder / "another.log")
     process.start()
     try:

@@ -21,6 +21,7 @@ BY_FIELD: Final = (
     "flag_evaluations",
     "metric_events",
     "flag_hours",
+    "stream_census",
 )
 """Collections whose documents name their environment."""
 
