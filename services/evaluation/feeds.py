@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from featmesh.engine import evaluate
@@ -10,7 +10,7 @@ from featmesh.engine.model import Context, ErrorKind, Result
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import result_to_proto
 from services.evaluation.frames import Frames, Kind, change_set_frames, result_entry
-from services.evaluation.view import View
+from services.evaluation.view import Move, View
 
 ClockMs = Callable[[], int]
 """Milliseconds since the epoch."""
@@ -67,23 +67,36 @@ class EvaluationFeed:
         earlier, self._view = self._view, view
         if earlier is None or not view.continues(sent):
             return self.first(view, 0)
-        affected = view.affected_since(sent)
-        before, after = self._evaluated(earlier, affected), self._evaluated(view, affected)
-        absent = before.keys() - after.keys()
-        changed = [each for key, each in after.items() if _differs(before.get(key), each)]
-        if not changed and not absent:
-            return ()
-        return _frames(Kind.PATCH, view, changed, absent)
+        now_ms = self._clock_ms()
+        moves: list[Move] = []
+        for key in view.affected_since(sent):
+            before = self._result(earlier, key, now_ms)
+            after = self._result(view, key, now_ms)
+            if before is not after:
+                moves.append((before, after))
+        return view.shared_moves(moves, _patch) if moves else ()
 
     def _evaluated(self, view: View, keys: Iterable[str]) -> dict[str, Result]:
         """Without flags that are not there."""
         now_ms = self._clock_ms()
-        results = (evaluate(view.snapshot, key, self._context, now_ms) for key in keys)
-        return {each.flag_key: each for each in results if each.error_kind is not _NOT_THERE}
+        results = ((key, self._result(view, key, now_ms)) for key in keys)
+        return {key: result for key, result in results if result is not None}
+
+    def _result(self, view: View, key: str, now_ms: int) -> Result | None:
+        """None for a flag that is not there."""
+        result = evaluate(view.snapshot, key, self._context, now_ms)
+        return None if result.error_kind is _NOT_THERE else result
+
+
+def _patch(view: View, moves: Sequence[Move]) -> Frames:
+    """What a client is told of them: nothing where it would see no difference."""
+    absent = [before.flag_key for before, after in moves if before is not None and after is None]
+    changed = [after for before, after in moves if after is not None and _differs(before, after)]
+    return _frames(Kind.PATCH, view, changed, absent) if changed or absent else ()
 
 
 def _differs(before: Result | None, after: Result) -> bool:
-    return before is None or (before is not after and _seen(before) != _seen(after))
+    return before is None or _seen(before) != _seen(after)
 
 
 def _seen(result: Result) -> tuple[object, ...]:

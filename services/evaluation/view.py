@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from featmesh.engine import Snapshot
+from featmesh.engine.model import Result
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import flag_to_proto, segment_to_proto
 from services.evaluation.frames import Frames, Kind, change_set_frames, item_entries
@@ -25,7 +26,14 @@ class _Encoded:
 
 Encoded = Mapping[str, _Encoded]
 
+K = TypeVar("K")
 T = TypeVar("T")
+
+Move = tuple[Result | None, Result | None]
+"""A flag's result for one context before and after a change; None where it is not there."""
+
+SHARED_MOVES: Final = 8
+"""Streams whose results move in more flags at once than this share no frames."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +41,8 @@ class View:
     """The snapshot, every item's encoded bytes, and the frames that streams share.
 
     Frames are made on first use and kept: a full set once, a patch once for each revision
-    that streams come from (the newest `PATCH_CACHE` of them).
+    that streams come from (the newest `PATCH_CACHE` of them), and what clients are told once
+    for each way in which their results move: a flag's results are few objects for many contexts.
     """
 
     snapshot: Snapshot
@@ -43,6 +52,9 @@ class View:
     _full: Frames | None = field(default=None, init=False)
     _patches: dict[int, Frames] = field(default_factory=dict, init=False)
     _affected: dict[int, frozenset[str]] = field(default_factory=dict, init=False)
+    _moves: dict[tuple[int, ...], tuple[Sequence[Move], Frames]] = field(
+        default_factory=dict, init=False
+    )
 
     @classmethod
     def of(cls, definitions: Definitions) -> View:
@@ -114,6 +126,19 @@ class View:
             _keep(self._affected, since, affected)
         return affected
 
+    def shared_moves(
+        self, moves: Sequence[Move], encode: Callable[[View, Sequence[Move]], Frames]
+    ) -> Frames:
+        """Frames that ``encode`` makes of these moves, or made of the same ones before."""
+        if len(moves) > SHARED_MOVES:
+            return encode(self, moves)
+        key = tuple([id(result) for move in moves for result in move])
+        known = self._moves.get(key)
+        if known is None:  # the moves are kept with their frames, so that no id is used again
+            known = moves, encode(self, moves)
+            _keep(self._moves, key, known)
+        return known[1]
+
     def _entries(self, since: int, *, deleted: bool) -> Iterator[bytes]:
         # Segments first: a flag never stands before a segment that it uses.
         for items in (self._segments, self._flags):
@@ -127,10 +152,10 @@ def _without_dead(items: Encoded, floor: int) -> dict[str, _Encoded]:
     return {key: item for key, item in items.items() if item.live or item.revision >= floor}
 
 
-def _keep(cache: dict[int, T], since: int, value: T) -> None:
+def _keep(cache: dict[K, T], key: K, value: T) -> None:
     while len(cache) >= PATCH_CACHE:
         del cache[next(iter(cache))]
-    cache[since] = value
+    cache[key] = value
 
 
 def _encoded_segments(changes: Definitions) -> dict[str, _Encoded]:
