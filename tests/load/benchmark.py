@@ -67,19 +67,21 @@ class Benchmark:
         self._commit = commit()  # of the code that runs, not of what is edited meanwhile
         self._rounds: dict[tuple[Measure, str], list[float]] = {}
 
-    def turns(self, subjects: Sequence[str], *, rounds: int) -> Iterator[Turn]:
+    def turns(self, subjects: Sequence[str], *, rounds: int, what: str = "") -> Iterator[Turn]:
         """Each subject once per round, showing progress; every other round runs backwards.
 
         So no subject is always the first after a pause, and a machine's drift hits all alike.
+        ``what`` names the part of the benchmark where it has several.
 
         Raises:
             ValueError: fewer than 1 or more than MAX_ROUNDS rounds.
         """
         if not 1 <= rounds <= MAX_ROUNDS:
             raise ValueError(f"rounds must be 1 to {MAX_ROUNDS}, not {rounds}")
+        name = f"{self._name}, {what}" if what else self._name
         for number in range(1, rounds + 1):
             for subject in subjects if number % 2 else reversed(subjects):
-                self._say(f"{self._name}: round {number} of {rounds}: {subject}")
+                self._say(f"{name}: round {number} of {rounds}: {subject}")
                 yield Turn(number, subject)
 
     def add(self, measure: Measure, subject: str, value: float) -> None:
