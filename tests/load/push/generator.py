@@ -14,6 +14,9 @@ AT_ONCE: Final = 64
 """Streams that are being opened at a time, where opening is not what is measured."""
 
 OPENING_SECONDS: Final = 150.0
+_NO_REVISION: Final = 2**62
+"""None that a stream will ever have."""
+
 SOURCES: Final = 8
 """Loopback addresses to connect from, so that local ports do not run short."""
 
@@ -163,6 +166,15 @@ class Generator:
         """What was received since the mark."""
         answer = await self._do("report", group, changes=_json(changes))
         return Report.read(answer["report"])
+
+    async def release(self, group: str) -> None:
+        """Stalled readers read again."""
+        await self._do("release", group)
+
+    async def ended(self, group: str, *, seconds: float) -> Report:
+        """Until all streams of the group have ended, or the time is over; the report then."""
+        await self.wait(group, [Change(_NO_REVISION, 0)], seconds=seconds)
+        return await self.report(group)
 
     async def close(self, group: str) -> None:
         """Ends the group's connections."""

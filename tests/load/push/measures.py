@@ -13,7 +13,6 @@ CPU_RATIO: Final = "server CPU per push, times grpc-go's"
 LAST_RECEIPT: Final = "last receipt"
 LAST_RATIO: Final = "last receipt, times grpc-go's"
 SPREAD: Final = "first to last receipt"
-GENERATOR_CPU: Final = "generator CPU per push"
 REQUEST_TO_COMMIT: Final = "phase: request to commit"
 COMMIT_TO_NOTICE: Final = "phase: commit to notice at a queue"
 NOTICE_TO_FIRST: Final = "phase: notice to first receipt"
@@ -31,19 +30,18 @@ WORST_UNARY: Final = "worst unary latency"
 UNARY_P99: Final = "unary latency p99"
 WORST_UNARY_BEFORE: Final = "worst unary latency, no push"
 FAILED_CALLS: Final = "failed calls"
-LATENESS: Final = "generator's own worst delay of a call"
 FAILED: Final = "streams that failed for good"
 REFUSED: Final = "tries that were refused"
 RSS_GROWTH: Final = "server memory growth"
 RESUME_BYTES: Final = "bytes received per stream"
 STALLED_RATIO: Final = "receipt p99 of the others, times that without stalled readers"
-STALLED_ENDED: Final = "stalled readers that were ended"
+STALLED_ENDED: Final = "stalled readers that learn of it when they read again"
 BEYOND_SERVER: Final = "server CPU per push, beyond a server stream's"
 SAME_RESULT_FRAMES: Final = "frames sent when no result differs"
 SAME_RESULT_CPU: Final = "server CPU per stream when no result differs"
 
 _UNITS: Final = {
-    **dict.fromkeys((CPU_PER_PUSH, GENERATOR_CPU, BEYOND_SERVER, SAME_RESULT_CPU), "us"),
+    **dict.fromkeys((CPU_PER_PUSH, BEYOND_SERVER, SAME_RESULT_CPU), "us"),
     **dict.fromkeys((CPU_RATIO, LAST_RATIO, STALLED_RATIO), "x"),
     **dict.fromkeys((OPENING, SENDING, SERVER_CPU), "s"),
     **dict.fromkeys((NOT_CURRENT, FAILED, STALLED_ENDED), "streams"),
@@ -58,6 +56,10 @@ _UNITS: Final = {
 """Every other metric is a time in ms."""
 
 _HIGHER: Final = {STALLED_ENDED}
+
+
+GENERATOR: Final = "reference: load generator"
+"""A subject of its own: its figures are not to be compared with a server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,23 @@ def fan_out(size: Size) -> Work:
     """One environment, one change."""
     name = f"{size.streams:,} server streams, one change"
     return Work(name, {CPU_RATIO: 2.0, LAST_RATIO: 2.0})
+
+
+def generator_cpu(size: Size, subject: str) -> Measure:
+    """The load generator's own CPU for a push from a subject."""
+    sender = subject.removeprefix("reference: ")
+    return _of_generator(size, f"CPU per push from {sender}", "us")
+
+
+def generator_lateness(size: Size) -> Measure:
+    """How long after it was due the generator itself sent a call, at worst."""
+    return _of_generator(size, "worst delay of a unary call", "ms")
+
+
+def _of_generator(size: Size, metric: str, unit: str) -> Measure:
+    return Measure(
+        work=f"the load generator, up to {size.streams:,} streams", metric=metric, unit=unit
+    )
 
 
 def idle(size: Size) -> Work:

@@ -59,5 +59,5 @@ STORM_FLAGS = 50
 
 BURST_SECONDS = 1.0
 PROBES_A_SECOND = 200.0
-STALLED_CHANGES = 100
-"""A reader's transport takes some frames that nobody reads; so many it does not."""
+STALLED_CHANGES = 20
+"""Without stalled readers, and again beside them."""

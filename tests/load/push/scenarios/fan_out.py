@@ -22,10 +22,11 @@ _GROUP = "all"
 
 @dataclass(frozen=True)
 class Figures:
-    """One turn of one subject; metric → value."""
+    """One turn of one subject; metric → value. ``generator_cpu`` is us for each push."""
 
     pushing: Mapping[str, float]
     idling: Mapping[str, float]
+    generator_cpu: float
 
 
 async def scenario(run: Run) -> None:
@@ -50,7 +51,7 @@ async def _turn(run: Run, opener: Opener, subject: str, notices: Notices) -> Fig
         pushing = figures(pushed)
         if subject == OWN:
             pushing |= await _phases(times.asked, pushed, notices)
-    return Figures(pushing, idling)
+    return Figures(pushing, idling, pushed.generator_cpu)
 
 
 async def _idle(run: Run, server: Server, generator: Generator, *, looks: bool) -> dict[str, float]:
@@ -97,7 +98,6 @@ def figures(pushed: Pushed) -> dict[str, float]:
         measures.CPU_PER_PUSH: pushed.server_cpu,
         measures.LAST_RECEIPT: _median_ms(last),
         measures.SPREAD: _median_ms([each.last - each.first for each in arrivals]),
-        measures.GENERATOR_CPU: pushed.generator_cpu,
     }
 
 
@@ -128,6 +128,8 @@ def _note(run: Run, done: Mapping[str, Figures]) -> None:
             run.note(pushing, metric, value, subject=subject)
         for metric, value in each.idling.items():
             run.note(idle, metric, value, subject=subject)
+        generator = measures.generator_cpu(run.size, subject)
+        run.bench.add(generator, measures.GENERATOR, each.generator_cpu)
     for ratio, metric in (
         (measures.CPU_RATIO, measures.CPU_PER_PUSH),
         (measures.LAST_RATIO, measures.LAST_RECEIPT),

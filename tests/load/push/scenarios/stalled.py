@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.load.push import measures
-from tests.load.push.generator import Opening
+from tests.load.push.generator import Generator, Opening, Report
 from tests.load.push.processes import resident_bytes, watched_peak
-from tests.load.push.run import Run, open_all, push_all
+from tests.load.push.run import RECEIPT_SECONDS, Run, open_all, push_all
 from tests.load.push.sizes import FLAG_BYTES, STALLED_CHANGES
 from tests.load.push.workload import flags_of
+from tests.support.places import Place
 
-_GROUP = "others"
+_OTHERS = "others"
 _STALLED = "stalled"
-_WINDOW = 1_024
-"""Bytes that a stalled reader's server may send after it was current."""
+_WINDOW = 512
+"""Bytes that a stalled reader's server may send once it was current: less than a change."""
+
+_SLOW_READER = "status 14"
+"""UNAVAILABLE, which is how a stream ends whose reader took nothing."""
 
 
 async def scenario(run: Run) -> None:
-    """All rounds: the same changes without and with stalled readers."""
-    size, installation = run.size, run.installation
-    work = measures.stalled(size)
-    (place,) = await installation.new_places(1, flags_of(1, FLAG_BYTES))
-    target, keys = installation.mesh.evaluation, (place.server_key,)
-    others = Opening(target=target, streams=size.half - size.stalled, keys=keys)
-    silent = Opening(target=target, streams=size.stalled, keys=keys, stalled=True, window=_WINDOW)
+    """All rounds."""
+    (place,) = await run.installation.new_places(1, flags_of(1, FLAG_BYTES))
     for _ in run.turns("stalled"):
-        async with installation.running_evaluation() as pid, run.generating() as generator:
+        async with (
+            run.installation.running_evaluation() as pid,
+            run.generating() as generator,
+        ):
+            await _turn(run, generator, pid, place)
 
-            async def p99(changes: int) -> float:
-                pushed = await push_all(
-                    generator,
-                    _GROUP,
-                    pid=pid,
-                    push=lambda: installation.toggle(place),
-                    changes=changes,
-                )
-                return pushed.report.delays.p99
 
-            await open_all(generator, _GROUP, others)
-            without = await p99(size.changes)
-            await open_all(generator, _STALLED, silent)
-            before = resident_bytes(pid)
-            async with watched_peak(pid) as peak:
-                beside = await p99(STALLED_CHANGES)
-            ended = await generator.report(_STALLED)
-            left = await generator.report(_GROUP)
-        run.note(work, measures.STALLED_RATIO, beside / without)
-        run.note(work, measures.NOT_CURRENT, left.failed)
-        run.note(work, measures.RSS_GROWTH, (peak.resident - before) / 1e6)
-        run.note(work, measures.STALLED_ENDED, ended.failed)
+async def _turn(run: Run, generator: Generator, pid: int, place: Place) -> None:
+    """The same changes without and beside stalled readers, which then read again."""
+    work, count = measures.stalled(run.size), run.size.stalled
+    target, keys = run.installation.mesh.evaluation, (place.server_key,)
+    others = Opening(target=target, streams=run.size.half - count, keys=keys)
+    await open_all(generator, _OTHERS, others)
+    without = await _p99(run, generator, pid, place)
+    before = resident_bytes(pid)
+    async with watched_peak(pid) as peak:
+        silent = replace(others, streams=count, stalled=True, window=_WINDOW)
+        await open_all(generator, _STALLED, silent)
+        beside = await _p99(run, generator, pid, place)
+    failed = (await generator.report(_OTHERS)).failed
+    await generator.release(_STALLED)
+    told = await generator.ended(_STALLED, seconds=RECEIPT_SECONDS)
+    run.note(work, measures.STALLED_RATIO, beside / without)
+    run.note(work, measures.NOT_CURRENT, failed)
+    run.note(work, measures.RSS_GROWTH, (peak.resident - before) / 1e6)
+    run.note(work, measures.STALLED_ENDED, _slow(told))
+
+
+async def _p99(run: Run, generator: Generator, pid: int, place: Place) -> float:
+    pushed = await push_all(
+        generator,
+        _OTHERS,
+        pid=pid,
+        push=lambda: run.installation.toggle(place),
+        changes=STALLED_CHANGES,
+    )
+    return pushed.report.delays.p99
+
+
+def _slow(told: Report) -> int:
+    return sum(count for status, count in told.statuses.items() if status.startswith(_SLOW_READER))

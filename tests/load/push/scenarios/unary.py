@@ -55,4 +55,5 @@ def _note(run: Run, quiet: ProbeReport, pushing: ProbeReport) -> None:
     run.note(work, measures.UNARY_P99, pushing.latency.p99 / NS_PER_MS)
     run.note(work, measures.WORST_UNARY_BEFORE, quiet.latency.max / NS_PER_MS)
     run.note(work, measures.FAILED_CALLS, pushing.failed + quiet.failed)
-    run.note(work, measures.LATENESS, pushing.lateness.max / NS_PER_MS)
+    lateness = pushing.lateness.max / NS_PER_MS
+    run.bench.add(measures.generator_lateness(run.size), measures.GENERATOR, lateness)

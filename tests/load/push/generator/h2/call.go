@@ -17,7 +17,7 @@ const prefixBytes = 5
 type Sink interface {
 	// Message is called at the end of each message with its first HeadBytes at most,
 	// valid until it returns, and its size. It says whether to go on granting the
-	// server room to send; a call that stopped never goes on.
+	// server room to send.
 	Message(head []byte, size int) (grant bool)
 	// Ended is called once: "" for status OK, else the status' number and message, or
 	// what happened to the stream or its connection.
@@ -53,9 +53,7 @@ func (c *call) read(data []byte) {
 		c.seen, data = c.seen+n, data[n:]
 		if c.seen == c.size {
 			c.filled = 0
-			if !c.sink.Message(c.head[:min(c.size, HeadBytes)], c.size) {
-				c.stopped = true
-			}
+			c.stopped = !c.sink.Message(c.head[:min(c.size, HeadBytes)], c.size)
 		} else {
 			return
 		}

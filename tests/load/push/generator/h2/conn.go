@@ -106,6 +106,18 @@ func (c *Conn) Open(headers, message []byte, sink Sink) error {
 		c.out.Flush())
 }
 
+// Release gives every call room for one message of the standard window, so that those whose
+// sinks stopped them go on.
+func (c *Conn) Release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	for id := range c.calls {
+		err = errors.Join(err, c.writer.WriteWindowUpdate(id, firstWindow))
+	}
+	return errors.Join(err, c.out.Flush())
+}
+
 // Close ends the connection and, through Run, its calls.
 func (c *Conn) Close() { _ = c.conn.Close() }
 

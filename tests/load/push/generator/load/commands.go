@@ -71,6 +71,8 @@ func (g *Generator) do(command Command, answer *Answer) error {
 	case "report":
 		report := group.report(command.Changes)
 		answer.Report = &report
+	case "release":
+		return group.release()
 	case "close":
 		group.close()
 		delete(g.groups, command.Group)

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -64,6 +65,7 @@ type group struct {
 	began   int64
 	current atomic.Int64 // streams with their first change set
 	settled atomic.Int64 // these, and those that have given up before
+	stalls  atomic.Bool  // streams read no more once current
 	closing atomic.Bool
 
 	mu       sync.Mutex
@@ -78,6 +80,7 @@ func newGroup(options Options) *group {
 		began: time.Now().UnixNano(), options: options,
 		conns: map[*h2.Conn]struct{}{}, statuses: map[string]int{},
 	}
+	g.stalls.Store(options.Stalled)
 	path := wire.SyncDefinitions
 	if options.Users != "" {
 		path = wire.SyncEvaluations
@@ -158,6 +161,18 @@ func (g *group) later(s *stream) {
 			g.connect([]*stream{s})
 		}
 	})
+}
+
+// release lets stalled streams read again.
+func (g *group) release() error {
+	g.stalls.Store(false)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var err error
+	for conn := range g.conns {
+		err = errors.Join(err, conn.Release())
+	}
+	return err
 }
 
 // close ends all connections without counting it as a fault.

@@ -77,7 +77,7 @@ func (s *stream) Message(head []byte, size int) bool {
 			s.apply(frame, at)
 		}
 	}
-	return !s.group.options.Stalled || s.currentAt == 0
+	return !s.group.stalls.Load() || s.currentAt == 0
 }
 
 func (s *stream) apply(frame wire.Frame, at int64) {
