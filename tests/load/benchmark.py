@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,10 @@ class Turn:
 
 
 class Benchmark:
-    """Collects the rounds of one run. Nothing is written before `finish`."""
+    """Collects the rounds of one run. Nothing is written before `finish`.
+
+    ``packages`` are Python's, whose versions are looked up; ``tools`` are others with theirs.
+    """
 
     def __init__(
         self,
@@ -56,12 +59,13 @@ class Benchmark:
         *,
         method: str,
         packages: Iterable[str] = (),
+        tools: Mapping[str, str] | None = None,
         folder: Path = RECORDS,
         console: Console | None = None,
     ) -> None:
         self._name = name
         self._method = " ".join(method.split())
-        self._versions = versions(packages)
+        self._versions = versions(packages) | dict(tools or {})
         self._folder = folder
         self._console = console or Console()
         self._commit = commit()  # of the code that runs, not of what is edited meanwhile

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from featmesh.sync.v1 import sync_pb2
 from tests.load.push import building, measures
-from tests.load.push.__main__ import SCENARIOS, parse
+from tests.load.push.__main__ import SCENARIOS, folder_of, parse
 from tests.load.push.children import ChildError, running
 from tests.load.push.generator import Arrival, Change, Counts, Report, Spread
 from tests.load.push.processes import (
@@ -27,6 +28,7 @@ from tests.load.push.run import Pushed
 from tests.load.push.scenarios.fan_out import figures
 from tests.load.push.sizes import FULL, QUICK
 from tests.load.push.workload import flag_of, patch_frame
+from tests.load.record import RECORDS
 
 MS = 1_000_000
 NOTHING = Spread(0, 0, 0, 0, 0)
@@ -142,6 +144,14 @@ def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(building.CannotBuild, match=r"go is not on the path; .* needs Go 1\.26"):
         building.generator()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [([], RECORDS), (["--quick"], building.FOLDER), (["--only", "burst"], building.FOLDER)],
+)
+def test_a_part_of_the_benchmark_replaces_no_record(arguments: list[str], folder: Path) -> None:
+    assert folder_of(parse(arguments)) == folder
 
 
 def test_an_unknown_scenario_is_refused_with_those_there_are(

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from tests.load.push import building
@@ -63,9 +64,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", default=",".join(SCENARIOS), help="names with commas between: %(default)s"
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="small, without goals; the record goes elsewhere"
-    )
+    parser.add_argument("--quick", action="store_true", help="small, and without goals")
     parser.add_argument(
         "--set",
         action="append",
@@ -93,14 +92,26 @@ async def measure(bench: Benchmark, size: Size, options: argparse.Namespace) -> 
 def main(arguments: Sequence[str]) -> None:
     """Runs the benchmark and writes its record."""
     options = parse(arguments)
-    size, folder = (QUICK, building.FOLDER) if options.quick else (FULL, RECORDS)
-    bench = Benchmark("push", method=METHOD, packages=PACKAGES, folder=folder)
+    size = QUICK if options.quick else FULL
     try:
         allow_files(size.streams)
+        bench = Benchmark(
+            "push",
+            method=METHOD,
+            packages=PACKAGES,
+            tools=building.versions(),
+            folder=folder_of(options),
+        )
         asyncio.run(measure(bench, size, options))
     except (TooFewFiles, building.CannotBuild) as error:
         sys.exit(str(error))
     bench.finish()
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """The records' folder for all scenarios at full size; what is less replaces no record."""
+    whole = not options.quick and set(options.only.split(",")) == SCENARIOS.keys()
+    return RECORDS if whole else building.FOLDER
 
 
 if __name__ == "__main__":

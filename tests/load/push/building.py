@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +17,8 @@ PATIENCE: Final = 600.0
 _HERE: Final = Path(__file__).parent
 _GO: Final = _HERE / "generator"
 _NODE: Final = _HERE / "references" / "grpc-js"
+_GO_NEEDS: Final = "Go 1.26 or later"
+_NODE_NEEDS: Final = "Node 20 or later with npm"
 
 
 class CannotBuild(Exception):
@@ -38,19 +42,33 @@ def grpc_js_server() -> Path:
     for name in ("package.json", "server.js"):
         shutil.copyfile(_NODE / name, folder / name)
     command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
-    _run(command, folder, needs="Node 20 or later with npm")
+    _run(command, folder, needs=_NODE_NEEDS)
     return folder / "server.js"
+
+
+def versions() -> dict[str, str]:
+    """Of the tools, and of the packages that the references are built with."""
+    (grpc_go,) = re.findall(r"google.golang.org/grpc v(\S+)", (_GO / "go.mod").read_text())
+    package = json.loads((_NODE / "package.json").read_text())
+    go = _run(["go", "env", "GOVERSION"], _GO, needs=_GO_NEEDS)
+    node = _run(["node", "--version"], _NODE, needs=_NODE_NEEDS)
+    return {
+        "go": go.strip().removeprefix("go"),
+        "grpc-go": grpc_go,
+        "node": node.strip().removeprefix("v"),
+        **package["dependencies"],
+    }
 
 
 def _go_program(name: str) -> Path:
     program = FOLDER / name
     FOLDER.mkdir(exist_ok=True)
     command = ["go", "build", "-buildvcs=false", "-o", str(program), f"./cmd/{name}"]
-    _run(command, _GO, needs="Go 1.26 or later")
+    _run(command, _GO, needs=_GO_NEEDS)
     return program
 
 
-def _run(command: list[str], folder: Path, *, needs: str) -> None:
+def _run(command: list[str], folder: Path, *, needs: str) -> str:
     if shutil.which(command[0]) is None:
         raise CannotBuild(f"{command[0]} is not on the path; the push benchmark needs {needs}")
     done = subprocess.run(
@@ -59,3 +77,4 @@ def _run(command: list[str], folder: Path, *, needs: str) -> None:
     if done.returncode:
         output = (done.stdout + done.stderr)[-2_000:]
         raise CannotBuild(f"{' '.join(command)} failed:\n{output}")
+    return done.stdout
