@@ -70,6 +70,10 @@ test: .venv/dev ## Run every test, against a real MongoDB and a real RabbitMQ
 bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
 	@$(BIN)/python -m tests.load.propagation $(ARGS)
 
+.PHONY: bench-push
+bench-push: .venv/dev ## Measure pushes to 10,000 streams beside references (needs Go and Node; ARGS=--quick)
+	@$(BIN)/python -m tests.load.push $(ARGS)
+
 .venv-bench/ready: requirements-bench.txt sdks/python/pyproject.toml | venv-module
 	@echo "Installing the SDKs to compare with into .venv-bench ..."
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
@@ -147,5 +151,5 @@ constraints: .venv/dev ## Pin the versions that .venv holds now
 
 .PHONY: clean
 clean: ## Remove environments, caches and the demo's data
-	@rm -rf .venv .venv-protos .venv-bench .featmesh .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-protos .venv-bench .bench-push .featmesh .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
