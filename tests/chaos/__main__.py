@@ -9,7 +9,9 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import uvloop
 from rich.console import Console
@@ -21,7 +23,8 @@ from tests.chaos.report import explain, table
 from tests.chaos.stage import staged
 from tests.chaos.trial import Outcome, try_fault
 
-SEED_VARIABLE = "FEATMESH_CHAOS_SEED"
+SEED_VARIABLE: Final = "FEATMESH_CHAOS_SEED"
+_WIDTH: Final = 120
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,6 +37,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pace", type=float, default=1.0, help="how long faults last, against in full; default: 1"
     )
+    parser.add_argument("--folder", type=Path, help="keep logs and data in this new folder")
     parser.add_argument("--list", action="store_true", help="say which faults there are")
     return parser.parse_args()
 
@@ -48,12 +52,23 @@ def _chosen(names: str) -> Sequence[Fault]:
     return [known[name] for name in wanted]
 
 
-async def _run(console: Console, plan: Iterator[Fault], seed: str, pace: float) -> bool:
-    """Whether every invariant held; ends at the first that did not."""
-    outcomes: list[Outcome] = []
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True)
+        yield kept
+        return
     with tempfile.TemporaryDirectory(prefix="featmesh-chaos-") as folder:
+        yield Path(folder)
+
+
+async def _run(console: Console, plan: Iterator[Fault], arguments: argparse.Namespace) -> bool:
+    """Whether every invariant held; ends at the first that did not."""
+    seed, pace = arguments.seed, arguments.pace
+    outcomes: list[Outcome] = []
+    with _folder(arguments.folder) as folder:
         console.print("Starting three mongods, RabbitMQ and five services ...")
-        async with running_cluster(Path(folder)) as cluster, staged(cluster, seed, pace) as stage:
+        async with running_cluster(folder) as cluster, staged(cluster, seed, pace) as stage:
             for fault in plan:
                 outcome = await try_fault(stage, fault)
                 outcomes.append(outcome)
@@ -78,7 +93,7 @@ def main() -> None:
     """Exits with 1 when an invariant broke."""
     arguments = _arguments()
     logging.getLogger("featmesh").setLevel(logging.CRITICAL)  # SDKs tell of faults, as they must
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=_WIDTH)
     if arguments.list:
         for fault in FAULTS:
             console.print(f"{fault.name:32} {fault.what}")
@@ -87,7 +102,7 @@ def main() -> None:
     faults, seed, minutes = _chosen(arguments.faults), arguments.seed, arguments.minutes
     plan = each_once(faults) if minutes is None else for_minutes(faults, seed, minutes)
     try:
-        held = uvloop.run(_run(console, plan, seed, arguments.pace))
+        held = uvloop.run(_run(console, plan, arguments))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0 if held else 1)

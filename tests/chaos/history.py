@@ -83,6 +83,8 @@ class Reader:
     name: str
     environment: str
     seen: list[Seen] = field(default_factory=list)
+    proved: int = 0
+    """How many of them, from the first, were checked in an earlier trial."""
     faults: list[str] = field(default_factory=list)
     """What was wrong as it happened: a default that was served, an item out of order."""
     states: deque[tuple[int, State]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
@@ -105,8 +107,9 @@ class Reader:
         return self.seen[-1].mark if self.seen else 0
 
     def forget(self) -> None:
-        """All but the last of what was seen."""
+        """All but the last of what was seen, which is proved."""
         del self.seen[:-1]
+        self.proved = len(self.seen)
 
     def state_at(self, revision: int) -> State | None:
         """What it held at a revision, if that is not too long ago."""

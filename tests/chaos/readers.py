@@ -26,6 +26,9 @@ _OPTIONS: Final = featmesh.Options(
 )
 """Shorter than in production, so that a run sees many reconnects."""
 
+DEFINITIONS: Final = "definitions"
+"""What server SDKs see."""
+
 _GOOD: Final = frozenset({featmesh.Status.READY, featmesh.Status.STALE})
 
 
@@ -33,6 +36,8 @@ class Subject(Protocol):
     """A reader of any kind, as a run keeps and checks it."""
 
     reader: Reader
+    sees: str
+    """Readers of one environment that see the same have one truth."""
 
     async def ready(self) -> None:
         """Returns once it holds something; from then on it must never be without."""
@@ -52,6 +57,8 @@ class Subject(Protocol):
 
 class SdkReader:
     """A server SDK: every snapshot that its stream brings, and every answer of a flag."""
+
+    sees = DEFINITIONS
 
     def __init__(self, name: str, address: str, place: Place, environment: Environment) -> None:
         self.reader = Reader(name, environment.name)
@@ -96,6 +103,7 @@ class UserReader:
     ) -> None:
         self.reader = Reader(f"client SDK of {context.key} in {environment.name}", environment.name)
         self._context = context
+        self.sees = context.key
         self._client = featmesh.ClientSideClient(
             address, place.client_key, context, options=_OPTIONS
         )

@@ -25,6 +25,9 @@ DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
 _SETTINGS: Final = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
 """A fifth of MongoDB's own times, so that a run sees many elections."""
 
+_ORPHAN_SECONDS: Final = 10
+"""How long a transaction may keep others waiting whose client was killed; 60 unless set."""
+
 Client = AsyncMongoClient[dict[str, Any]]
 
 
@@ -54,6 +57,7 @@ class Mongod:
         command += ["--bind_ip", "127.0.0.1", "--port", str(self._port), "--nounixsocket"]
         command += ["--dbpath", str(self._folder), "--wiredTigerCacheSizeGB", "0.25"]
         command += ["--setParameter", "enableTestCommands=1"]  # for fail points
+        command += ["--setParameter", f"transactionLifetimeLimitSeconds={_ORPHAN_SECONDS}"]
         command += ["--logpath", str(self._folder / "log"), "--logappend"]
         self._process = subprocess.Popen(
             command,

@@ -71,6 +71,14 @@ class Stage:
         """Where a reader reads."""
         return next(each for each in self.sites if each.truth.name == subject.reader.environment)
 
+    def forget(self) -> None:
+        """What was proved is not kept."""
+        for subject in self.subjects:
+            subject.reader.forget()
+        for site in self.sites:
+            site.truth.forget()
+        self.tracker.acknowledged.clear()
+
     @property
     def written(self) -> int:
         """Updates that were acknowledged so far."""

@@ -17,6 +17,7 @@ from featmesh.wire.changes import DefinitionAssembler, DefinitionChanges
 from tests.chaos.check import order_fault
 from tests.chaos.cluster import HEARTBEAT_SECONDS
 from tests.chaos.history import Environment, Item, Reader
+from tests.chaos.readers import DEFINITIONS
 from tests.chaos.truth import Truth
 from tests.chaos.waiting import until
 
@@ -58,9 +59,11 @@ def open_stream(connection: aio.Channel, key: str, since: int) -> Any:
 class StreamReader:
     """Applies what a stream brings and resumes for ever; it checks the order of the items."""
 
+    sees = DEFINITIONS
+
     def __init__(self, name: str, connection: aio.Channel, key: str, environment: str) -> None:
         self.reader = Reader(name, environment)
-        self.resumed = 0
+        self._closed = False
         self._connection = connection
         self._key = key
         self._items: dict[Hashable, Item] = {}
@@ -89,6 +92,7 @@ class StreamReader:
             self._call.cancel()
 
     async def close(self) -> None:
+        self._closed = True
         self._task.cancel()
         await asyncio.wait({self._task})
 
@@ -101,9 +105,9 @@ class StreamReader:
             except (aio.AioRpcError, TimeoutError):
                 pass  # the fault's doing; what it must not do, the checker sees
             except asyncio.CancelledError:
-                if asyncio.current_task().cancelling():  # type: ignore[union-attr] # we are one
+                if self._closed:
                     raise
-            self.resumed += 1
+                continue  # `disconnect`
             await asyncio.sleep(random.uniform(0, LONGEST_PAUSE))
 
     async def _follow(self) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from tests.chaos.check import check_reader, check_store, lost_updates, staleness
+from tests.chaos.check import Stored, check_reader, check_store, lost_updates, staleness
 from tests.chaos.faults.fault import Fault
-from tests.chaos.readers import SdkReader, Subject
+from tests.chaos.readers import Subject
 from tests.chaos.stage import Stage
 from tests.chaos.store import read_stored
-from tests.chaos.streams import StreamReader
 from tests.chaos.truth import Truth
 from tests.chaos.waiting import NeverCame, until
 
@@ -22,6 +21,9 @@ _BEFORE_AND_AFTER: Final = 1.0
 
 _FAULT_SECONDS: Final = 300.0
 """A fault that has not ended by then never will."""
+
+Truths = dict[str, Truth]
+"""By the reader's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +42,14 @@ async def try_fault(stage: Stage, fault: Fault) -> Outcome:
     """Injects it while everybody works, lets the mesh recover, and judges."""
     began, written = time.monotonic(), stage.written
     stage.note(f"trial of: {fault.name}")
-    stage.writer.resume()
-    await stage.hold(_BEFORE_AND_AFTER)
-    broken: list[str] = []
+    broken = await _survive(stage, fault)
+    await stage.writer.pause()
+    truths = await asyncio.to_thread(_truths, stage)
     try:
-        async with asyncio.timeout(_FAULT_SECONDS):
-            await fault.inject(stage)
-        stage.note("the fault has ended")
-        await stage.hold(_BEFORE_AND_AFTER)
-        await stage.writer.pause()
-        await _settle(stage)
-        broken += await stage.tracker.check(stage.cluster)
-    except (NeverCame, TimeoutError, AssertionError) as error:
-        broken.append(str(error) or "the fault did not end in time")
-        await stage.writer.pause()
-    verdict = await _judge(stage)
+        await _settle(stage, truths)
+    except NeverCame as never:
+        broken.append(str(never))
+    verdict = await _judge(stage, truths)
     return Outcome(
         fault=fault.name,
         written=stage.written - written,
@@ -65,14 +60,44 @@ async def try_fault(stage: Stage, fault: Fault) -> Outcome:
     )
 
 
-async def _settle(stage: Stage) -> None:
+async def _survive(stage: Stage, fault: Fault) -> list[str]:
+    """What broke while it lasted."""
+    stage.writer.resume()
+    await stage.hold(_BEFORE_AND_AFTER)
+    try:
+        async with asyncio.timeout(_FAULT_SECONDS):
+            await fault.inject(stage)
+    except (NeverCame, AssertionError) as error:
+        return [str(error)]
+    except TimeoutError:
+        return [f"the fault has not ended after {_FAULT_SECONDS:g} s"]
+    stage.note("the fault has ended")
+    await stage.hold(_BEFORE_AND_AFTER)
+    return []
+
+
+def _truths(stage: Stage) -> Truths:
+    """For each reader what it must hold; readers of one kind share it."""
+    made: dict[object, Truth] = {}
+    truths: Truths = {}
+    for subject in stage.subjects:
+        environment = stage.site_of(subject).truth
+        kind = (environment.name, subject.sees)
+        if kind not in made:
+            made[kind] = subject.truth(environment)
+        truths[subject.reader.name] = made[kind]
+    return truths
+
+
+async def _settle(stage: Stage, truths: Truths) -> None:
     """The mesh is whole, every change is announced, every reader holds the last one."""
     await stage.cluster.whole()
     await stage.cluster.traffic_ends()
     for subject in stage.subjects:
-        truth = subject.truth(stage.site_of(subject).truth)
-        await until(_holding(subject, truth), f"{subject.reader.name} holds the last change")
+        holding = _holding(subject, truths[subject.reader.name])
+        await until(holding, f"{subject.reader.name} holds the last change")
     stage.note("every reader holds the last change")
+    await stage.tracker.stored(stage.cluster)
 
 
 def _holding(subject: Subject, truth: Truth) -> Callable[[], Awaitable[bool]]:
@@ -90,41 +115,28 @@ class _Verdict:
     broken: tuple[str, ...]
 
 
-async def _judge(stage: Stage) -> _Verdict:
+async def _judge(stage: Stage, truths: Truths) -> _Verdict:
+    twice = await stage.tracker.stored_twice(stage.cluster)
     stored = {site.truth.name: await read_stored(stage.cluster, site.truth) for site in stage.sites}
+    # In a thread: the proxies of the store must not wait for it.
+    verdict = await asyncio.to_thread(_verdict, stage, stored, truths)
+    if not verdict.broken:
+        stage.forget()
+    return replace(verdict, broken=(*twice, *verdict.broken))
+
+
+def _verdict(stage: Stage, stored: Mapping[str, Stored], truths: Truths) -> _Verdict:
     broken: list[str] = []
     lost, longest = 0, 0.0
     for site in stage.sites:
-        environment = site.truth
-        broken += check_store(environment, stored[environment.name])
-        own = [each for each in stage.subjects if stage.site_of(each) is site]
-        truths = {each.reader.name: each.truth(environment) for each in own}
-        for subject in own:
-            broken += check_reader(truths[subject.reader.name], subject.reader)
-            await asyncio.sleep(0)  # the proxies of the store must not wait for long
-        readers = [each.reader for each in own]
-        lost += lost_updates(environment.commits, stored[environment.name], truths, readers)
-        longest = max(
-            [longest, *_stalenesses(own, environment.committed_at, environment.first_revision)]
-        )
-    if not broken:
-        _forget(stage)
+        environment, kept = site.truth, stored[site.truth.name]
+        broken += check_store(environment, kept)
+        readers = [each.reader for each in stage.subjects if stage.site_of(each) is site]
+        for reader in readers:
+            truth = truths[reader.name]
+            broken += check_reader(truth, reader)
+            if truth.every_revision_is_sent:
+                late = staleness(environment.committed_at, reader.seen, environment.first_revision)
+                longest = max(longest, late)
+        lost += lost_updates(environment.commits, kept, truths, readers)
     return _Verdict(lost, longest, tuple(broken))
-
-
-def _stalenesses(
-    subjects: list[Subject], committed_at: Mapping[int, float], since: int
-) -> list[float]:
-    """Of those to whom every revision is sent."""
-    return [
-        staleness(committed_at, each.reader.seen, since)
-        for each in subjects
-        if isinstance(each, SdkReader | StreamReader)
-    ]
-
-
-def _forget(stage: Stage) -> None:
-    for subject in stage.subjects:
-        subject.reader.forget()
-    for site in stage.sites:
-        site.truth.forget()

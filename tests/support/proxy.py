@@ -164,6 +164,8 @@ class _Link:
             await self._proxy.passing(len(data))
             if sink in self._closed:
                 continue
+            if sink.is_closing():
+                break
             sink.write(data)
             await sink.drain()
             if counted:

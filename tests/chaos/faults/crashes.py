@@ -85,7 +85,7 @@ async def ingest_mid_transaction(stage: Stage) -> None:
 
 async def _in_transaction(stage: Stage) -> bool:
     admin = (await stage.cluster.mongo.primary()).client.admin
-    mine = {"appName": INGEST, "transaction": {"$exists": True}, "active": True}
+    mine = {"appName": INGEST, "transaction": {"$exists": True}}
     found = admin.aggregate([{"$currentOp": {"allUsers": True}}, {"$match": mine}])
     return bool([each async for each in await found])
 
