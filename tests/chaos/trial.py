@@ -22,6 +22,8 @@ _BEFORE_AND_AFTER: Final = 1.0
 _FAULT_SECONDS: Final = 300.0
 """A fault that has not ended by then never will."""
 
+_TRACEBACK: Final = "Traceback (most recent call last)"
+
 Truths = dict[str, Truth]
 """By the reader's name."""
 
@@ -42,6 +44,7 @@ async def try_fault(stage: Stage, fault: Fault) -> Outcome:
     """Injects it while everybody works, lets the mesh recover, and judges."""
     began, written = time.monotonic(), stage.written
     stage.note(f"trial of: {fault.name}")
+    tracebacks = stage.cluster.logged(_TRACEBACK)
     broken = await _survive(stage, fault)
     await stage.writer.pause()
     truths = await asyncio.to_thread(_truths, stage)
@@ -50,6 +53,8 @@ async def try_fault(stage: Stage, fault: Fault) -> Outcome:
     except NeverCame as never:
         broken.append(str(never))
     verdict = await _judge(stage, truths)
+    if stage.cluster.logged(_TRACEBACK) > tracebacks:
+        broken.append("a service met an error that it did not expect: see the logs (--folder)")
     return Outcome(
         fault=fault.name,
         written=stage.written - written,
