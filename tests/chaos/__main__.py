@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.chaos.trial import Outcome, try_fault
 
 SEED_VARIABLE: Final = "FEATMESH_CHAOS_SEED"
 _WIDTH: Final = 120
+_EVENTS_KEPT: Final = 40
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,21 +66,35 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 
 async def _run(console: Console, plan: Iterator[Fault], arguments: argparse.Namespace) -> bool:
     """Whether every invariant held; ends at the first that did not."""
-    seed, pace = arguments.seed, arguments.pace
     outcomes: list[Outcome] = []
+    log: deque[str] = deque(maxlen=_EVENTS_KEPT)
+    broken: tuple[str, ...] = ()
     with _folder(arguments.folder) as folder:
         console.print("Starting three mongods, RabbitMQ and five services ...")
-        async with running_cluster(folder) as cluster, staged(cluster, seed, pace) as stage:
-            for fault in plan:
-                outcome = await try_fault(stage, fault)
-                outcomes.append(outcome)
-                console.print(_line(outcome))
-                if outcome.broken:
-                    explain(console, outcome.broken, stage.log)
-                    break
+        try:
+            async with running_cluster(folder) as cluster, staged(cluster, arguments, log) as stage:
+                for fault in plan:
+                    outcome = await try_fault(stage, fault)
+                    outcomes.append(outcome)
+                    console.print(_line(outcome))
+                    if broken := outcome.broken:
+                        break
+        except ExceptionGroup as failures:  # of the writers, who meet no error but a fault's
+            broken = tuple(_sentences(failures))
+    if broken:
+        explain(console, broken, log)
     console.print(table(outcomes))
+    seed = arguments.seed
     console.print(f"Seed: {seed} ({SEED_VARIABLE}={seed} writes and breaks the same again)")
-    return not any(outcome.broken for outcome in outcomes)
+    return not broken
+
+
+def _sentences(failures: ExceptionGroup[Exception]) -> Iterator[str]:
+    for each in failures.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _sentences(each)
+        else:
+            yield f"{type(each).__name__}: {each}"
 
 
 def _line(outcome: Outcome) -> str:

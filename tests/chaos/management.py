@@ -28,6 +28,7 @@ _UNKNOWN_OUTCOME: Final = frozenset(
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.CANCELLED,  # by a server that stops
     }
 )
 """What a fault may cause. Any other failure is an answer, or a finding."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from featmesh.engine.model import Context
 from tests.chaos.cluster import Cluster
@@ -27,10 +27,16 @@ from tests.support.places import Place
 
 ENVIRONMENTS: Final = ("blue", "green")
 LANES: Final = 2
-_EVENTS_KEPT: Final = 40
 _SAMPLE_SECONDS: Final = 0.05
 _DISCONNECT_SECONDS: Final = 3.0
 """On average, between two connections of SDKs that break by themselves."""
+
+
+class Settings(Protocol):
+    """``pace`` shortens how long faults last: 1 is in full."""
+
+    seed: str
+    pace: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Site:
 
 @dataclass(slots=True)
 class Stage:
-    """Everything that a fault may touch. ``pace`` shortens how long faults last: 1 is in full."""
+    """Everything that a fault may touch."""
 
     cluster: Cluster
     sites: Sequence[Site]
@@ -55,17 +61,18 @@ class Stage:
     tracker: Tracker
     dice: random.Random
     pace: float
+    log: deque[str]
+    """What happened; the last of it is shown when an invariant breaks."""
     subjects: list[Subject] = field(default_factory=list)
-    log: deque[str] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
     began: float = field(default_factory=time.monotonic)
 
     def note(self, text: str) -> None:
-        """Something happened; the last ones are shown when an invariant breaks."""
+        """Something happened."""
         self.log.append(f"{time.monotonic() - self.began:8.2f} s  {text}")
 
-    async def hold(self, seconds: float) -> None:
-        """The fault lasts so long, in a run in full."""
-        await asyncio.sleep(seconds * self.pace)
+    async def hold(self, seconds: float, *, at_least: float = 0.0) -> None:
+        """The fault lasts so long, in a run in full; less than ``at_least`` would be no fault."""
+        await asyncio.sleep(max(seconds * self.pace, at_least))
 
     def site_of(self, subject: Subject) -> Site:
         """Where a reader reads."""
@@ -102,8 +109,9 @@ async def _make_sites(management: Management, seed: str) -> list[Site]:
 
 
 @asynccontextmanager
-async def staged(cluster: Cluster, seed: str, pace: float) -> AsyncIterator[Stage]:
+async def staged(cluster: Cluster, settings: Settings, log: deque[str]) -> AsyncIterator[Stage]:
     """Writers and readers at work; the failure of one of them ends the block."""
+    seed = settings.seed
     async with AsyncExitStack() as stack:
         management = Management([each.address for each in cluster.apis], cluster.token)
         stack.push_async_callback(management.close)
@@ -117,7 +125,8 @@ async def staged(cluster: Cluster, seed: str, pace: float) -> AsyncIterator[Stag
             writer=Writer([lane for site in sites for lane in site.lanes], seed),
             tracker=Tracker(connection, sites[0].place.server_key),
             dice=random.Random(f"{seed}/faults"),
-            pace=pace,
+            pace=settings.pace,
+            log=log,
         )
         await _add_readers(stage, stack)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -55,7 +55,7 @@ async def throttles(stage: Stage) -> None:
 async def drops(stage: Stage) -> None:
     """Connections stay open and nothing comes through, for longer than SDKs take for silence."""
     await _worsen(stage, "every packet is dropped", TcpProxy.hold)
-    await stage.hold(2 * SILENCE_SECONDS)
+    await stage.hold(2 * SILENCE_SECONDS, at_least=1.2 * SILENCE_SECONDS)
     stage.cluster.calm()
 
 

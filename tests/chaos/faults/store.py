@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.chaos.faults.fault import Fault
 from tests.chaos.stage import Stage
+from tests.chaos.waiting import until
 
 _OUT_OF_DISK_SPACE: Final = 14031
 _WRITES: Final = ("insert", "update", "delete", "findAndModify", "commitTransaction")
@@ -35,7 +36,13 @@ async def primary_isolated(stage: Stage) -> None:
     primary = await stage.cluster.mongo.primary()
     primary.proxy.hold()
     stage.note(f"nothing reaches mongod {primary.number}, the primary, any more")
-    await stage.hold(8)
+
+    async def replaced() -> bool:
+        others = [node for node in stage.cluster.mongo.nodes if node is not primary]
+        return any([(await node.hello()).get("isWritablePrimary") for node in others])
+
+    await until(replaced, "the others have elected another primary")
+    await stage.hold(5)
     primary.proxy.release()
     await stage.cluster.mongo.healthy()
 
@@ -53,7 +60,7 @@ FAULTS: Final = (
     Fault("primary stepped down", "MongoDB elects another primary.", primary_stepped_down),
     Fault(
         "primary isolated",
-        "No packet reaches MongoDB's primary for 8 seconds.",
+        "No packet reaches MongoDB's primary, until another one has served for 5 seconds.",
         primary_isolated,
     ),
     Fault("disk full", "MongoDB refuses all writes: its disk is full.", disk_full),
