@@ -25,7 +25,7 @@ INGEST: Final = "chaos-ingest"
 
 
 class Service:
-    """One process and its own way to the broker; SDKs reach it by ``gate``."""
+    """One process and its own way to the broker; its callers reach it by ``gate``."""
 
     def __init__(self, process: ServiceProcess, broker: TcpProxy) -> None:
         self.process = process
@@ -34,8 +34,8 @@ class Service:
 
     @property
     def address(self) -> str:
-        """For management calls, which go directly."""
-        return self.process.address
+        """For its callers."""
+        return f"127.0.0.1:{self.gate.port}"
 
     async def serving(self) -> None:
         """Returns once its health says so; starts it first if it does not run."""
@@ -78,7 +78,7 @@ class Cluster:
     @property
     def sdk_address(self) -> str:
         """Both `evaluation` for one channel: the first that answers is taken."""
-        return "ipv4:" + ",".join(f"127.0.0.1:{each.gate.port}" for each in self.evaluations)
+        return "ipv4:" + ",".join(each.address for each in self.evaluations)
 
     async def start(self) -> None:
         """Returns when every service serves."""

@@ -22,6 +22,7 @@ _OPTIONS: Final = featmesh.Options(
     staleness=3.0 * HEARTBEAT_SECONDS,
     backoff_first=0.2,
     backoff_maximum=2.0,
+    healthy_after=2.0,
     keepalive=12.0,  # the server refuses pings below 10 s
 )
 """Shorter than in production, so that a run sees many reconnects."""

@@ -67,6 +67,19 @@ async def test_what_is_held_arrives_when_the_network_is_back() -> None:
         assert await reading == b"hello"
 
 
+async def test_a_muted_link_carries_requests_and_no_answers() -> None:
+    async with connected() as line:
+        line.proxy.mute()
+        line.near_writer.write(b"hello")
+        assert await line.far_reader.readexactly(5) == b"hello"
+        line.far_writer.write(b"hello")
+        reading = asyncio.ensure_future(line.near_reader.readexactly(5))
+        done, _ = await asyncio.wait({reading}, timeout=0.1)
+        assert not done
+        line.proxy.release()
+        assert await reading == b"hello"
+
+
 async def test_a_throttled_link_passes_everything_in_small_pieces() -> None:
     async with connected() as line:
         line.proxy.weather.rate = 1_000

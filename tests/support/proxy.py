@@ -34,6 +34,8 @@ class TcpProxy:
         self._links: set[_Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._answering = asyncio.Event()
+        self._answering.set()
         self.weather = Weather()
         self.forwarded = 0
         """Bytes that came from the target and were passed on."""
@@ -73,9 +75,14 @@ class TcpProxy:
         """Drop every packet: connections stay open and nothing comes through."""
         self._flowing.clear()
 
+    def mute(self) -> None:
+        """Drop what the target sends; what is sent to it still arrives."""
+        self._answering.clear()
+
     def release(self) -> None:
         """What was held arrives, as TCP's retransmissions would, and the rest flows."""
         self._flowing.set()
+        self._answering.set()
 
     def calm(self) -> None:
         """No fault of the network any more; what was cut stays so until `open`."""
@@ -100,7 +107,7 @@ class TcpProxy:
             await link.forward(*self._target)
         writer.transport.abort()
 
-    async def passing(self, size: int) -> None:
+    async def passing(self, size: int, *, answer: bool = False) -> None:
         """Returns when so many bytes may go on."""
         weather = self.weather
         if weather.delay:
@@ -108,6 +115,8 @@ class TcpProxy:
         if weather.rate:
             await asyncio.sleep(size / weather.rate)
         await self._flowing.wait()
+        if answer:
+            await self._answering.wait()
 
     def piece(self) -> int:
         """How many bytes to read at once."""
@@ -139,7 +148,7 @@ class _Link:
         try:
             async with asyncio.TaskGroup() as directions:
                 directions.create_task(self._pump(near_reader, far_writer))
-                directions.create_task(self._pump(far_reader, near_writer, counted=True))
+                directions.create_task(self._pump(far_reader, near_writer, answers=True))
         except* OSError:
             pass  # one side ended, and with it the other
         finally:
@@ -158,16 +167,16 @@ class _Link:
         source: asyncio.StreamReader,
         sink: asyncio.StreamWriter,
         *,
-        counted: bool = False,
+        answers: bool = False,
     ) -> None:
         while data := await source.read(self._proxy.piece()):
-            await self._proxy.passing(len(data))
+            await self._proxy.passing(len(data), answer=answers)
             if sink in self._closed:
                 continue
             if sink.is_closing():
                 break
             sink.write(data)
             await sink.drain()
-            if counted:
+            if answers:
                 self._proxy.forwarded += len(data)
         raise ConnectionResetError("end of stream")

@@ -13,6 +13,7 @@ from tests.support.proxy import TcpProxy
 
 _DELAY: Final = 0.15
 _RATE: Final = 50_000
+_TIMES: Final = 4
 
 
 def _proxies(stage: Stage) -> list[TcpProxy]:
@@ -59,6 +60,19 @@ async def drops(stage: Stage) -> None:
     stage.cluster.calm()
 
 
+async def answers_lost(stage: Stage) -> None:
+    """Writes are committed and nobody hears of it: the operators ask again."""
+    for _ in range(_TIMES):
+        for api in stage.cluster.apis:
+            api.gate.mute()
+        await stage.hold(1, at_least=0.5)
+        for api in stage.cluster.apis:
+            await api.gate.cut_links()
+            api.gate.release()
+        stage.note("answers of api lost, and its connections")
+        await stage.hold(1)
+
+
 async def half_closes(stage: Stage) -> None:
     """First those who connected hear the end of the others, then the other way round."""
     for near in (True, False):
@@ -70,5 +84,8 @@ FAULTS: Final = (
     Fault("network delays", "150 ms on every packet of SDKs and broker, 30 ms of MongoDB.", delays),
     Fault("network throttles", "50 kB/s on every link of SDKs and broker.", throttles),
     Fault("network drops", "Nothing comes through for 12 seconds.", drops),
+    Fault(
+        "answers lost", "Writes reach `api`, its answers reach nobody; four times.", answers_lost
+    ),
     Fault("network half-closes", "Connections are closed in one direction.", half_closes),
 )
