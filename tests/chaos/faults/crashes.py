@@ -24,11 +24,13 @@ _UNDER_WAY: Final = 50_000
 async def api_between_commit_and_publish(stage: Stage) -> None:
     """The broker holds every publish of both replicas, so what is committed stays unannounced."""
     killed, other = stage.cluster.apis
-    for api in (killed, other):
-        api.broker.hold()
     site = stage.sites[0]
-    flag = await site.hand.put_flag(boolean_flag("committed"), first=0)
-    killed.process.kill()
+    async with stage.writer.paused():
+        await stage.cluster.traffic_ends()  # so that this is the change that is published next
+        for api in (killed, other):
+            api.broker.hold()
+        flag = await site.hand.put_flag(boolean_flag("committed"), first=0)
+        killed.process.kill()
     stage.note(f"api killed with revision {flag.revision} committed and not announced")
     await stage.hold(2)
     kept = await _unannounced(stage, site, flag.revision)
