@@ -66,6 +66,16 @@ up: .venv/run ## Start FeatMesh with a demo shop: embedded MongoDB, in-process b
 test: .venv/dev ## Run every test, against a real MongoDB and a real RabbitMQ
 	@$(BIN)/python -m pytest $(ARGS)
 
+MINUTES ?= 30
+
+.PHONY: chaos
+chaos: .venv/dev ## Try every fault once on a real mesh, and show that nothing is lost
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+.PHONY: soak
+soak: .venv/dev ## Try faults at random for MINUTES (30)
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
 .PHONY: bench-propagation
 bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
 	@$(BIN)/python -m tests.load.propagation $(ARGS)

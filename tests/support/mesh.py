@@ -32,13 +32,18 @@ def free_address() -> str:
 
 @dataclass
 class ServiceProcess:
-    """``python -m services.<name>`` with a log file, ready when its health says so."""
+    """``python -m services.<name>`` with a log file, ready when its health says so.
+
+    ``program`` runs another module in its place; ``launcher`` goes before the whole command.
+    """
 
     name: str
     address: str
     variables: Mapping[str, str]
     log: Path
     arguments: Sequence[str] = ()
+    program: str = ""
+    launcher: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -49,7 +54,13 @@ class ServiceProcess:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{self.name}", *self.arguments],
+                [
+                    *self.launcher,
+                    sys.executable,
+                    "-m",
+                    self.program or f"services.{self.name}",
+                    *self.arguments,
+                ],
                 env=environment,
                 cwd=self.log.parent,
                 stdout=log,
@@ -103,6 +114,17 @@ class ServiceProcess:
             self._process.kill()
             self._process.wait()
             raise AssertionError(f"{self.name} did not stop on SIGTERM") from None
+
+    def kill(self) -> None:
+        """SIGKILL: a crash."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
 
 @dataclass

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 from pymongo import UpdateOne
 
 from featmesh.engine.model import Context
 from services.storage.model import EndUser, EvaluationCount, InsightBatch, Page
-from services.storage.mongodb.connection import Document, Part, require, whole_milliseconds
+from services.storage.mongodb.connection import (
+    Connection,
+    Document,
+    Part,
+    require,
+    whole_milliseconds,
+)
 from services.storage.mongodb.end_users import end_user_of, property_merges, user_merge
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import BY_KEY, read_page
@@ -21,6 +29,10 @@ _LAST_CHARACTER = "\U0010ffff"
 
 class MongoInsights(Part):
     """`InsightStore` on MongoDB."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @translated
     async def upsert_end_users(
@@ -58,7 +70,11 @@ class MongoInsights(Part):
         async def store(session: Session) -> bool:
             return await self._store(batch, session)
 
-        return await self._connection.transactions.run(store)
+        # Batches of one environment count the same flags in the same hour, and MongoDB refuses
+        # the second of two that do so at once: those of this process take turns.
+        turn = self._turns.setdefault(batch.environment_id, asyncio.Lock())
+        async with turn:
+            return await self._connection.transactions.run(store)
 
     @translated
     async def count_evaluations(

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import AsyncMongoClient
 
 from services.storage.model import (
     Environment,
@@ -114,3 +117,22 @@ async def test_a_batch_of_ten_thousand_events_is_stored(
     events = [evaluation(NOON + n * timedelta(seconds=1)) for n in range(10_000)]
     assert await store.insights.store_insights(batch(environment, "1", *events))
     assert sum(one.evaluations for one in await counts(store, environment)) == 10_000
+
+
+async def test_batches_that_count_the_same_flag_take_turns_instead_of_starting_again(
+    store: MongoStore, environment: Environment, mongodb_uri: str
+) -> None:
+    before = await aborted_transactions(mongodb_uri)
+    batches = [batch(environment, f"{number}", evaluation(NOON)) for number in range(30)]
+    await asyncio.gather(*(store.insights.store_insights(each) for each in batches))
+    assert await aborted_transactions(mongodb_uri) == before
+    (count,) = await counts(store, environment)
+    assert count.evaluations == 30
+
+
+async def aborted_transactions(uri: str) -> int:
+    """How many this server has aborted; each was work for nothing."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri)
+    async with client:
+        status = await client.admin.command("serverStatus")
+    return int(status["transactions"]["totalAborted"])

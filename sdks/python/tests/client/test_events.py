@@ -132,6 +132,15 @@ def test_a_batch_is_sent_again_with_the_same_id_until_it_is_taken(
     assert 0.123 in waits.seconds
 
 
+def test_a_batch_that_a_stopping_server_cancels_is_sent_again(stage: Stage, client: Client) -> None:
+    stage.track_failures.put((grpc.StatusCode.CANCELLED, None))
+    client.track("bought", Context("bob"))
+    assert client.flush(LIMIT)
+    first, second = stage.next_batch(), stage.next_batch()
+    assert first.batch_id == second.batch_id
+    assert second.dropped_events == 0
+
+
 def test_a_batch_that_is_refused_is_dropped_counted_and_logged_once(
     stage: Stage, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
