@@ -38,6 +38,7 @@ from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.cores import usable_cores
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.metrics import MetricsServer
+from services.runtime.program import EXIT_FAILED
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
     ServerSettings,
@@ -243,8 +244,10 @@ class EvaluationApp:
 
     async def _follow_supervisor(self, link: WorkerLink) -> None:
         await link.follow(self._server.health.set_overall)
-        log.error("the supervisor is gone; this worker stops")
-        self.tasks.crashed.set()
+        # At once, as the supervisor went: a new one needs the port. Streams resume, and events
+        # that were not confirmed are sent again.
+        log.critical("the supervisor is gone; this worker ends")
+        os._exit(EXIT_FAILED)
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"

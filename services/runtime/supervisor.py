@@ -30,6 +30,9 @@ BACKOFF_HIGH: Final = 30.0
 HEALTHY_SECONDS: Final = 60.0
 """A worker that lived for so long is started anew without a memory of earlier deaths."""
 
+RESERVE_SECONDS: Final = 3.0
+RESERVE_PAUSE: Final = 0.1
+
 STOP_SECONDS: Final = 15.0
 """Beyond its drain times that a worker gets to end before it is killed."""
 
@@ -94,7 +97,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Reserves the port and starts the workers; raises `ListenError`."""
-        self._reserved = _reserve(self._listen)
+        self._reserved = await _reserve(self._listen)
         self.port = self._reserved.getsockname()[1]
         self._variables[self._listen_variable] = str(Address(self._listen.host, self.port))
         for index in range(self._count):
@@ -184,10 +187,20 @@ def worker_command(service: str) -> tuple[str, ...]:
     return (sys.executable, "-m", service)
 
 
-def _reserve(listen: Address) -> socket.socket:
+async def _reserve(listen: Address) -> socket.socket:
+    """The port, held; a port in use gets a moment, for workers whose supervisor has died."""
+    attempts = int(RESERVE_SECONDS / RESERVE_PAUSE)
+    for _ in range(attempts):
+        with contextlib.suppress(ListenError):
+            return _reserve_now(listen)
+        await asyncio.sleep(RESERVE_PAUSE)
+    return _reserve_now(listen)
+
+
+def _reserve_now(listen: Address) -> socket.socket:
     """Holds the port, so that nobody else gets it while no worker listens; never listens itself.
 
-    Whoever listens there already without sharing would be joined silently; so it is asked first.
+    Whoever listens there already would be joined silently; so the port is asked for alone first.
     """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
