@@ -21,6 +21,7 @@ from services.evaluation.callers import Callers
 from services.evaluation.census_writer import WRITE_SECONDS, CensusWriter
 from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
+from services.evaluation.grpc_transport import GrpcTransport
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
@@ -232,7 +233,7 @@ class EvaluationApp:
         await self._owned.aclose()
 
     def _register(self, server: aio.Server) -> None:
-        self._sync.register(server)
+        GrpcTransport(SERVICE, self._sync.routes()).register(server)
         callers = Callers(self._keys, self._store.credentials)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
             EvaluationServicer(callers, self._replicas, self._users, _now_ms), server

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from grpc import aio
-
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.authentication import SdkKeys, environment_of_key
 from services.evaluation.contexts import read_context, sdk_violations
 from services.evaluation.feeds import DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.frames import goodbye_frame
-from services.evaluation.grpc_transport import GrpcTransport, Route
 from services.evaluation.replica import Replicas
 from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
 from services.evaluation.stream import RECONNECT_JITTER_MS, Stream, Traffic
-from services.evaluation.transport import Opening, Wire
+from services.evaluation.transport import Opening, Route, Wire
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
 from services.storage.model import SdkKey
 
@@ -48,9 +45,9 @@ class SyncServicer:
         self._traffic = traffic
         self._draining = False
 
-    def register(self, server: aio.Server) -> None:
-        """Has the server carry the streams."""
-        routes = {
+    def routes(self) -> dict[str, Route]:
+        """For a transport, by method of `SERVICE`."""
+        return {
             "SyncDefinitions": Route(
                 sync_pb2.SyncDefinitionsRequest.FromString, self.sync_definitions
             ),
@@ -58,7 +55,6 @@ class SyncServicer:
                 sync_pb2.SyncEvaluationsRequest.FromString, self.sync_evaluations
             ),
         }
-        GrpcTransport(SERVICE, routes).register(server)
 
     async def sync_definitions(self, opening: Opening, wire: Wire) -> None:
         """See sync.proto."""
