@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
 
 from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
 from services.evaluation.transport import Wire
