@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from services.evaluation.admission import Admission
 from services.evaluation.feeds import ClockMs, Feed
-from services.evaluation.frames import Frames, heartbeat_frame
+from services.evaluation.frames import Frames, Kind, heartbeat_frame
 from services.evaluation.replica import Replica
 from services.evaluation.sending import Send, Sends, SlowReader
 from services.evaluation.transport import Wire
@@ -170,10 +170,11 @@ class Stream:
                 return
             view = replica.view
             self._sent = view.revision
+            kind, frames = self._feed.first(view, since)
             with Send(self._traffic.sends, place.give_back) as send:
-                await send.send(self._feed.first(view, since), self.wire)
+                await send.send(frames, self.wire)
         replica.census.opened(self._standing, view.revision, self._traffic.clock_ms())
-        if view.continues(since):
+        if kind is Kind.PATCH:
             replica.counts.patch_syncs += 1
         else:
             replica.counts.full_syncs += 1

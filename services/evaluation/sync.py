@@ -10,6 +10,7 @@ from services.evaluation.authentication import SdkKeys, environment_of_key
 from services.evaluation.contexts import read_context, sdk_violations
 from services.evaluation.feeds import DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.frames import goodbye_frame
+from services.evaluation.limits import DIGEST_BYTES
 from services.evaluation.replica import Replicas
 from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
@@ -59,8 +60,9 @@ class SyncServicer:
     async def sync_definitions(self, opening: Opening, wire: Wire) -> None:
         """See sync.proto."""
         key = await self._keys.server_key(opening.metadata)
-        _check(opening.request)
-        await self._stream(key, DefinitionFeed(), opening.request, wire)
+        request = opening.request
+        _check(request, digest=request.digest)
+        await self._stream(key, DefinitionFeed(request.digest), request, wire)
 
     async def sync_evaluations(self, opening: Opening, wire: Wire) -> None:
         """See sync.proto."""
@@ -93,9 +95,12 @@ class SyncServicer:
                 await stream.run(request.since)
 
 
-def _check(request: Request) -> None:
+def _check(request: Request, *, digest: bytes = b"") -> None:
     violations = list(sdk_violations(request.sdk))
     if request.since < 0:
         violations.append(Violation("since", f"is {request.since}; at least 0"))
+    if len(digest) > DIGEST_BYTES:
+        text = f"has {len(digest)} bytes; at most {DIGEST_BYTES}"
+        violations.append(Violation("digest", text))
     if violations:
         raise InvalidArgument(violations)
