@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from grpc import aio
@@ -44,6 +44,7 @@ from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
     address_of,
+    as_worker,
     read_amqp_url,
     read_server,
     read_store,
@@ -128,10 +129,11 @@ async def compose() -> EvaluationApp | Supervisor:
             command=worker_command("services.evaluation"),
             variables=os.environ,
             count=settings.workers,
-            listen=settings.server.listen,
+            server=settings.server,
             listen_variable=LISTEN,
-            stop_after=settings.server.drain_delay + 2 * settings.server.drain_window,
         )
+    if link is not None:
+        settings = replace(settings, server=as_worker(settings.server))
     async with AsyncExitStack() as owned:
         store = _open_store(settings.store)
         owned.push_async_callback(store.close)
@@ -214,6 +216,8 @@ class EvaluationApp:
         if self._link is not None:
             self.tasks.start(self._follow_supervisor(self._link), "supervisor")
         self._metrics_server.start()
+        if self._link is not None:
+            self._link.report_metrics(self._metrics_server.port)
         self.tasks.start(self._run(), "evaluation")
 
     async def stop(self) -> None:
