@@ -7,7 +7,6 @@ find no place wait their turn; environments take turns, so that a big one starve
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -45,7 +44,7 @@ class Admission:
     def __init__(self, places: int = FIRST_SYNCS, patience: float = FIRST_SYNC_PATIENCE) -> None:
         self._free = places
         self._patience = patience
-        self._queues: dict[str, deque[asyncio.Future[bool]]] = {}
+        self._queues: dict[str, dict[asyncio.Future[bool], None]] = {}
 
     @asynccontextmanager
     async def turn(self, environment_id: str) -> AsyncIterator[Place]:
@@ -63,30 +62,40 @@ class Admission:
     def free(self) -> None:
         """A place is given back: for a `Place` alone."""
         while self._queues:
-            environment_id = next(iter(self._queues))
-            queue = self._queues.pop(environment_id)
-            waiting = queue.popleft()
-            if queue:
-                self._queues[environment_id] = queue  # behind the other environments
-            if not waiting.done():
+            waiting = self._next()
+            if not waiting.done():  # else it was cancelled in this moment, and has not left yet
                 waiting.set_result(_GIVEN)
                 return
         self._free += 1
 
+    def _next(self) -> asyncio.Future[bool]:
+        environment_id = next(iter(self._queues))
+        queue = self._queues.pop(environment_id)
+        waiting = next(iter(queue))
+        del queue[waiting]
+        if queue:
+            self._queues[environment_id] = queue  # behind the other environments
+        return waiting
+
     async def _wait(self, environment_id: str) -> None:
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(environment_id, deque()).append(waiting)
+        self._queues.setdefault(environment_id, {})[waiting] = None
         try:
             async with asyncio.timeout(self._patience):
                 await waiting
         except TimeoutError:
-            self._return(waiting)
+            self._leave(environment_id, waiting)
             raise TooManyFirstSyncs("too many SDKs connect at once; try again") from None
         except asyncio.CancelledError:
-            self._return(waiting)
+            self._leave(environment_id, waiting)
             raise
 
-    def _return(self, waiting: asyncio.Future[bool]) -> None:
-        """Of who waits no more; a place that was given in the same moment goes on."""
+    def _leave(self, environment_id: str, waiting: asyncio.Future[bool]) -> None:
+        """Who waits no more takes no turn; a place that was given in this moment goes on."""
         if waiting.done() and not waiting.cancelled():
             self.free()
+            return
+        queue = self._queues.get(environment_id, {})
+        queue.pop(waiting, None)
+        if not queue:
+            self._queues.pop(environment_id, None)

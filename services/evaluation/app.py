@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from grpc import aio
@@ -21,6 +21,7 @@ from services.evaluation.callers import Callers
 from services.evaluation.census_writer import WRITE_SECONDS, CensusWriter
 from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
+from services.evaluation.grpc_transport import GrpcTransport
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
@@ -44,6 +45,7 @@ from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
     address_of,
+    as_worker,
     read_amqp_url,
     read_server,
     read_store,
@@ -128,10 +130,11 @@ async def compose() -> EvaluationApp | Supervisor:
             command=worker_command("services.evaluation"),
             variables=os.environ,
             count=settings.workers,
-            listen=settings.server.listen,
+            server=settings.server,
             listen_variable=LISTEN,
-            stop_after=settings.server.drain_delay + 2 * settings.server.drain_window,
         )
+    if link is not None:
+        settings = replace(settings, server=as_worker(settings.server))
     async with AsyncExitStack() as owned:
         store = _open_store(settings.store)
         owned.push_async_callback(store.close)
@@ -214,6 +217,8 @@ class EvaluationApp:
         if self._link is not None:
             self.tasks.start(self._follow_supervisor(self._link), "supervisor")
         self._metrics_server.start()
+        if self._link is not None:
+            self._link.report_metrics(self._metrics_server.port)
         self.tasks.start(self._run(), "evaluation")
 
     async def stop(self) -> None:
@@ -233,7 +238,7 @@ class EvaluationApp:
         await self._owned.aclose()
 
     def _register(self, server: aio.Server) -> None:
-        self._sync.register(server)
+        GrpcTransport(SERVICE, self._sync.routes()).register(server)
         callers = Callers(self._keys, self._store.credentials)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
             EvaluationServicer(callers, self._replicas, self._users, _now_ms), server

@@ -21,7 +21,7 @@ _NOT_THERE: Final = ErrorKind.FLAG_NOT_FOUND
 class Feed(Protocol):
     """Turns views into frames for one stream."""
 
-    def first(self, view: View, since: int) -> Frames:
+    def first(self, view: View, since: int) -> tuple[Kind, Frames]:
         """The first change set, for a reader that holds ``since``; never without a frame."""
         ...
 
@@ -31,13 +31,24 @@ class Feed(Protocol):
 
 
 class DefinitionFeed:
-    """Flags and segments as they are; all its frames are shared by every stream."""
+    """Flags and segments as they are; all its frames are shared by every stream.
 
-    def first(self, view: View, since: int) -> Frames:
-        return view.patch_frames(since) if view.continues(since) else view.full_frames()
+    ``held`` is the digest of what the reader holds, empty if that is not known.
+    """
+
+    def __init__(self, held: bytes = b"") -> None:
+        self._held = held
+
+    def first(self, view: View, since: int) -> tuple[Kind, Frames]:
+        held, self._held = self._held, view.digest
+        if view.continues(since):
+            return Kind.PATCH, view.patch_frames(since)
+        if view.holds_the_same(since, held):
+            return Kind.PATCH, view.patch_frames(view.revision)
+        return Kind.FULL, view.full_frames()
 
     def next(self, view: View, sent: int) -> Frames:
-        return self.first(view, sent)
+        return self.first(view, sent)[1]
 
 
 class EvaluationFeed:
@@ -54,19 +65,20 @@ class EvaluationFeed:
         self._clock_ms = clock_ms
         self._view: View | None = None
 
-    def first(self, view: View, since: int) -> Frames:
+    def first(self, view: View, since: int) -> tuple[Kind, Frames]:
         self._view = view
         if not view.continues(since):
             results = self._evaluated(view, view.snapshot.live_flag_keys())
-            return _frames(Kind.FULL, view, results.values(), ())
+            return Kind.FULL, _frames(Kind.FULL, view, results.values(), ())
         affected = view.affected_since(since)
         results = self._evaluated(view, affected)
-        return _frames(Kind.PATCH, view, results.values(), affected - results.keys())
+        absent = affected - results.keys()
+        return Kind.PATCH, _frames(Kind.PATCH, view, results.values(), absent)
 
     def next(self, view: View, sent: int) -> Frames:
         earlier, self._view = self._view, view
         if earlier is None or not view.continues(sent):
-            return self.first(view, 0)
+            return self.first(view, 0)[1]
         now_ms = self._clock_ms()
         moves: list[Move] = []
         for key in view.affected_since(sent):

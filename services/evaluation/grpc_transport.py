@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from grpc import aio
 
-from services.evaluation.transport import Handler, Opening
+from services.evaluation.transport import Opening, Route
 from services.runtime.interceptor import Context
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a method's streams go."""
-
-    decode: Callable[[bytes], Any]
-    handler: Handler
 
 
 class GrpcTransport:
@@ -45,15 +37,26 @@ class GrpcTransport:
 class GrpcWire:
     """See `Wire`."""
 
-    __slots__ = ("offer",)
+    __slots__ = ("_context", "offer")
 
     def __init__(self, context: Context) -> None:
-        self.offer: Callable[[bytes], Awaitable[None]] = context.write
+        self._context = context
+        self.offer: Callable[[bytes], Awaitable[None]] = self._offer_first
+
+    async def _offer_first(self, frame: bytes) -> None:
+        # Headers apart from the first frame: grpcio sends them once more with the status as long
+        # as that frame is not taken, and fails, so that a stuck reader would never be told.
+        self.offer = self._context.write
+        await self._context.send_initial_metadata(())
+        await self._context.write(frame)
 
 
 def _behaviour(route: Route) -> Callable[[Any, Context], Awaitable[None]]:
     async def open_stream(request: Any, context: Context) -> None:
         opening = Opening(request, context.invocation_metadata())
-        await route.handler(opening, GrpcWire(context))
+        try:
+            await route.handler(opening, GrpcWire(context))
+        except (aio.InternalError, aio.UsageError) as error:  # what writing to nobody raises
+            raise asyncio.CancelledError from error
 
     return open_stream

@@ -48,8 +48,12 @@ class Member(Endable, Protocol):
         """The reader took what was due."""
         ...
 
+    def lose(self) -> None:
+        """The reader is gone."""
+        ...
+
     def fail(self, error: Exception) -> None:
-        """The reader did not take it, or is gone."""
+        """The reader did not take it, or what is due cannot be told: a fault of ours."""
         ...
 
 
@@ -69,7 +73,6 @@ class Hub:
         self._window = window
         self._streams: dict[Member, None] = {}
         self._waiting: dict[Member, None] = {}
-        self._drivers: set[asyncio.Task[None]] = set()
         self._places = 0
         self._closing: bytes | None = None
 
@@ -111,9 +114,7 @@ class Hub:
         needed = min(self._window - self._places, len(self._waiting))
         for _ in range(needed):
             self._places += 1
-            driver = asyncio.create_task(self._drive(), name="driver")
-            self._drivers.add(driver)
-            driver.add_done_callback(self._drivers.discard)
+            self._sends.drive(self._drive())
 
     async def _drive(self) -> None:
         with Send(self._sends, self._give_place) as send:
@@ -135,12 +136,21 @@ class Hub:
 async def _bring_up_to_date(stream: Member, send: Send) -> None:
     stream.is_busy = True
     try:
-        while frames := stream.take_due():
-            await send.send(frames, stream.wire)
+        while (frames := stream.take_due()) and await _sent(frames, stream, send):
             stream.taken()
-    except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
-        if not isinstance(error, SlowReader):
-            log.debug("a reader is gone: %r", error)
+    except Exception as error:  # noqa: BLE001 -- one stream's fault is not that of the others
         stream.fail(error)
     finally:
         stream.is_busy = False
+
+
+async def _sent(frames: Frames, stream: Member, send: Send) -> bool:
+    try:
+        await send.send(frames, stream.wire)
+    except SlowReader:
+        raise
+    except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
+        log.debug("a reader is gone: %r", error)
+        stream.lose()
+        return False
+    return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,18 +34,21 @@ class Pace:
 
 
 class Pacer:
-    """Of all streams of a process; `tick` is to be called every `TICK_SECONDS`."""
+    """Of all streams of a process, by the clock of ``sends``.
+
+    `tick` is to be called every `TICK_SECONDS`.
+    """
 
     def __init__(self, pace: Pace, sends: Sends) -> None:
         self._pace = pace
         self._sends = sends
         self._slots: dict[int, dict[Stream, None]] = {}
         self._places: dict[Stream, int] = {}
-        self._visited = self._slot(time.monotonic())
+        self._visited = self._slot(sends.now())
 
     def enroll(self, stream: Stream) -> None:
         """A stream that was just handed its first change set."""
-        now = time.monotonic()
+        now = self._sends.now()
         age = self._pace.max_age * (0.9 - random.uniform(0, _AGE_SPREAD))  # noqa: S311 -- spreads load
         stream.last_sent, stream.end_at = now, now + age
         self._put(stream, now)
@@ -60,7 +62,7 @@ class Pacer:
     async def tick(self) -> None:
         """Looks at sends under way, and visits the streams that are due."""
         self._sends.look()
-        now = time.monotonic()
+        now = self._sends.now()
         last = self._slot(now)
         for slot in range(self._visited, last):
             for stream in self._slots.pop(slot, ()):
@@ -86,5 +88,5 @@ class Pacer:
         self._places[stream] = slot
 
     @staticmethod
-    def _slot(time: float) -> int:
-        return int(time / TICK_SECONDS)
+    def _slot(moment: float) -> int:
+        return int(moment / TICK_SECONDS)

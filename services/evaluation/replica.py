@@ -182,8 +182,9 @@ class Replicas:
                 await self._on_watches(lambda watch: watch.unbind(environment_id))  # noqa: B023
 
     async def close(self) -> None:
-        """Cancels loads under way."""
+        """Cancels loads and sends under way."""
         await self._loads.close()
+        await self.sends.close()
 
     def _forget(self, replica: Replica) -> None:
         del self._loaded[replica.environment_id]

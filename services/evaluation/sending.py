@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
 
 from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
 from services.evaluation.transport import Wire
@@ -52,7 +52,7 @@ class Send:
         """Returns when the reader has taken them all; raises `SlowReader`, or the wire's error."""
         try:
             for frame in frames:
-                self._began = time.monotonic()
+                self._began = self._sends.now()
                 waiting = wire.offer(frame)
                 if waiting is not None:
                     await waiting
@@ -60,7 +60,8 @@ class Send:
             if not self._is_slow:
                 raise
             self._is_slow = False
-            self._task.uncancel()
+            if self._task.uncancel():  # its owner cancelled it as well
+                raise
             text = f"a frame was not taken within {WRITE_SECONDS:g} seconds"
             raise SlowReader(text) from None
         finally:
@@ -85,13 +86,36 @@ class Send:
 
 
 class Sends:
-    """All of a process."""
+    """All of a process, and the tasks that do nothing but send.
 
-    def __init__(self) -> None:
+    ``now`` is the monotonic clock by which sends and the pace of streams are measured.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
         self.active: set[Send] = set()
+        self._drivers: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def look(self) -> None:
         """At each of them, once."""
-        now = time.monotonic()
+        now = self.now()
         for send in tuple(self.active):
             send.look(now)
+
+    def drive(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs ``work`` to its end, or to `close`; does nothing after that."""
+        if self._closed:
+            work.close()
+            return
+        driver = asyncio.create_task(work, name="driver")
+        self._drivers.add(driver)
+        driver.add_done_callback(self._drivers.discard)
+
+    async def close(self) -> None:
+        """Cancels the drivers and waits for them."""
+        self._closed = True
+        drivers = tuple(self._drivers)
+        for driver in drivers:
+            driver.cancel()
+        await asyncio.gather(*drivers, return_exceptions=True)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from services.evaluation.admission import Admission
 from services.evaluation.feeds import ClockMs, Feed
-from services.evaluation.frames import Frames, heartbeat_frame
+from services.evaluation.frames import Frames, Kind, heartbeat_frame
 from services.evaluation.replica import Replica
 from services.evaluation.sending import Send, Sends, SlowReader
 from services.evaluation.transport import Wire
@@ -51,7 +50,7 @@ class Traffic:
 class Stream:
     """One reader of one environment; it has joined the fan-out, and leaves it with `run`.
 
-    ``last_sent`` and ``end_at`` are the pacer's: seconds of the monotonic clock.
+    ``last_sent`` and ``end_at`` are the pacer's: seconds of the clock of `Sends`.
     """
 
     __slots__ = (
@@ -142,7 +141,7 @@ class Stream:
 
     def taken(self) -> None:
         """The reader took what was due."""
-        self.last_sent = time.monotonic()
+        self.last_sent = self._traffic.sends.now()
         if self._goodbye is not None:
             if not self._ended.done():
                 self._ended.set_result(None)
@@ -151,15 +150,15 @@ class Stream:
             self._replica.counts.pushes += 1
             self._handed(told=True)
 
+    def lose(self) -> None:
+        """The reader is gone."""
+        self._ended.cancel()
+
     def fail(self, error: Exception) -> None:
-        """The reader did not take it, or is gone."""
-        if self._ended.done():
-            return
-        if isinstance(error, SlowReader):
+        """The reader did not take it, or what is due cannot be told."""
+        if not self._ended.done():
             self._ended.set_exception(error)
             self._ended.exception()  # `run` may have been cancelled meanwhile and ask no more
-        else:
-            self._ended.cancel()
 
     async def _open(self, since: int) -> None:
         # Joined before: no replica is dropped while a stream waits for it to catch up.
@@ -171,10 +170,11 @@ class Stream:
                 return
             view = replica.view
             self._sent = view.revision
+            kind, frames = self._feed.first(view, since)
             with Send(self._traffic.sends, place.give_back) as send:
-                await send.send(self._feed.first(view, since), self.wire)
+                await send.send(frames, self.wire)
         replica.census.opened(self._standing, view.revision, self._traffic.clock_ms())
-        if view.continues(since):
+        if kind is Kind.PATCH:
             replica.counts.patch_syncs += 1
         else:
             replica.counts.full_syncs += 1

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from grpc import aio
-
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.authentication import SdkKeys, environment_of_key
 from services.evaluation.contexts import read_context, sdk_violations
 from services.evaluation.feeds import DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.frames import goodbye_frame
-from services.evaluation.grpc_transport import GrpcTransport, Route
+from services.evaluation.limits import DIGEST_BYTES
 from services.evaluation.replica import Replicas
 from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
 from services.evaluation.stream import RECONNECT_JITTER_MS, Stream, Traffic
-from services.evaluation.transport import Opening, Wire
+from services.evaluation.transport import Opening, Route, Wire
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
 from services.storage.model import SdkKey
 
@@ -48,9 +46,9 @@ class SyncServicer:
         self._traffic = traffic
         self._draining = False
 
-    def register(self, server: aio.Server) -> None:
-        """Has the server carry the streams."""
-        routes = {
+    def routes(self) -> dict[str, Route]:
+        """For a transport, by method of `SERVICE`."""
+        return {
             "SyncDefinitions": Route(
                 sync_pb2.SyncDefinitionsRequest.FromString, self.sync_definitions
             ),
@@ -58,13 +56,13 @@ class SyncServicer:
                 sync_pb2.SyncEvaluationsRequest.FromString, self.sync_evaluations
             ),
         }
-        GrpcTransport(SERVICE, routes).register(server)
 
     async def sync_definitions(self, opening: Opening, wire: Wire) -> None:
         """See sync.proto."""
         key = await self._keys.server_key(opening.metadata)
-        _check(opening.request)
-        await self._stream(key, DefinitionFeed(), opening.request, wire)
+        request = opening.request
+        _check(request, digest=request.digest)
+        await self._stream(key, DefinitionFeed(request.digest), request, wire)
 
     async def sync_evaluations(self, opening: Opening, wire: Wire) -> None:
         """See sync.proto."""
@@ -97,9 +95,12 @@ class SyncServicer:
                 await stream.run(request.since)
 
 
-def _check(request: Request) -> None:
+def _check(request: Request, *, digest: bytes = b"") -> None:
     violations = list(sdk_violations(request.sdk))
     if request.since < 0:
         violations.append(Violation("since", f"is {request.since}; at least 0"))
+    if len(digest) > DIGEST_BYTES:
+        text = f"has {len(digest)} bytes; at most {DIGEST_BYTES}"
+        violations.append(Violation("digest", text))
     if violations:
         raise InvalidArgument(violations)

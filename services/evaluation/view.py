@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -22,6 +23,8 @@ class _Encoded:
     revision: int
     entries: tuple[bytes, ...]
     live: bool = True
+    digest: int = 0
+    """SHA-256 of the serialised item as a number; 0 for a tombstone."""
 
 
 Encoded = Mapping[str, _Encoded]
@@ -31,6 +34,9 @@ T = TypeVar("T")
 
 Move = tuple[Result | None, Result | None]
 """A flag's result for one context before and after a change; None where it is not there."""
+
+_DIGEST_BYTES: Final = hashlib.sha256().digest_size
+_DIGESTS: Final = 1 << 8 * _DIGEST_BYTES
 
 SHARED_MOVES: Final = 8
 """Streams whose results move in more flags at once than this share no frames."""
@@ -49,6 +55,11 @@ class View:
     floor: int
     _segments: Encoded
     _flags: Encoded
+    digest: bytes = bytes(_DIGEST_BYTES)
+    """Of all that is not deleted: the sum of the items' SHA-256, modulo 2^256.
+
+    The same in every replica, whatever way led there; a change costs as much as it is large.
+    """
     _full: Frames | None = field(default=None, init=False)
     _patches: dict[int, Frames] = field(default_factory=dict, init=False)
     _affected: dict[int, frozenset[str]] = field(default_factory=dict, init=False)
@@ -72,11 +83,13 @@ class View:
             deleted_segment_ids=[each.key for each in changes.deleted_segments],
         )
         floor = max(self.floor, changes.floor)
-        segments = {**self._segments, **_encoded_segments(changes)}
-        flags = {**self._flags, **_encoded_flags(changes)}
+        new_segments, new_flags = _encoded_segments(changes), _encoded_flags(changes)
+        moved = _moved(self._segments, new_segments) + _moved(self._flags, new_flags)
+        digest = (int.from_bytes(self.digest) + moved) % _DIGESTS
+        segments, flags = {**self._segments, **new_segments}, {**self._flags, **new_flags}
         if floor > self.floor:
             segments, flags = _without_dead(segments, floor), _without_dead(flags, floor)
-        return View(snapshot, floor, segments, flags)
+        return View(snapshot, floor, segments, flags, digest.to_bytes(_DIGEST_BYTES))
 
     def replaced_by(self, everything: Definitions) -> View:
         """The view of a store that went back, or forgot deletions that this one misses.
@@ -97,11 +110,18 @@ class View:
         """Whether a reader that holds ``since`` needs the difference only."""
         return 0 < since <= self.revision and since >= self.floor
 
+    def holds_the_same(self, since: int, digest: bytes) -> bool:
+        """Whether a reader that holds ``since`` with this digest needs the revision only.
+
+        One that is ahead does not go back by a patch.
+        """
+        return 0 < since <= self.revision and digest == self.digest
+
     def full_frames(self) -> Frames:
         """Everything that is not deleted."""
         if self._full is None:
             self._full = change_set_frames(
-                Kind.FULL, self.revision, self._entries(-1, deleted=False)
+                Kind.FULL, self.revision, self._entries(-1, deleted=False), digest=self.digest
             )
         return self._full
 
@@ -110,7 +130,7 @@ class View:
         frames = self._patches.get(since)
         if frames is None:
             frames = change_set_frames(
-                Kind.PATCH, self.revision, self._entries(since, deleted=True)
+                Kind.PATCH, self.revision, self._entries(since, deleted=True), digest=self.digest
             )
             _keep(self._patches, since, frames)
         return frames
@@ -183,4 +203,13 @@ def _encoded_flags(changes: Definitions) -> dict[str, _Encoded]:
 
 
 def _encoded(revision: int, item: sync_pb2.Item, *, live: bool = True) -> _Encoded:
-    return _Encoded(revision, item_entries(item), live)
+    # Deterministic, since every replica has to come to the same digest.
+    data = item.SerializeToString(deterministic=True)
+    digest = int.from_bytes(hashlib.sha256(data).digest()) if live else 0
+    return _Encoded(revision, item_entries(data), live, digest)
+
+
+def _moved(before: Encoded, after: Encoded) -> int:
+    """What these items add to the sum of digests, in the place of those before."""
+    left = sum(before[key].digest for key in after if key in before)
+    return sum(item.digest for item in after.values()) - left

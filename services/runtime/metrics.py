@@ -22,10 +22,14 @@ class MetricsServer:
     """Serves ``/metrics`` from a thread of its own; without an address it does nothing.
 
     Collectors are read in that thread: they must only read what the event loop swaps whole.
+    What is known of the process comes along, unless a collector brings it (``process``).
     """
 
-    def __init__(self, listen: Address | None, collectors: Iterable[Collector]) -> None:
+    def __init__(
+        self, listen: Address | None, collectors: Iterable[Collector], *, process: bool = True
+    ) -> None:
         self._listen = listen
+        self._process = process
         self._registry = CollectorRegistry()
         for collector in collectors:
             self._registry.register(collector)
@@ -41,7 +45,8 @@ class MetricsServer:
         """Listens on return; raises `ListenError`."""
         if self._listen is None:
             return
-        ProcessCollector(registry=self._registry)
+        if self._process:
+            ProcessCollector(registry=self._registry)
         host, port = self._listen.host, self._listen.port
         try:
             self._server, self._thread = start_http_server(port, host, self._registry)

@@ -2,7 +2,7 @@
 
 The kernel spreads connections over the workers (SO_REUSEPORT). A worker that dies is started
 anew with back-off; one whose supervisor dies stops by itself. Health is one answer: each worker
-answers what the supervisor has made of all.
+answers what the supervisor has made of all. Metrics are one page, the supervisor's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from typing import Final
 
 from services.runtime.backoff import full_jitter
 from services.runtime.config import Address
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import ListenError
+from services.runtime.settings import ServerSettings
 from services.runtime.tasks import Tasks
-from services.runtime.worker_link import FD_VARIABLE, NOT_READY, READY
+from services.runtime.worker_link import FD_VARIABLE, NOT_READY, READY, metrics_port
+from services.runtime.worker_metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ STOP_SECONDS: Final = 15.0
 
 @dataclass(slots=True, eq=False)
 class _Worker:
+    index: int
     process: asyncio.subprocess.Process
     line: asyncio.StreamWriter
     ready: bool = False
@@ -68,9 +72,9 @@ class Supervisor:
         command: What starts a worker.
         variables: Environment of the workers.
         count: How many.
-        listen: Where; the workers get the real port in ``listen_variable``.
-        listen_variable: For example ``FEATMESH_EVALUATION_LISTEN``.
-        stop_after: Seconds that a worker takes to drain at most.
+        server: Where to listen, how long a worker takes to drain, and where metrics are.
+        listen_variable: For example ``FEATMESH_EVALUATION_LISTEN``, which holds the real port
+            for the workers.
     """
 
     def __init__(
@@ -79,18 +83,19 @@ class Supervisor:
         command: Sequence[str],
         variables: Mapping[str, str],
         count: int,
-        listen: Address,
+        server: ServerSettings,
         listen_variable: str,
-        stop_after: float,
     ) -> None:
         self.tasks = Tasks()
         self.port = 0
+        self.metrics = WorkerMetrics()
         self._command = tuple(command)
         self._variables = dict(variables)
         self._count = count
-        self._listen = listen
+        self._listen = server.listen
         self._listen_variable = listen_variable
-        self._stop_after = stop_after
+        self._stop_after = server.drain_delay + 2 * server.drain_window
+        self._metrics_server = MetricsServer(server.metrics, [self.metrics], process=False)
         self._places = _Places()
         self._reserved: socket.socket | None = None
         self._told: bool | None = None
@@ -100,6 +105,7 @@ class Supervisor:
         self._reserved = await _reserve(self._listen)
         self.port = self._reserved.getsockname()[1]
         self._variables[self._listen_variable] = str(Address(self._listen.host, self.port))
+        self._metrics_server.start()
         for index in range(self._count):
             self.tasks.start(self._keep(index), f"worker {index}")
 
@@ -108,6 +114,7 @@ class Supervisor:
         workers = tuple(self._places.workers.values())
         await self.tasks.close()
         await asyncio.gather(*(self._end(each) for each in workers))
+        await self._metrics_server.stop()
         if self._reserved is not None:
             self._reserved.close()
 
@@ -122,6 +129,7 @@ class Supervisor:
             wait = next(waits)
             log.error("worker %d ended with code %d; anew in %.1f s", index, code, wait)
             await asyncio.sleep(wait)
+            self.metrics.restarts += 1
 
     async def _run_one(self, index: int) -> int:
         ours, theirs = socket.socketpair()
@@ -133,7 +141,8 @@ class Supervisor:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # a Ctrl-C is for the supervisor, which passes it on
             )
-        worker = self._places.workers[index] = _Worker(process, writer)
+        worker = self._places.workers[index] = _Worker(index, process, writer)
+        self.metrics.running = len(self._places.workers)
         log.info("worker %d runs as process %d", index, process.pid)
         self._tell(worker)
         try:
@@ -142,16 +151,25 @@ class Supervisor:
         finally:
             if self._places.workers.get(index) is worker:
                 del self._places.workers[index]
+            self.metrics.serves(index, 0)
+            self.metrics.running = len(self._places.workers)
         writer.close()
         self._announce()
         return code
 
     async def _listen_to(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionError):
-            while heard := await reader.read(64):
-                worker.ready = heard[-1:] == READY
-                worker.was_ready = worker.was_ready or worker.ready
-                self._announce()
+            while word := await reader.readline():
+                self._hear(worker, word)
+
+    def _hear(self, worker: _Worker, word: bytes) -> None:
+        port = metrics_port(word)
+        if port is not None:
+            self.metrics.serves(worker.index, port)
+            return
+        worker.ready = word == READY
+        worker.was_ready = worker.was_ready or worker.ready
+        self._announce()
 
     def _announce(self) -> None:
         serving = self._places.serving

@@ -143,12 +143,13 @@ class SyncStream(ABC, Generic[Changes]):
 
 
 class DefinitionStream(SyncStream[DefinitionChanges]):
-    """A server SDK: it holds what all applied change sets say."""
+    """A server SDK: it holds what all applied change sets say, and keeps their digests."""
 
     def __init__(self, call: Any) -> None:
         super().__init__(call)
         self.flags: dict[str, Flag] = {}
         self.segments: dict[str, Segment] = {}
+        self.digests: list[bytes] = []
         self._assembler = DefinitionAssembler()
 
     def _decode(self, data: bytes) -> sync_pb2.SyncDefinitionsResponse:
@@ -158,6 +159,7 @@ class DefinitionStream(SyncStream[DefinitionChanges]):
         return self._assembler.add(part)
 
     def _apply(self, changes: DefinitionChanges) -> None:
+        self.digests.append(changes.digest)
         if changes.full:
             self.flags, self.segments = {}, {}
         for key in changes.deleted_flag_keys:

@@ -174,13 +174,17 @@ class Mesh:
         return run.stdout
 
     def scraped(self) -> dict[str, float]:
-        """Samples of all metrics that have no label or one; the sum where several serve it."""
+        """Samples of all metrics that have no label or one; the sum where several serve it.
+
+        Which worker serves one is passed over.
+        """
         samples: dict[str, float] = {}
         for address in self.metrics:
             with urlopen(f"http://{address}/metrics", timeout=PATIENCE) as answer:
                 families = text_string_to_metric_families(answer.read().decode())
                 for sample in (each for family in families for each in family.samples):
-                    name = " ".join([sample.name, *sample.labels.values()])
+                    labels = [text for key, text in sample.labels.items() if key != "worker"]
+                    name = " ".join([sample.name, *labels])
                     samples[name] = samples.get(name, 0) + sample.value
         return samples
 

@@ -54,3 +54,18 @@ class Reader:
         """The reader goes away."""
         self.task.cancel()
         await asyncio.wait({self.task})
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self._now = 1_000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        """Later by so much."""
+        self._now += seconds

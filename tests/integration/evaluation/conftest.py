@@ -59,6 +59,11 @@ class Operator:
     async def segment(self, key: str) -> SegmentRecord:
         return await self.store.items.get_segment(self.environment_id, key)
 
+    async def raise_floor(self, floor: int) -> None:
+        """As the compaction of tombstones does."""
+        environments = self.store._connection["environments"]
+        await environments.update_one({"_id": self.environment_id}, {"$set": {"floor": floor}})
+
     async def announce(self, bus: Bus, committed: Committed) -> None:
         notice = messaging_pb2.ChangeNotice(
             environment_id=self.environment_id, revision=committed.revision

@@ -214,7 +214,7 @@ class Reader:
 
     def opens(self, view: View, since: int) -> None:
         self.feed = EvaluationFeed(self.context, lambda: 0)
-        changes = sent(self.feed.first(view, since))
+        changes = sent(self.feed.first(view, since)[1])
         assert changes is not None
         assert changes.full == (not view.continues(since))
         self.apply(changes)

@@ -24,6 +24,7 @@ class Member:
         self.owed = 0
         self.goodbye: bytes | None = None
         self.error: Exception | None = None
+        self.is_lost = False
         self._hub = hub
         hub.join(self)
 
@@ -45,6 +46,10 @@ class Member:
 
     def taken(self) -> None:
         """Nothing is counted here."""
+
+    def lose(self) -> None:
+        self.is_lost = True
+        self._hub.leave(self)
 
     def fail(self, error: Exception) -> None:
         self.error = error
@@ -191,7 +196,7 @@ async def test_who_takes_too_long_is_told_so_and_the_others_go_on(
     assert isinstance(stuck.error, SlowReader)
 
 
-async def test_a_reader_that_is_gone_fails_alone(hub: Hub) -> None:
+async def test_a_reader_that_is_gone_is_lost_alone(hub: Hub) -> None:
     class Gone(ReaderWire):
         async def offer(self, frame: bytes) -> None:
             raise ConnectionError
@@ -200,7 +205,33 @@ async def test_a_reader_that_is_gone_fails_alone(hub: Hub) -> None:
     gone.wire = Gone()
     announce(hub, members)
     await all_take([other], 1)
-    assert isinstance(gone.error, ConnectionError)
+    assert (gone.is_lost, gone.error) == (True, None)
+
+
+async def test_a_stream_that_cannot_tell_what_is_due_fails_alone(hub: Hub) -> None:
+    class Confused(Member):
+        def take_due(self) -> Frames:
+            raise ZeroDivisionError
+
+    confused, other = members = Confused(hub), Member(hub, takes=True)
+    announce(hub, members)
+    await all_take([other], 1)
+    assert isinstance(confused.error, ZeroDivisionError)
+    assert not confused.is_busy
+
+
+async def test_drivers_end_with_the_process_and_nothing_is_sent_after_it(sends: Sends) -> None:
+    hub = Hub(sends, window=2)
+    members = [Member(hub) for _ in range(4)]
+    announce(hub, members)
+    assert await offered(members) == [0, 1]
+    await sends.close()
+    assert sends.active == set()
+    for member in members:
+        member.wire.valve.set()
+    announce(hub, members)
+    assert await offered(members) == [0, 1]
+    assert [member.wire.frames for member in members] == [[]] * 4
 
 
 async def test_who_joins_a_closed_hub_is_told_goodbye(hub: Hub) -> None:

@@ -102,3 +102,33 @@ async def test_no_more_sends_than_the_window_are_outstanding_at_once(
     async with asyncio.timeout(PATIENCE):
         for reader in many:
             await reader.wire.takes(2)
+
+
+async def test_closing_ends_the_sends_to_readers_that_are_stuck(
+    store: MongoStore, replicas: Replicas, replica: Replica, join: Join
+) -> None:
+    stuck = join(takes=True)
+    await stuck.wire.takes(1)
+    stuck.wire.valve.clear()
+    stuck.wire.offered.clear()
+    await commit(store, replica, "a")
+    async with asyncio.timeout(PATIENCE):
+        await stuck.wire.offered.wait()
+        await replicas.close()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "driver"]
+
+
+async def test_a_stream_whose_changes_cannot_be_told_ends_with_the_fault(
+    store: MongoStore, replica: Replica, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = join(takes=True)
+    await reader.wire.takes(1)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("services.evaluation.feeds.DefinitionFeed.next", fail)
+    await commit(store, replica, "a")
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.wait({reader.task})
+    assert isinstance(reader.task.exception(), ZeroDivisionError)

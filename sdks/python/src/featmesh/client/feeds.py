@@ -30,7 +30,11 @@ class DefinitionFeed:
         """Opens a stream from a revision on."""
         self._assembler = DefinitionAssembler()
         return self._connection.sync.SyncDefinitions(
-            sync_pb2.SyncDefinitionsRequest(since=since, sdk=self._connection.sdk),
+            sync_pb2.SyncDefinitionsRequest(
+                since=since,
+                sdk=self._connection.sdk,
+                digest=self._store.digest if since else b"",
+            ),
             metadata=self._connection.metadata,
         )
 

@@ -82,7 +82,7 @@ class Uplink:
     def _applied(self, changed: frozenset[str]) -> None:
         self._held.listeners.notify(changed)
         if self._held.cache is not None:
-            self._held.cache.offer(self._held.store.current)
+            self._held.cache.offer(self._held.store.current, self._held.store.digest)
 
 
 Connect = Callable[[], Connection]
