@@ -57,7 +57,7 @@ func ReadFrame(head []byte) (Frame, error) {
 	return frame, frame.readFields(body)
 }
 
-// readFields stops at the first item; what follows is not in the head.
+// readFields stops at the first item, which may not be whole, and passes over other fields.
 func (f *Frame) readFields(body []byte) error {
 	for len(body) > 0 {
 		number, kind, size := protowire.ConsumeTag(body)
@@ -67,15 +67,16 @@ func (f *Frame) readFields(body []byte) error {
 		if f.Kind == ChangeSet && number == changeSetItems {
 			return nil
 		}
-		if kind != protowire.VarintType {
-			return ErrFrame
+		body = body[size:]
+		if kind == protowire.VarintType {
+			value, _ := protowire.ConsumeVarint(body)
+			f.set(number, int64(value))
 		}
-		value, length := protowire.ConsumeVarint(body[size:])
+		length := protowire.ConsumeFieldValue(number, kind, body)
 		if length < 0 {
 			return ErrFrame
 		}
-		f.set(number, int64(value))
-		body = body[size+length:]
+		body = body[length:]
 	}
 	return nil
 }
