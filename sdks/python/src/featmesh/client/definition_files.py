@@ -32,7 +32,11 @@ CACHE_INTERVAL = 10.0
 """Seconds between two writes of a cache; what changes in between is written at the end."""
 
 _MAGIC = b"featmesh-definitions 1\n"
-"""What a cache file begins with: a format of another number is not read."""
+"""What a cache file begins with: a format of another number is not read.
+
+It is raised when the SDK learns to read more of an item: what an older one dropped must be
+fetched anew, whatever revision and digest stand in its file.
+"""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
