@@ -46,3 +46,16 @@ PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 500
 
 QUERY_DAYS: Final = 93
+
+RETENTION_DAYS: Final = 3_650
+
+FILTERED_ATTRIBUTES: Final = 5
+IMPORTED_USERS: Final = 1_000
+"""In one chunk."""
+
+IMPORT_CHUNK_BYTES: Final = 4 * 1024 * 1024
+REFUSALS: Final = 1_000
+"""Refused users that an import names; of more only the number is said."""
+
+EXPORT_CHUNK_BYTES: Final = 1024 * 1024
+"""A chunk of an export ends with the user that reaches it."""

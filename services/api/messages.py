@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from featmesh.management.v1 import (
     audit_service_pb2,
+    end_user_service_pb2,
     flag_service_pb2,
     insight_service_pb2,
     mutation_pb2,
@@ -21,6 +22,8 @@ from featmesh.management.v1 import (
 from featmesh.wire import context_to_proto, flag_to_proto, segment_to_proto
 from services.api.authentication import current_actor
 from services.api.edits import Label, Mutation
+from services.api.served import Membership
+from services.api.user_imports import UserImport
 from services.storage.model import (
     AuditEntry,
     EndUser,
@@ -34,6 +37,7 @@ from services.storage.model import (
     SdkKey,
     SdkKeyKind,
     SegmentRecord,
+    UserProperty,
 )
 
 SDK_KEY_KINDS: Final = {
@@ -163,6 +167,7 @@ def environment_message(environment: Environment) -> tenancy_pb2.Environment:
         key=environment.key,
         name=environment.name,
         revision=environment.revision,
+        retention_days=environment.retention_days,
     )
 
 
@@ -210,6 +215,38 @@ def end_user_message(user: EndUser) -> insight_service_pb2.EndUser:
         context=context_to_proto(user.context),
         first_seen=_timestamp(user.first_seen),
         last_seen=_timestamp(user.last_seen),
+    )
+
+
+def property_message(known: UserProperty) -> end_user_service_pb2.UserProperty:
+    """An attribute that users had."""
+    name = f"ATTRIBUTE_TYPE_{known.type}"
+    return end_user_service_pb2.UserProperty(
+        name=known.name,
+        type=end_user_service_pb2.AttributeType.Value(name),
+        values=known.values,
+    )
+
+
+def membership_message(membership: Membership) -> end_user_service_pb2.UserSegment:
+    """A segment that a user is in."""
+    segment = membership.segment
+    return end_user_service_pb2.UserSegment(
+        segment_id=segment.id, segment_key=segment.key, listed=membership.listed
+    )
+
+
+def import_message(done: UserImport) -> end_user_service_pb2.ImportEndUsersResponse:
+    """What came of an import."""
+    return end_user_service_pb2.ImportEndUsersResponse(
+        created=done.counts.created,
+        updated=done.counts.updated,
+        unchanged=done.counts.unchanged,
+        refused=done.refused,
+        refusals=[
+            end_user_service_pb2.RefusedUser(line=each.line, field=each.field, reason=each.reason)
+            for each in done.refusals
+        ],
     )
 
 

@@ -10,6 +10,8 @@ from grpc import aio
 from featmesh.management.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
+    end_user_service_pb2,
+    end_user_service_pb2_grpc,
     flag_service_pb2,
     flag_service_pb2_grpc,
     import_service_pb2,
@@ -24,6 +26,7 @@ from featmesh.management.v1 import (
 from services.api import limits
 from services.api.audit import AuditServicer
 from services.api.changes import Changes
+from services.api.end_users import EndUserServicer
 from services.api.flag_changes import FlagChanges
 from services.api.flags import FlagServicer
 from services.api.import_changes import ImportChanges
@@ -31,6 +34,7 @@ from services.api.imports import ImportServicer
 from services.api.insights import InsightServicer
 from services.api.segment_changes import SegmentChanges
 from services.api.segments import SegmentServicer
+from services.api.served import Snapshots
 from services.api.tenancy import TenancyServicer
 from services.api.tenancy_changes import TenancyChanges
 from services.storage.ports import Store
@@ -43,6 +47,7 @@ SERVICES: Final = tuple(
         (segment_service_pb2, "SegmentService"),
         (import_service_pb2, "ImportService"),
         (insight_service_pb2, "InsightService"),
+        (end_user_service_pb2, "EndUserService"),
         (audit_service_pb2, "AuditService"),
     )
 )
@@ -52,6 +57,7 @@ REQUEST_LIMITS: Final = {
     "/featmesh.management.v1.FlagService/UpdateFlag": limits.ITEM_REQUEST_BYTES,
     "/featmesh.management.v1.SegmentService/CreateSegment": limits.ITEM_REQUEST_BYTES,
     "/featmesh.management.v1.SegmentService/UpdateSegment": limits.ITEM_REQUEST_BYTES,
+    "/featmesh.management.v1.EndUserService/ImportEndUsers": limits.IMPORT_CHUNK_BYTES,
     "/featmesh.management.v1.ImportService/ImportItems": limits.IMPORT_REQUEST_BYTES,
 }
 
@@ -85,6 +91,9 @@ def registration(
         )
         insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
             InsightServicer(store.insights, store.tenancy), server
+        )
+        end_user_service_pb2_grpc.add_EndUserServiceServicer_to_server(
+            EndUserServicer(store.end_users, Snapshots(store.definitions)), server
         )
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(store.items), server

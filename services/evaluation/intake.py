@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
-from services.evaluation.contexts import context_violations, text_violations
 from services.evaluation.limits import (
     BATCH_EVENTS,
     BATCH_ID_BYTES,
@@ -19,11 +18,11 @@ from services.evaluation.limits import (
     EVENT_COUNT,
     EVENT_NAME_BYTES,
     FLAG_KEY_BYTES,
-    KEY_BYTES,
     LATEST_TIME_MS,
     SDK_TEXT_BYTES,
     VARIATION_ID_BYTES,
 )
+from services.runtime.contexts import KEY_BYTES, context_violations, text_violations
 from services.runtime.errors import InvalidArgument, Violation
 
 SKEW_TOLERATED_MS: Final = 60_000

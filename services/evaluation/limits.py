@@ -19,12 +19,6 @@ PLACE_SECONDS: Final = 0.1
 PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
 
-KEY_BYTES: Final = 512
-NAME_BYTES: Final = 512
-ATTRIBUTES: Final = 200
-ATTRIBUTE_NAME_BYTES: Final = 128
-TEXT_BYTES: Final = 4_096
-LIST_ELEMENTS: Final = 1_000
 SDK_TEXT_BYTES: Final = 64
 
 EVALUATED_FLAGS: Final = 1_000

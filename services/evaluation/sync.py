@@ -10,7 +10,7 @@ from grpc import aio
 
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.authentication import SdkKeys
-from services.evaluation.contexts import read_context, text_violations
+from services.evaluation.contexts import read_context
 from services.evaluation.feeds import ClockMs, DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.frames import goodbye_frame
 from services.evaluation.limits import SDK_TEXT_BYTES
@@ -18,6 +18,7 @@ from services.evaluation.replica import Replicas
 from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import SeenUsers
 from services.evaluation.stream import RECONNECT_JITTER_MS, Pace, Stream
+from services.runtime.contexts import text_violations
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
 from services.runtime.interceptor import Context
 from services.storage.model import SdkKey

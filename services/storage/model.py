@@ -7,9 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from featmesh.engine.model import Context, Flag, Segment
+from featmesh.engine.model import Attribute, Context, Flag, Segment
 
 T = TypeVar("T")
+
+DEFAULT_RETENTION_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Holds flags and segments; ``floor`` is the oldest revision to resume from."""
+    """Holds flags and segments; ``floor`` is the oldest revision to resume from.
+
+    ``retention_days`` is how long events are kept that are stored from now on.
+    """
 
     id: str
     project_id: str
@@ -41,6 +46,15 @@ class Environment:
     name: str
     revision: int
     floor: int
+    retention_days: int = DEFAULT_RETENTION_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """What shall be different in an environment; None leaves it."""
+
+    name: str | None = None
+    retention_days: int | None = None
 
 
 class SdkKeyKind(StrEnum):
@@ -247,6 +261,55 @@ class EndUser:
     context: Context
     first_seen: datetime
     last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """Lets end users through that fulfil all of it; texts that are empty ask for nothing.
+
+    Of a list attribute one element is enough.
+    """
+
+    key_prefix: str = ""
+    name_prefix: str = ""
+    attributes: tuple[tuple[str, Attribute], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserProperty:
+    """An attribute that end users had: STRING, NUMBER, BOOLEAN or LIST, and texts seen."""
+
+    name: str
+    type: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedUser:
+    """A user that comes from a file and not from an SDK.
+
+    ``last_seen`` None: as of now, and a user that is known was not seen by this.
+    """
+
+    context: Context
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedUsers:
+    """How many users were new, known and different, and known and the same."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: ImportedUsers) -> ImportedUsers:
+        return ImportedUsers(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,11 @@ from services.storage.model import (
     Definitions,
     EndUser,
     Environment,
+    EnvironmentSettings,
     EvaluationCount,
     FlagRecord,
+    ImportedUser,
+    ImportedUsers,
     InsightBatch,
     ItemVersion,
     Organization,
@@ -33,6 +36,8 @@ from services.storage.model import (
     SdkKey,
     SdkKeyKind,
     SegmentRecord,
+    UserFilter,
+    UserProperty,
 )
 
 
@@ -72,6 +77,12 @@ class TenancyStore(Protocol):
     async def list_environments(
         self, project_id: str, size: int, token: str
     ) -> Page[Environment]: ...
+
+    async def update_environment(
+        self, environment_id: str, settings: EnvironmentSettings, request: Request = PLAINLY
+    ) -> Environment:
+        """As stored afterwards; its revision stays, for SDKs see nothing of it."""
+        ...
 
     async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
         """Environment and SDK keys at once; `UpkeepStore` removes the rest."""
@@ -250,6 +261,36 @@ class UpkeepStore(Protocol):
         ...
 
 
+class EndUserStore(Protocol):
+    """End users as operators see them. Each method raises `NotFound` for the environment."""
+
+    async def search_end_users(
+        self, environment_id: str, size: int, token: str, *, user_filter: UserFilter
+    ) -> Page[EndUser]:
+        """By key; by name and key if the filter has a name.
+
+        A page may be short, or empty, and not the last one: a bounded number of users is
+        looked at.
+        """
+        ...
+
+    async def get_end_user(self, environment_id: str, key: str) -> EndUser:
+        """Raises `NotFound` for the user too."""
+        ...
+
+    async def list_user_properties(
+        self, environment_id: str, size: int, token: str
+    ) -> Page[UserProperty]:
+        """By name."""
+        ...
+
+    async def import_end_users(
+        self, environment_id: str, users: Sequence[ImportedUser], *, dry_run: bool
+    ) -> ImportedUsers:
+        """Merges users with different keys; what was seen later stays. Repeating is harmless."""
+        ...
+
+
 class InsightStore(Protocol):
     """End users, events and roll-ups."""
 
@@ -284,6 +325,7 @@ class Store(Protocol):
     outbox: OutboxStore
     upkeep: UpkeepStore
     insights: InsightStore
+    end_users: EndUserStore
 
     async def migrate(self) -> None:
         """Bring indexes and schema to this version; idempotent, safe in several processes."""

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.storage.mongodb.connection import Connection
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
@@ -62,7 +62,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "outbox": [_index("revision", "_id"), _index("environment")],
     "requests": [_index("created_at", expireAfterSeconds=REQUEST_SECONDS)],
-    "end_users": [_index("environment", "key", unique=True), _index("environment", "name")],
+    "end_users": [
+        _index("environment", "key", unique=True),
+        _index("environment", "folded_name", "key"),
+        _index("environment", "attributes.name", "attributes.value", "key"),
+    ],
     "user_properties": [_index("environment", "name", unique=True)],
     "insight_batches": [_index("received_at", expireAfterSeconds=BATCH_SECONDS)],
     "flag_evaluations": [
@@ -86,7 +90,21 @@ async def migrate(connection: Connection) -> None:
     for outcome in await asyncio.gather(*steps, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
+    await _fold_names(connection)
     await _record_version(connection)
+
+
+async def _fold_names(connection: Connection) -> None:
+    """Since version 3 names are searched for in whichever capitals.
+
+    Those that were stored before are folded in ASCII alone until they are seen again.
+    """
+    recorded = await connection["schema"].find_one({"_id": "schema"})
+    if recorded is None or recorded["version"] >= 3:
+        return
+    unfolded = {"name": {"$exists": True}, "folded_name": {"$exists": False}}
+    fold = [{"$set": {"folded_name": {"$toLower": "$name"}}}]
+    await connection["end_users"].update_many(unfolded, fold)
 
 
 async def _record_version(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from services.runtime.errors import StoreUnavailable
 from services.storage.mongodb.connection import Clock, Connection, utc_now
 from services.storage.mongodb.credentials import MongoCredentials
 from services.storage.mongodb.definitions import MongoDefinitions
+from services.storage.mongodb.end_user_search import MongoEndUsers
 from services.storage.mongodb.errors import translating
 from services.storage.mongodb.insights import MongoInsights
 from services.storage.mongodb.items import MongoItems
@@ -18,6 +19,7 @@ from services.storage.mongodb.upkeep import MongoUpkeep
 from services.storage.ports import (
     CredentialStore,
     DefinitionStore,
+    EndUserStore,
     InsightStore,
     ItemStore,
     OutboxStore,
@@ -38,6 +40,7 @@ class MongoStore:
     outbox: OutboxStore
     upkeep: UpkeepStore
     insights: InsightStore
+    end_users: EndUserStore
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -48,6 +51,7 @@ class MongoStore:
         self.outbox = MongoOutbox(connection)
         self.upkeep = MongoUpkeep(connection)
         self.insights = MongoInsights(connection)
+        self.end_users = MongoEndUsers(connection)
 
     @classmethod
     def open(cls, uri: str, *, database: str = "featmesh", clock: Clock = utc_now) -> MongoStore:
