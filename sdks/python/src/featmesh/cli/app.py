@@ -9,10 +9,13 @@ from featmesh.cli.commands.evaluation import evaluate, track, watch
 from featmesh.cli.commands.explain import explain
 from featmesh.cli.commands.flags import flags
 from featmesh.cli.commands.imports import import_group
-from featmesh.cli.commands.insights import evaluations, users
+from featmesh.cli.commands.insights import evaluations
 from featmesh.cli.commands.keys import keys
 from featmesh.cli.commands.segments import segments
+from featmesh.cli.commands.target_lists import add_to_flag, add_to_segment
 from featmesh.cli.commands.tenancy import environments, organizations, projects
+from featmesh.cli.commands.user_transfers import export_users, import_users
+from featmesh.cli.commands.users import users
 from featmesh.cli.failures import failures_as_lines
 from featmesh.version import __version__
 
@@ -26,6 +29,11 @@ def app() -> None:
     FEATMESH_ENVIRONMENT to manage; FEATMESH_EVALUATION and FEATMESH_SDK_KEY to evaluate.
     """
 
+
+flags.add_command(add_to_flag)
+segments.add_command(add_to_segment)
+users.add_command(import_users)
+users.add_command(export_users)
 
 for command in (
     import_group,

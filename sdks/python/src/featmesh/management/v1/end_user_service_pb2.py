@@ -28,15 +28,15 @@ from featmesh.management.v1 import mutation_pb2 as featmesh_dot_management_dot_v
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-featmesh/management/v1/end_user_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a,featmesh/management/v1/insight_service.proto\x1a%featmesh/management/v1/mutation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\x0f\x41ttributeFilter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.featmesh.evaluation.v1.AttributeValue\"u\n\rEndUserFilter\x12\x12\n\nkey_prefix\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12;\n\nattributes\x18\x03 \x03(\x0b\x32\'.featmesh.management.v1.AttributeFilter\"\x99\x01\n\x15SearchEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x35\n\x06\x66ilter\x18\x03 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"`\n\x16SearchEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser\x12\x12\n\nnext_token\x18\x02 \x01(\t\"8\n\x11GetEndUserRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"G\n\x12GetEndUserResponse\x12\x31\n\x08\x65nd_user\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.EndUser\"p\n\x16ListServedFlagsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"F\n\nServedFlag\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\"r\n\x17ListServedFlagsResponse\x12\x31\n\x05\x66lags\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.ServedFlag\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"q\n\x17ListUserSegmentsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"F\n\x0bUserSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x13\n\x0bsegment_key\x18\x02 \x01(\t\x12\x0e\n\x06listed\x18\x03 \x01(\x08\"w\n\x18ListUserSegmentsResponse\x12\x35\n\x08segments\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.UserSegment\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"a\n\x0cUserProperty\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x04type\x18\x02 \x01(\x0e\x32%.featmesh.management.v1.AttributeType\x12\x0e\n\x06values\x18\x03 \x03(\t\"f\n\x19ListUserPropertiesRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"j\n\x1aListUserPropertiesResponse\x12\x38\n\nproperties\x18\x01 \x03(\x0b\x32$.featmesh.management.v1.UserProperty\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xad\x01\n\x0cImportedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12.\n\nfirst_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x15ImportEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x33\n\x05users\x18\x03 \x03(\x0b\x32$.featmesh.management.v1.ImportedUser\":\n\x0bRefusedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x95\x01\n\x16ImportEndUsersResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x03\x12\x0f\n\x07updated\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x03\x12\x0f\n\x07refused\x18\x04 \x01(\x03\x12\x35\n\x08refusals\x18\x05 \x03(\x0b\x32#.featmesh.management.v1.RefusedUser\"f\n\x15\x45xportEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"L\n\x16\x45xportEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser*\x9a\x01\n\rAttributeType\x12\x1e\n\x1a\x41TTRIBUTE_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41TTRIBUTE_TYPE_STRING\x10\x01\x12\x19\n\x15\x41TTRIBUTE_TYPE_NUMBER\x10\x02\x12\x1a\n\x16\x41TTRIBUTE_TYPE_BOOLEAN\x10\x03\x12\x17\n\x13\x41TTRIBUTE_TYPE_LIST\x10\x04\x32\xb4\x06\n\x0e\x45ndUserService\x12o\n\x0eSearchEndUsers\x12-.featmesh.management.v1.SearchEndUsersRequest\x1a..featmesh.management.v1.SearchEndUsersResponse\x12\x63\n\nGetEndUser\x12).featmesh.management.v1.GetEndUserRequest\x1a*.featmesh.management.v1.GetEndUserResponse\x12r\n\x0fListServedFlags\x12..featmesh.management.v1.ListServedFlagsRequest\x1a/.featmesh.management.v1.ListServedFlagsResponse\x12u\n\x10ListUserSegments\x12/.featmesh.management.v1.ListUserSegmentsRequest\x1a\x30.featmesh.management.v1.ListUserSegmentsResponse\x12{\n\x12ListUserProperties\x12\x31.featmesh.management.v1.ListUserPropertiesRequest\x1a\x32.featmesh.management.v1.ListUserPropertiesResponse\x12q\n\x0eImportEndUsers\x12-.featmesh.management.v1.ImportEndUsersRequest\x1a..featmesh.management.v1.ImportEndUsersResponse(\x01\x12q\n\x0e\x45xportEndUsers\x12-.featmesh.management.v1.ExportEndUsersRequest\x1a..featmesh.management.v1.ExportEndUsersResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-featmesh/management/v1/end_user_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a,featmesh/management/v1/insight_service.proto\x1a%featmesh/management/v1/mutation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\x0f\x41ttributeFilter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.featmesh.evaluation.v1.AttributeValue\"u\n\rEndUserFilter\x12\x12\n\nkey_prefix\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12;\n\nattributes\x18\x03 \x03(\x0b\x32\'.featmesh.management.v1.AttributeFilter\"\x99\x01\n\x15SearchEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x35\n\x06\x66ilter\x18\x03 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"`\n\x16SearchEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser\x12\x12\n\nnext_token\x18\x02 \x01(\t\"8\n\x11GetEndUserRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"G\n\x12GetEndUserResponse\x12\x31\n\x08\x65nd_user\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.EndUser\"p\n\x16ListServedFlagsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"\x90\x01\n\nServedFlag\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\x12\x19\n\x11last_variation_id\x18\x02 \x01(\t\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x17ListServedFlagsResponse\x12\x31\n\x05\x66lags\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.ServedFlag\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"q\n\x17ListUserSegmentsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"F\n\x0bUserSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x13\n\x0bsegment_key\x18\x02 \x01(\t\x12\x0e\n\x06listed\x18\x03 \x01(\x08\"w\n\x18ListUserSegmentsResponse\x12\x35\n\x08segments\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.UserSegment\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"a\n\x0cUserProperty\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x04type\x18\x02 \x01(\x0e\x32%.featmesh.management.v1.AttributeType\x12\x0e\n\x06values\x18\x03 \x03(\t\"f\n\x19ListUserPropertiesRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"j\n\x1aListUserPropertiesResponse\x12\x38\n\nproperties\x18\x01 \x03(\x0b\x32$.featmesh.management.v1.UserProperty\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xad\x01\n\x0cImportedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12.\n\nfirst_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x15ImportEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12\x33\n\x05users\x18\x03 \x03(\x0b\x32$.featmesh.management.v1.ImportedUser\":\n\x0bRefusedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x95\x01\n\x16ImportEndUsersResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x03\x12\x0f\n\x07updated\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x03\x12\x0f\n\x07refused\x18\x04 \x01(\x03\x12\x35\n\x08refusals\x18\x05 \x03(\x0b\x32#.featmesh.management.v1.RefusedUser\"f\n\x15\x45xportEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"L\n\x16\x45xportEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser*\x9a\x01\n\rAttributeType\x12\x1e\n\x1a\x41TTRIBUTE_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41TTRIBUTE_TYPE_STRING\x10\x01\x12\x19\n\x15\x41TTRIBUTE_TYPE_NUMBER\x10\x02\x12\x1a\n\x16\x41TTRIBUTE_TYPE_BOOLEAN\x10\x03\x12\x17\n\x13\x41TTRIBUTE_TYPE_LIST\x10\x04\x32\xb4\x06\n\x0e\x45ndUserService\x12o\n\x0eSearchEndUsers\x12-.featmesh.management.v1.SearchEndUsersRequest\x1a..featmesh.management.v1.SearchEndUsersResponse\x12\x63\n\nGetEndUser\x12).featmesh.management.v1.GetEndUserRequest\x1a*.featmesh.management.v1.GetEndUserResponse\x12r\n\x0fListServedFlags\x12..featmesh.management.v1.ListServedFlagsRequest\x1a/.featmesh.management.v1.ListServedFlagsResponse\x12u\n\x10ListUserSegments\x12/.featmesh.management.v1.ListUserSegmentsRequest\x1a\x30.featmesh.management.v1.ListUserSegmentsResponse\x12{\n\x12ListUserProperties\x12\x31.featmesh.management.v1.ListUserPropertiesRequest\x1a\x32.featmesh.management.v1.ListUserPropertiesResponse\x12q\n\x0eImportEndUsers\x12-.featmesh.management.v1.ImportEndUsersRequest\x1a..featmesh.management.v1.ImportEndUsersResponse(\x01\x12q\n\x0e\x45xportEndUsers\x12-.featmesh.management.v1.ExportEndUsersRequest\x1a..featmesh.management.v1.ExportEndUsersResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.end_user_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ATTRIBUTETYPE']._serialized_start=2435
-  _globals['_ATTRIBUTETYPE']._serialized_end=2589
+  _globals['_ATTRIBUTETYPE']._serialized_start=2510
+  _globals['_ATTRIBUTETYPE']._serialized_end=2664
   _globals['_ATTRIBUTEFILTER']._serialized_start=232
   _globals['_ATTRIBUTEFILTER']._serialized_end=318
   _globals['_ENDUSERFILTER']._serialized_start=320
@@ -51,34 +51,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETENDUSERRESPONSE']._serialized_end=822
   _globals['_LISTSERVEDFLAGSREQUEST']._serialized_start=824
   _globals['_LISTSERVEDFLAGSREQUEST']._serialized_end=936
-  _globals['_SERVEDFLAG']._serialized_start=938
-  _globals['_SERVEDFLAG']._serialized_end=1008
-  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_start=1010
-  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_end=1124
-  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_start=1126
-  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_end=1239
-  _globals['_USERSEGMENT']._serialized_start=1241
-  _globals['_USERSEGMENT']._serialized_end=1311
-  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_start=1313
-  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_end=1432
-  _globals['_USERPROPERTY']._serialized_start=1434
-  _globals['_USERPROPERTY']._serialized_end=1531
-  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_start=1533
-  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_end=1635
-  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_start=1637
-  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_end=1743
-  _globals['_IMPORTEDUSER']._serialized_start=1746
-  _globals['_IMPORTEDUSER']._serialized_end=1919
-  _globals['_IMPORTENDUSERSREQUEST']._serialized_start=1921
-  _globals['_IMPORTENDUSERSREQUEST']._serialized_end=2038
-  _globals['_REFUSEDUSER']._serialized_start=2040
-  _globals['_REFUSEDUSER']._serialized_end=2098
-  _globals['_IMPORTENDUSERSRESPONSE']._serialized_start=2101
-  _globals['_IMPORTENDUSERSRESPONSE']._serialized_end=2250
-  _globals['_EXPORTENDUSERSREQUEST']._serialized_start=2252
-  _globals['_EXPORTENDUSERSREQUEST']._serialized_end=2354
-  _globals['_EXPORTENDUSERSRESPONSE']._serialized_start=2356
-  _globals['_EXPORTENDUSERSRESPONSE']._serialized_end=2432
-  _globals['_ENDUSERSERVICE']._serialized_start=2592
-  _globals['_ENDUSERSERVICE']._serialized_end=3412
+  _globals['_SERVEDFLAG']._serialized_start=939
+  _globals['_SERVEDFLAG']._serialized_end=1083
+  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_start=1085
+  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_end=1199
+  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_start=1201
+  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_end=1314
+  _globals['_USERSEGMENT']._serialized_start=1316
+  _globals['_USERSEGMENT']._serialized_end=1386
+  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_start=1388
+  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_end=1507
+  _globals['_USERPROPERTY']._serialized_start=1509
+  _globals['_USERPROPERTY']._serialized_end=1606
+  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_start=1608
+  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_end=1710
+  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_start=1712
+  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_end=1818
+  _globals['_IMPORTEDUSER']._serialized_start=1821
+  _globals['_IMPORTEDUSER']._serialized_end=1994
+  _globals['_IMPORTENDUSERSREQUEST']._serialized_start=1996
+  _globals['_IMPORTENDUSERSREQUEST']._serialized_end=2113
+  _globals['_REFUSEDUSER']._serialized_start=2115
+  _globals['_REFUSEDUSER']._serialized_end=2173
+  _globals['_IMPORTENDUSERSRESPONSE']._serialized_start=2176
+  _globals['_IMPORTENDUSERSRESPONSE']._serialized_end=2325
+  _globals['_EXPORTENDUSERSREQUEST']._serialized_start=2327
+  _globals['_EXPORTENDUSERSREQUEST']._serialized_end=2429
+  _globals['_EXPORTENDUSERSRESPONSE']._serialized_start=2431
+  _globals['_EXPORTENDUSERSRESPONSE']._serialized_end=2507
+  _globals['_ENDUSERSERVICE']._serialized_start=2667
+  _globals['_ENDUSERSERVICE']._serialized_end=3487
 # @@protoc_insertion_point(module_scope)

@@ -244,17 +244,29 @@ class ServedFlag(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RESULT_FIELD_NUMBER: builtins.int
+    LAST_VARIATION_ID_FIELD_NUMBER: builtins.int
+    LAST_TIME_FIELD_NUMBER: builtins.int
+    last_variation_id: builtins.str
+    """What it served when it was evaluated last for this user, as SDKs reported it; empty if
+    that is not among the user's last 1,000 reports, or is older than the retention.
+    """
     @property
     def result(self) -> featmesh.evaluation.v1.evaluation_pb2.EvaluationResult:
         """By the current definitions and the attributes that are stored."""
+
+    @property
+    def last_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When that was."""
 
     def __init__(
         self,
         *,
         result: featmesh.evaluation.v1.evaluation_pb2.EvaluationResult | None = ...,
+        last_variation_id: builtins.str = ...,
+        last_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["result", b"result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["result", b"result"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["last_time", b"last_time", "result", b"result"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["last_time", b"last_time", "last_variation_id", b"last_variation_id", "result", b"result"]) -> None: ...
 
 global___ServedFlag = ServedFlag
 
