@@ -51,9 +51,11 @@ class ErrorInterceptor(aio.ServerInterceptor):
     ) -> Handler | None:
         """Wraps the method's handler; unknown methods stay UNIMPLEMENTED."""
         handler = await continuation(details)
-        if handler is None or handler.request_streaming:
+        if handler is None:
             return handler
         method = details.method
+        if handler.request_streaming:
+            return _duplex_handler(handler, method)
         deserializer = _checked(
             handler.request_deserializer, self._limits.get(method, MAX_REQUEST_BYTES)
         )
@@ -65,6 +67,17 @@ class ErrorInterceptor(aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(
             _unary(handler.unary_unary, method), deserializer, handler.response_serializer
         )
+
+
+def _duplex_handler(handler: Handler, method: str) -> Handler:
+    """Streams both ways; what is a limit of one request is the method's own to check."""
+    if not inspect.isasyncgenfunction(handler.stream_stream):
+        return handler
+    return grpc.stream_stream_rpc_method_handler(
+        _stream(handler.stream_stream, method),
+        handler.request_deserializer,
+        handler.response_serializer,
+    )
 
 
 def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Handler:
