@@ -30,6 +30,9 @@ EVENT_NAME_BYTES: Final = 128
 BATCH_USERS: Final = 1_000
 BATCH_EVENTS: Final = 10_000
 EVENT_COUNT: Final = 1_000_000_000
+STREAM_BATCHES: Final = 16
+"""Batches of one TrackStream under way at once."""
+
 TRACK_BYTES: Final = 8 * 1024 * 1024
 """A Track or Identify request is at most so large."""
 

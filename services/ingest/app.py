@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from services.ingest.gate import StoreGate
-from services.ingest.insights import store_insights
+from services.ingest.gate import REFUSALS, StoreGate
+from services.ingest.insights import decode_insights
+from services.ingest.micro_batches import Bounds, MicroBatches
 from services.ingest.users import store_users
 from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
@@ -27,6 +28,7 @@ from services.runtime.settings import (
     read_store,
 )
 from services.runtime.tasks import Tasks
+from services.storage.model import InsightBatch
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
 
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 7402
 DEFAULT_PREFETCH: Final = 64
+DEFAULT_TRANSACTION_EVENTS: Final = 10_000
+DEFAULT_LINGER_MS: Final = 200
 
 PROBE_SECONDS: Final = 1.0
 """How often store and broker are looked at for readiness."""
@@ -48,6 +52,10 @@ class IngestSettings:
     amqp_url: str = ""
     prefetch: int = DEFAULT_PREFETCH
     """Messages of each topic under way at once."""
+    transaction_events: int = DEFAULT_TRANSACTION_EVENTS
+    """Events that are stored together at the most; a single batch may have more."""
+    linger: float = DEFAULT_LINGER_MS / 1_000
+    """Seconds that events wait for others to be stored with."""
 
 
 def read_settings(variables: Mapping[str, str]) -> IngestSettings:
@@ -58,6 +66,13 @@ def read_settings(variables: Mapping[str, str]) -> IngestSettings:
         store=read_store(reader),
         amqp_url=read_amqp_url(reader),
         prefetch=reader.integer("FEATMESH_INGEST_PREFETCH", DEFAULT_PREFETCH, low=1, high=10_000),
+        transaction_events=reader.integer(
+            "FEATMESH_INGEST_TRANSACTION_EVENTS", DEFAULT_TRANSACTION_EVENTS, low=1, high=100_000
+        ),
+        linger=reader.integer(
+            "FEATMESH_INGEST_LINGER_MILLISECONDS", DEFAULT_LINGER_MS, low=0, high=5_000
+        )
+        / 1_000,
     )
     reader.finish()
     return settings
@@ -106,6 +121,7 @@ class IngestApp:
         self._owned = owned or AsyncExitStack()
         self._gate = StoreGate(store.ping)
         self._consumers: list[Consumer] = []
+        self._micro_batches: MicroBatches[InsightBatch] | None = None
         self._server = GrpcServer(settings.server, register=lambda _: None, services=())
 
     @property
@@ -126,24 +142,41 @@ class IngestApp:
         await self._server.health.drain()
         await self.tasks.close()
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
+        if self._micro_batches is not None:
+            await self._micro_batches.close()
         await self._server.stop()
         await self._owned.aclose()
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
-        insights = self._store.insights
-        await self._consume(Topic.USERS, lambda message: store_users(insights, message))
-        await self._consume(Topic.INSIGHTS, lambda message: store_insights(insights, message))
+        await self._consume(Topic.USERS, self._take_users)
+        bounds = Bounds(
+            self._settings.transaction_events, self._settings.prefetch, self._settings.linger
+        )
+        together = self._micro_batches = MicroBatches(self._store_insights, len, bounds)
+        await self._consume(
+            Topic.INSIGHTS, lambda message: together.put(decode_insights(message.payload))
+        )
         await self._follow_readiness()
 
-    async def _consume(self, topic: Topic, handler: Handler) -> None:
-        async def gated(message: Message) -> None:
-            await self._gate.passes(lambda: handler(message))
+    async def _take_users(self, message: Message) -> None:
+        await self._gate.passes(lambda: store_users(self._store.insights, message))
 
+    async def _store_insights(self, batches: Sequence[InsightBatch]) -> None:
+        async def attempt() -> None:
+            stored = await self._store.insights.store_insights(batches)
+            if stored < len(batches):
+                log.debug("%d batches were stored before", len(batches) - stored)
+
+        # Of several, the first refusal is enough to try each alone.
+        await self._gate.passes(attempt, limit=REFUSALS if len(batches) == 1 else 1)
+
+    async def _consume(self, topic: Topic, handler: Handler) -> None:
         broker = f"FEATMESH_AMQP_URL ({address_of(self._settings.amqp_url)})"
         consumer = await until_available(
-            lambda: self._bus.consume(topic, gated, prefetch=self._settings.prefetch), what=broker
+            lambda: self._bus.consume(topic, handler, prefetch=self._settings.prefetch),
+            what=broker,
         )
         self._consumers.append(consumer)
 

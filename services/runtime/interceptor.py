@@ -59,7 +59,7 @@ class ErrorInterceptor(aio.ServerInterceptor):
         )
         if handler.request_streaming:
             if handler.response_streaming:
-                return handler  # reflection alone; ours never do
+                return _duplex_handler(handler, method)
             return grpc.stream_unary_rpc_method_handler(
                 _intake(handler.stream_unary, method), deserializer, handler.response_serializer
             )
@@ -71,6 +71,17 @@ class ErrorInterceptor(aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(
             _unary(handler.unary_unary, method), deserializer, handler.response_serializer
         )
+
+
+def _duplex_handler(handler: Handler, method: str) -> Handler:
+    """Streams both ways; what is a limit of one request is the method's own to check."""
+    if not inspect.isasyncgenfunction(handler.stream_stream):
+        return handler
+    return grpc.stream_stream_rpc_method_handler(
+        _stream(handler.stream_stream, method),
+        handler.request_deserializer,
+        handler.response_serializer,
+    )
 
 
 def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Handler:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from featmesh.engine.model import Attribute, Context, Flag, Segment
 
@@ -312,18 +313,20 @@ class ImportedUsers:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationEvent:
-    """``count`` evaluations of one flag with one outcome for one user."""
+class EvaluationEvent(NamedTuple):
+    """So many evaluations of one flag with one outcome for one user.
+
+    There are tens of thousands in a second: a tuple, and times in milliseconds since the epoch.
+    """
 
     flag_key: str
     variation_id: str
     user_key: str
     flag_revision: int
     in_experiment: bool
-    count: int
-    first_time: datetime
-    last_time: datetime
+    evaluations: int
+    first_ms: int
+    last_ms: int
 
 
 class MetricKind(StrEnum):
@@ -334,15 +337,14 @@ class MetricKind(StrEnum):
     CLICK = "CLICK"
 
 
-@dataclass(frozen=True, slots=True)
-class MetricEvent:
-    """Something that a user did."""
+class MetricEvent(NamedTuple):
+    """Something that a user did, at a time in milliseconds since the epoch."""
 
     name: str
     user_key: str
     value: float
     kind: MetricKind
-    time: datetime
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,9 +353,14 @@ class InsightBatch:
 
     environment_id: str
     batch_id: str
-    received_at: datetime
-    evaluations: tuple[EvaluationEvent, ...]
-    metrics: tuple[MetricEvent, ...]
+    received_ms: int
+    """Server clock at intake, milliseconds since the epoch."""
+    evaluations: Sequence[EvaluationEvent]
+    metrics: Sequence[MetricEvent]
+
+    def __len__(self) -> int:
+        """How many events."""
+        return len(self.evaluations) + len(self.metrics)
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,8 +304,12 @@ class InsightStore(Protocol):
         self, environment_id: str, size: int, token: str, *, key_prefix: str
     ) -> Page[EndUser]: ...
 
-    async def store_insights(self, batch: InsightBatch) -> bool:
-        """Events and hourly roll-ups in one transaction; False if the batch was there already."""
+    async def store_insights(self, batches: Sequence[InsightBatch]) -> int:
+        """Events and roll-ups of all in one transaction; how many batches were not there yet.
+
+        A batch that was there, or comes twice, is left out. First exposures are merged as
+        well. Stored as docs/protocol/insights.md says.
+        """
         ...
 
     async def count_evaluations(

@@ -24,6 +24,7 @@ from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import BY_KEY, read_page
 from services.storage.mongodb.removals import begin_removal
 from services.storage.mongodb.requests import INSTALLATION, once
+from services.storage.mongodb.retentions import RETENTION_FIELD
 from services.storage.mongodb.transactions import Session
 
 
@@ -80,7 +81,7 @@ class MongoTenancy(Part):
             "name": name,
             "revision": milliseconds(self._connection),
             "floor": 0,
-            "retention_days": DEFAULT_RETENTION_DAYS,
+            RETENTION_FIELD: DEFAULT_RETENTION_DAYS,
         }
 
         async def create(session: Session) -> Document:
@@ -97,7 +98,7 @@ class MongoTenancy(Part):
     async def update_environment(
         self, environment_id: str, settings: EnvironmentSettings, request: Request = PLAINLY
     ) -> Environment:
-        wanted = {"name": settings.name, "retention_days": settings.retention_days}
+        wanted = {"name": settings.name, RETENTION_FIELD: settings.retention_days}
         changed = {field: value for field, value in wanted.items() if value is not None}
 
         async def update(session: Session) -> Document:
@@ -156,5 +157,5 @@ def _environment_of(document: Document) -> Environment:
         name=document["name"],
         revision=document["revision"],
         floor=document.get("floor", 0),
-        retention_days=document.get("retention_days", DEFAULT_RETENTION_DAYS),
+        retention_days=document.get(RETENTION_FIELD, DEFAULT_RETENTION_DAYS),
     )

@@ -269,6 +269,61 @@ class TrackResponse(google.protobuf.message.Message):
 global___TrackResponse = TrackResponse
 
 @typing.final
+class TrackStreamRequest(google.protobuf.message.Message):
+    """TrackStreamRequest is one batch of a stream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: builtins.int
+    batch: builtins.bytes
+    """The bytes of a TrackRequest, so that a relay need not decode it; at most 8 MiB."""
+    def __init__(
+        self,
+        *,
+        batch: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch", b"batch"]) -> None: ...
+
+global___TrackStreamRequest = TrackStreamRequest
+
+@typing.final
+class TrackStreamResponse(google.protobuf.message.Message):
+    """TrackStreamResponse says what became of one batch."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BATCH_ID_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    PUSHBACK_MS_FIELD_NUMBER: builtins.int
+    TAKEN_FIELD_NUMBER: builtins.int
+    batch_id: builtins.str
+    """Its id; empty where it could not be read."""
+    code: builtins.int
+    """The gRPC status code that Track would have answered with; 0 for OK."""
+    message: builtins.str
+    """The status's text; empty for OK."""
+    pushback_ms: builtins.int
+    """With RESOURCE_EXHAUSTED: how many milliseconds to wait before it is sent again."""
+    @property
+    def taken(self) -> global___TrackResponse:
+        """What was taken; not set unless OK."""
+
+    def __init__(
+        self,
+        *,
+        batch_id: builtins.str = ...,
+        code: builtins.int = ...,
+        message: builtins.str = ...,
+        pushback_ms: builtins.int = ...,
+        taken: global___TrackResponse | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["taken", b"taken"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["batch_id", b"batch_id", "code", b"code", "message", b"message", "pushback_ms", b"pushback_ms", "taken", b"taken"]) -> None: ...
+
+global___TrackStreamResponse = TrackStreamResponse
+
+@typing.final
 class IdentifyRequest(google.protobuf.message.Message):
     """IdentifyRequest is one or several end users."""
 

@@ -1,0 +1,85 @@
+"""Stores batches of events with their roll-ups, each batch once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from services.storage.model import InsightBatch
+from services.storage.mongodb.commands import insert_many
+from services.storage.mongodb.connection import Connection
+from services.storage.mongodb.event_rows import evaluation_rows, metric_rows
+from services.storage.mongodb.exposures import exposures, write_exposures
+from services.storage.mongodb.retentions import Retentions
+from services.storage.mongodb.roll_ups import additions, write_additions
+from services.storage.mongodb.transactions import Session
+
+PARTS: Final = 16
+"""Documents of one bucket at the most: as many processes can store at once and never wait."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class EventWriter:
+    """One per process: it keeps to one part of the roll-ups, so that processes do not meet.
+
+    All start with part 0. Where two meet, the one whose transaction fails moves to another.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._retentions = Retentions(connection)
+        self._part = 0
+
+    async def store(self, batches: Sequence[InsightBatch]) -> int:
+        """One transaction over all; how many of the batches were not there yet."""
+        by_id = {_id_of(batch): batch for batch in batches}
+        await write_exposures(self._connection, exposures(by_id.values()))
+        kept_ms = await self._retentions.read(batch.environment_id for batch in by_id.values())
+        attempts = 0
+
+        async def store_unknown(session: Session) -> int:
+            nonlocal attempts
+            if attempts:
+                self._part = random.randrange(PARTS)  # noqa: S311 - spreads load, no secret
+            attempts += 1
+            unknown = await self._unknown(by_id, session)
+            if unknown:
+                await self._write(unknown, kept_ms, session)
+            return len(unknown)
+
+        return await self._connection.transactions.run(store_unknown)
+
+    async def _unknown(
+        self, by_id: dict[str, InsightBatch], session: Session
+    ) -> dict[str, InsightBatch]:
+        query = {"_id": {"$in": list(by_id)}}
+        cursor = self._connection["insight_batches"].find(query, {"_id": 1}, session=session)
+        known = {document["_id"] async for document in cursor}
+        return {one: batch for one, batch in by_id.items() if one not in known}
+
+    async def _write(
+        self, by_id: dict[str, InsightBatch], kept_ms: dict[str, int], session: Session
+    ) -> None:
+        """What others may be writing too comes first: a conflict then costs little."""
+        batches = by_id.values()
+        stored = [
+            {"_id": one, "received_at": _EPOCH + timedelta(milliseconds=batch.received_ms)}
+            for one, batch in by_id.items()
+        ]
+        await insert_many(self._connection, "insight_batches", stored, session=session)
+        await write_additions(self._connection, additions(batches), self._part, session)
+        for collection, rows_of in (
+            ("flag_evaluations", evaluation_rows),
+            ("metric_events", metric_rows),
+        ):
+            rows = [
+                row for batch in batches for row in rows_of(batch, kept_ms[batch.environment_id])
+            ]
+            await insert_many(self._connection, collection, rows, session=session)
+
+
+def _id_of(batch: InsightBatch) -> str:
+    return f"{batch.environment_id}/{batch.batch_id}"
