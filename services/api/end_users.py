@@ -10,13 +10,13 @@ from typing import Any
 from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1 import end_user_service_pb2_grpc
 from featmesh.management.v1.insight_service_pb2 import EndUser
-from featmesh.wire import result_to_proto
 from services.api import limits
 from services.api.messages import (
     end_user_message,
     import_message,
     membership_message,
     property_message,
+    served_flag_message,
 )
 from services.api.served import Snapshots, memberships, served_flags
 from services.api.user_imports import UserImport
@@ -67,9 +67,8 @@ class EndUserServicer(end_user_service_pb2_grpc.EndUserServiceServicer):
         snapshot = await self._snapshots.read(request.environment_id)
         now_ms = time.time_ns() // 1_000_000
         page = served_flags(snapshot, user.context, size, request.page.token, now_ms)
-        flags = [
-            pb.ServedFlag(result=result_to_proto(each, for_client=False)) for each in page.items
-        ]
+        last = await self._users.find_last_served(request.environment_id, request.key)
+        flags = [served_flag_message(each, last.get(each.flag_key)) for each in page.items]
         return pb.ListServedFlagsResponse(
             flags=flags, next_token=page.next_token, revision=snapshot.revision
         )

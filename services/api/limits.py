@@ -47,8 +47,18 @@ MAX_PAGE_SIZE: Final = 500
 
 QUERY_DAYS: Final = 93
 
+REPORT_INTERVALS: Final = 1_500
+REPORT_DAYS: Final = 1_830
+MINUTES_HOURS: Final = 48
+"""How long roll-ups of minutes are kept."""
+
+ZONE_BYTES: Final = 64
+STALE_DAYS: Final = 30
+MAX_STALE_DAYS: Final = 365
+
 RETENTION_DAYS: Final = 3_650
 
+EVENT_NAME_BYTES: Final = 128
 FILTERED_ATTRIBUTES: Final = 5
 IMPORTED_USERS: Final = 1_000
 """In one chunk."""

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from featmesh.engine import Result
 from featmesh.management.v1 import (
     audit_service_pb2,
     end_user_service_pb2,
@@ -19,7 +20,7 @@ from featmesh.management.v1 import (
     segment_service_pb2,
     tenancy_pb2,
 )
-from featmesh.wire import context_to_proto, flag_to_proto, segment_to_proto
+from featmesh.wire import context_to_proto, flag_to_proto, result_to_proto, segment_to_proto
 from services.api.authentication import current_actor
 from services.api.edits import Label, Mutation
 from services.api.served import Membership
@@ -31,6 +32,7 @@ from services.storage.model import (
     EvaluationCount,
     FlagRecord,
     ItemVersion,
+    LastServed,
     Organization,
     Project,
     Request,
@@ -100,9 +102,9 @@ def flag_resource(record: FlagRecord) -> flag_service_pb2.FlagResource:
         name=meta.name,
         description=meta.description,
         tags=meta.tags,
-        created_at=_timestamp(meta.created_at),
+        created_at=timestamp(meta.created_at),
         created_by=meta.created_by,
-        updated_at=_timestamp(meta.updated_at),
+        updated_at=timestamp(meta.updated_at),
         updated_by=meta.updated_by,
     )
 
@@ -115,9 +117,9 @@ def segment_resource(record: SegmentRecord) -> segment_service_pb2.SegmentResour
         name=meta.name,
         description=meta.description,
         tags=meta.tags,
-        created_at=_timestamp(meta.created_at),
+        created_at=timestamp(meta.created_at),
         created_by=meta.created_by,
-        updated_at=_timestamp(meta.updated_at),
+        updated_at=timestamp(meta.updated_at),
         updated_by=meta.updated_by,
     )
 
@@ -180,8 +182,8 @@ def sdk_key_message(sdk_key: SdkKey) -> tenancy_pb2.SdkKey:
         kind=_SDK_KEY_NUMBERS[sdk_key.kind],
         name=sdk_key.name,
         last_characters=sdk_key.last_characters,
-        created_at=_timestamp(sdk_key.created_at),
-        revoked_at=_timestamp(revoked) if revoked else None,
+        created_at=timestamp(sdk_key.created_at),
+        revoked_at=timestamp(revoked) if revoked else None,
     )
 
 
@@ -189,7 +191,7 @@ def audit_entry_message(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
     """An entry of the audit log."""
     return audit_service_pb2.AuditEntry(
         id=entry.id,
-        time=_timestamp(entry.time),
+        time=timestamp(entry.time),
         actor=entry.actor,
         resource=entry.resource,
         operation=entry.operation,
@@ -203,7 +205,7 @@ def audit_entry_message(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
 def evaluation_count_message(count: EvaluationCount) -> insight_service_pb2.EvaluationCount:
     """One variation in one hour."""
     return insight_service_pb2.EvaluationCount(
-        bucket=_timestamp(count.hour),
+        bucket=timestamp(count.hour),
         variation_id=count.variation_id,
         evaluations=count.evaluations,
     )
@@ -213,8 +215,8 @@ def end_user_message(user: EndUser) -> insight_service_pb2.EndUser:
     """An end user as last seen."""
     return insight_service_pb2.EndUser(
         context=context_to_proto(user.context),
-        first_seen=_timestamp(user.first_seen),
-        last_seen=_timestamp(user.last_seen),
+        first_seen=timestamp(user.first_seen),
+        last_seen=timestamp(user.last_seen),
     )
 
 
@@ -225,6 +227,15 @@ def property_message(known: UserProperty) -> end_user_service_pb2.UserProperty:
         name=known.name,
         type=end_user_service_pb2.AttributeType.Value(name),
         values=known.values,
+    )
+
+
+def served_flag_message(result: Result, last: LastServed | None) -> end_user_service_pb2.ServedFlag:
+    """What a flag serves a user, and what it served last."""
+    return end_user_service_pb2.ServedFlag(
+        result=result_to_proto(result, for_client=False),
+        last_variation_id=last.variation_id if last else "",
+        last_time=timestamp(last.time) if last else None,
     )
 
 
@@ -250,7 +261,8 @@ def import_message(done: UserImport) -> end_user_service_pb2.ImportEndUsersRespo
     )
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def timestamp(time: datetime) -> Timestamp:
+    """A time."""
     message = Timestamp()
     message.FromDatetime(time)
     return message

@@ -18,6 +18,8 @@ from featmesh.management.v1 import (
     import_service_pb2_grpc,
     insight_service_pb2,
     insight_service_pb2_grpc,
+    report_service_pb2,
+    report_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
     tenancy_pb2,
@@ -32,9 +34,11 @@ from services.api.flags import FlagServicer
 from services.api.import_changes import ImportChanges
 from services.api.imports import ImportServicer
 from services.api.insights import InsightServicer
+from services.api.reports import ReportServicer
 from services.api.segment_changes import SegmentChanges
 from services.api.segments import SegmentServicer
 from services.api.served import Snapshots
+from services.api.stale import StaleFlags
 from services.api.tenancy import TenancyServicer
 from services.api.tenancy_changes import TenancyChanges
 from services.storage.ports import Store
@@ -48,6 +52,7 @@ SERVICES: Final = tuple(
         (import_service_pb2, "ImportService"),
         (insight_service_pb2, "InsightService"),
         (end_user_service_pb2, "EndUserService"),
+        (report_service_pb2, "ReportService"),
         (audit_service_pb2, "AuditService"),
     )
 )
@@ -94,6 +99,10 @@ def registration(
         )
         end_user_service_pb2_grpc.add_EndUserServiceServicer_to_server(
             EndUserServicer(store.end_users, Snapshots(store.definitions)), server
+        )
+        report_service_pb2_grpc.add_ReportServiceServicer_to_server(
+            ReportServicer(store.reports, StaleFlags(store.items, store.reports), store.tenancy),
+            server,
         )
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(store.items), server

@@ -23,21 +23,29 @@ from services.storage.model import (
     Environment,
     EnvironmentSettings,
     EvaluationCount,
+    EvaluationReport,
+    ExperimentVariation,
     FlagRecord,
+    FlagUse,
     ImportedUser,
     ImportedUsers,
     InsightBatch,
     ItemVersion,
+    LastServed,
     Organization,
     OutboxEntry,
     Page,
     Project,
+    ReportDetail,
     Request,
     SdkKey,
     SdkKeyKind,
     SegmentRecord,
+    Usage,
     UserFilter,
     UserProperty,
+    VariationOfFlag,
+    VariationUser,
 )
 
 
@@ -290,6 +298,10 @@ class EndUserStore(Protocol):
         """Merges users with different keys; what was seen later stays. Repeating is harmless."""
         ...
 
+    async def find_last_served(self, environment_id: str, key: str) -> dict[str, LastServed]:
+        """By flag, as far as the user's last 1,000 reports go."""
+        ...
+
 
 class InsightStore(Protocol):
     """End users, events and roll-ups."""
@@ -319,6 +331,41 @@ class InsightStore(Protocol):
         ...
 
 
+class ReportStore(Protocol):
+    """What SDKs reported, from roll-ups. The caller has checked that the environment is there.
+
+    ``bounds`` are times in order: each one and the next are an interval's start and end.
+    """
+
+    async def report_evaluations(
+        self, environment_id: str, flag_key: str, bounds: Sequence[datetime], detail: ReportDetail
+    ) -> EvaluationReport: ...
+
+    async def report_usage(
+        self, environment_id: str, bounds: Sequence[datetime]
+    ) -> tuple[Sequence[Usage], Usage]:
+        """Intervals that are not empty, and all of them together."""
+        ...
+
+    async def list_variation_users(
+        self, variation: VariationOfFlag, size: int, token: str, *, key_prefix: str
+    ) -> Page[VariationUser]:
+        """By key, as far back as evaluations are kept."""
+        ...
+
+    async def find_flag_use(
+        self, environment_id: str, flag_keys: Sequence[str], since: datetime
+    ) -> dict[str, FlagUse]:
+        """Of those flags that were ever evaluated."""
+        ...
+
+    async def read_experiment(
+        self, environment_id: str, flag_key: str, event_name: str
+    ) -> Sequence[ExperimentVariation]:
+        """By variation id; an empty name counts no events."""
+        ...
+
+
 class Store(Protocol):
     """All ports over one connection."""
 
@@ -330,6 +377,7 @@ class Store(Protocol):
     upkeep: UpkeepStore
     insights: InsightStore
     end_users: EndUserStore
+    reports: ReportStore
 
     async def migrate(self) -> None:
         """Bring indexes and schema to this version; idempotent, safe in several processes."""

@@ -52,6 +52,25 @@ def estimate_merged(sketches: Iterable[bytes]) -> int:
     return round(float(union.get_estimate()))
 
 
+class Distinct:
+    """Counts the different keys of sketches as they come, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._union = hll_union(LG_K)
+
+    def add(self, sketch: bytes) -> None:
+        """Takes what another sketch has seen. Raises ValueError as `extended`."""
+        self._union.update(_read(sketch))
+
+    def add_all(self, other: Distinct) -> None:
+        """Takes what another one has counted."""
+        self._union.update(other._union.get_result(tgt_hll_type.HLL_8))
+
+    def estimate(self) -> int:
+        """How many different keys, about."""
+        return round(float(self._union.get_estimate()))
+
+
 def _read(sketch: bytes) -> hll_sketch:
     try:
         return hll_sketch.deserialize(bytes(sketch))

@@ -20,6 +20,7 @@ from featmesh.management.v1 import (
     flag_service_pb2_grpc,
     import_service_pb2_grpc,
     insight_service_pb2_grpc,
+    report_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
     tenancy_pb2_grpc,
@@ -52,6 +53,7 @@ class ApiClient:
         self.imports: Any = import_service_pb2_grpc.ImportServiceStub(channel)
         self.insights: Any = insight_service_pb2_grpc.InsightServiceStub(channel)
         self.users: Any = end_user_service_pb2_grpc.EndUserServiceStub(channel)
+        self.reports: Any = report_service_pb2_grpc.ReportServiceStub(channel)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
 
     async def call(self, method: Any, request: Any) -> Any:

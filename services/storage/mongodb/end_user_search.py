@@ -12,6 +12,7 @@ from services.storage.model import (
     EndUser,
     ImportedUser,
     ImportedUsers,
+    LastServed,
     Page,
     UserFilter,
     UserProperty,
@@ -32,6 +33,9 @@ from services.storage.mongodb.paging import BY_KEY, Order, read_page, read_range
 
 LOOKED_AT: Final = 10_000
 """Users that one page looks at, where no index answers the whole filter."""
+
+REPORTS_LOOKED_AT: Final = 1_000
+"""Of one user, the newest, for what flags served it last."""
 
 _BY_KEY: Final = replace(BY_KEY, index=("environment", "key"))
 _BY_ATTRIBUTE: Final = replace(
@@ -120,6 +124,16 @@ class MongoEndUsers(Part):
             )
             await self._learn(environment_id, told)
         return ImportedUsers(created, len(told) - created, unchanged)
+
+    @translated
+    async def find_last_served(self, environment_id: str, key: str) -> dict[str, LastServed]:
+        query = {"environment": environment_id, "user": key}
+        shown = {"_id": 0, "flag": 1, "variation": 1, "last_time": 1}
+        cursor = self._connection["flag_evaluations"].find(query, shown).sort("last_time", -1)
+        served: dict[str, LastServed] = {}
+        for row in await cursor.limit(REPORTS_LOOKED_AT).to_list(REPORTS_LOOKED_AT):
+            served.setdefault(row["flag"], LastServed(row["variation"], row["last_time"]))
+        return served
 
     async def _learn(self, environment_id: str, users: Sequence[ImportedUser]) -> None:
         learned = property_merges(environment_id, [user.context for user in users])

@@ -14,6 +14,7 @@ from services.storage.mongodb.insights import MongoInsights
 from services.storage.mongodb.items import MongoItems
 from services.storage.mongodb.migrations import migrate
 from services.storage.mongodb.outbox import MongoOutbox
+from services.storage.mongodb.reports import MongoReports
 from services.storage.mongodb.tenancy import MongoTenancy
 from services.storage.mongodb.upkeep import MongoUpkeep
 from services.storage.ports import (
@@ -23,6 +24,7 @@ from services.storage.ports import (
     InsightStore,
     ItemStore,
     OutboxStore,
+    ReportStore,
     TenancyStore,
     UpkeepStore,
 )
@@ -41,6 +43,7 @@ class MongoStore:
     upkeep: UpkeepStore
     insights: InsightStore
     end_users: EndUserStore
+    reports: ReportStore
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -52,6 +55,7 @@ class MongoStore:
         self.upkeep = MongoUpkeep(connection)
         self.insights = MongoInsights(connection)
         self.end_users = MongoEndUsers(connection)
+        self.reports = MongoReports(connection)
 
     @classmethod
     def open(cls, uri: str, *, database: str = "featmesh", clock: Clock = utc_now) -> MongoStore:

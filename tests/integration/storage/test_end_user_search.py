@@ -75,7 +75,7 @@ async def test_a_page_deep_in_the_list_reads_what_it_shows_and_no_more(
     reads = await database["system.profile"].find({"ns": f"{database.name}.end_users"}).to_list(9)
     await database.drop_collection("system.profile")
     assert len(keys) == SIZE
-    assert sum(each["docsExamined"] for each in reads) == SIZE + 1
+    assert SIZE <= sum(each["docsExamined"] for each in reads) <= SIZE + 1
 
 
 async def test_a_search_that_no_index_answers_looks_at_a_bounded_number_for_each_page(

@@ -6,11 +6,13 @@ import click
 
 from featmesh.cli.commands.audit import audit
 from featmesh.cli.commands.evaluation import evaluate, track, watch
+from featmesh.cli.commands.experiments import experiments
 from featmesh.cli.commands.explain import explain
 from featmesh.cli.commands.flags import flags
 from featmesh.cli.commands.imports import import_group
 from featmesh.cli.commands.insights import evaluations
 from featmesh.cli.commands.keys import keys
+from featmesh.cli.commands.reports import reports
 from featmesh.cli.commands.segments import segments
 from featmesh.cli.commands.target_lists import add_to_flag, add_to_segment
 from featmesh.cli.commands.tenancy import environments, organizations, projects
@@ -48,6 +50,8 @@ for command in (
     explain,
     track,
     evaluations,
+    reports,
+    experiments,
     users,
     audit,
 ):

@@ -43,7 +43,7 @@ def evaluations(access: Management, flag: str, hours: int, as_json: bool) -> Non
     if as_json:
         print_json(answer.counts)
         return
-    names = _variation_names(access, flag)
+    names = variation_names(access, flag)
     rows = (
         (
             shown_time(count.bucket)[:16],
@@ -55,7 +55,7 @@ def evaluations(access: Management, flag: str, hours: int, as_json: bool) -> Non
     print_table(("HOUR", "VARIATION", "EVALUATIONS"), rows, empty="No evaluations.")
 
 
-def _variation_names(access: Management, flag: str) -> dict[str, str]:
+def variation_names(access: Management, flag: str) -> dict[str, str]:
     """Names of the flag's variations by id; none when the flag is deleted by now."""
     request = flag_service_pb2.GetFlagRequest(environment_id=access.environment_id, key=flag)
     stub = FlagServiceStub(access.channel)
