@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -34,12 +37,38 @@ _SPANS = {
 """How far back a report goes if that is not said."""
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_since = click.option(
-    "--since", type=click.DateTime(), default=None, help="From this time of UTC on."
-)
-_until = click.option(
-    "--until", type=click.DateTime(), default=None, help="Up to this time of UTC; now if not given."
-)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A range of time, and into which intervals it is cut."""
+
+    start: Timestamp
+    end: Timestamp
+    interval: pb.Interval.ValueType
+
+
+def _span(*intervals: str, default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command a `_Span`, and the options for it."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        choice = click.Choice(intervals)
+
+        @click.option("--by", type=choice, default=default, show_default=True, help="Interval.")
+        @click.option("--since", type=click.DateTime(), help="From this time of UTC on.")
+        @click.option("--until", type=click.DateTime(), help="Up to this time of UTC, or to now.")
+        @functools.wraps(command)
+        def run(
+            *args: Any, by: str, since: datetime | None, until: datetime | None, **options: Any
+        ) -> None:
+            end = until.replace(tzinfo=UTC) if until else datetime.now(UTC)
+            start = since.replace(tzinfo=UTC) if since else end - _SPANS[by]
+            span = _Span(_timestamp(start), _timestamp(end), _INTERVALS[by])
+            command(*args, span=span, **options)
+
+        return run
+
+    return decorate
 
 
 @click.group()
@@ -49,11 +78,7 @@ def reports() -> None:
 
 @reports.command("evaluations")
 @click.argument("flag")
-@click.option(
-    "--by", type=click.Choice(list(_INTERVALS)), default="day", show_default=True, help="Interval."
-)
-@_since
-@_until
+@_span(*_INTERVALS, default="day")
 @click.option("--time-zone", default="", metavar="NAME", help="Such as Europe/Berlin; UTC.")
 @click.option("--users", is_flag=True, help="Count users too, about.")
 @_as_json
@@ -61,21 +86,18 @@ def reports() -> None:
 def evaluations(
     access: Management,
     flag: str,
-    by: str,
-    since: datetime | None,
-    until: datetime | None,
+    span: _Span,
     time_zone: str,
     users: bool,
     as_json: bool,
 ) -> None:
     """Show how often a flag served each variation."""
-    start, end = _range(since, until, by)
     request = pb.QueryEvaluationsRequest(
         environment_id=access.environment_id,
         flag_key=flag,
-        start_time=start,
-        end_time=end,
-        interval=_INTERVALS[by],
+        start_time=span.start,
+        end_time=span.end,
+        interval=span.interval,
         time_zone=time_zone,
         count_users=users,
     )
@@ -103,15 +125,7 @@ def evaluations(
 @_as_json
 @management
 def variation_users(
-    access: Management,
-    /,
-    flag: str,
-    variation: str,
-    prefix: str,
-    limit: int,
-    *,
-    keys_only: bool,
-    as_json: bool,
+    access: Management, /, flag: str, variation: str, prefix: str, limit: int, **shown: bool
 ) -> None:
     """List the end users that were served a variation, and when last."""
     stub, environment_id = ReportServiceStub(access.channel), access.environment_id
@@ -128,9 +142,9 @@ def variation_users(
         return answer.users, answer.next_token
 
     found = all_pages(fetch, limit=limit)
-    if keys_only:
+    if shown["keys_only"]:
         print_keys(each.key for each in found)
-    elif as_json:
+    elif shown["as_json"]:
         print_json(found)
     else:
         rows = ((each.key, each.name, shown_time(each.last_time)) for each in found)
@@ -138,27 +152,16 @@ def variation_users(
 
 
 @reports.command("usage")
-@click.option(
-    "--by",
-    type=click.Choice(["day", "week", "month"]),
-    default="month",
-    show_default=True,
-    help="Interval, of UTC.",
-)
-@_since
-@_until
+@_span("day", "week", "month", default="month")
 @_as_json
 @management
-def usage(
-    access: Management, by: str, since: datetime | None, until: datetime | None, as_json: bool
-) -> None:
+def usage(access: Management, span: _Span, as_json: bool) -> None:
     """Show evaluations, events and active users of the environment."""
-    start, end = _range(since, until, by)
     request = pb.QueryUsageRequest(
         environment_id=access.environment_id,
-        start_time=start,
-        end_time=end,
-        interval=_INTERVALS[by],
+        start_time=span.start,
+        end_time=span.end,
+        interval=span.interval,
     )
     stub = ReportServiceStub(access.channel)
     answer = stub.QueryUsage(request, metadata=access.metadata, timeout=TIMEOUT)
@@ -191,12 +194,6 @@ def stale(access: Management, days: int, as_json: bool) -> None:
         return
     headings = ("FLAG", "WHY", "LAST EVALUATED", "SERVED", "MADE", "NAME")
     print_table(headings, map(_stale_row, all_pages(fetch)), empty="No stale flags.")
-
-
-def _range(since: datetime | None, until: datetime | None, by: str) -> tuple[Timestamp, Timestamp]:
-    end = until.replace(tzinfo=UTC) if until else datetime.now(UTC)
-    start = since.replace(tzinfo=UTC) if since else end - _SPANS[by]
-    return _timestamp(start), _timestamp(end)
 
 
 def _timestamp(time: datetime) -> Timestamp:
