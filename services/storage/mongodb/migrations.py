@@ -85,7 +85,10 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     # Environment, flag, variation, start and part of a bucket are its `_id`.
     "flag_minutes": [_index("environment", "flag", "minute"), EXPIRY],
-    "flag_hours": [_index("environment", "flag", "hour")],
+    "flag_hours": [
+        _index("environment", "flag", "hour"),
+        _index("environment", "flag", "variation", "hour"),
+    ],
     "environment_days": [_index("environment", "day")],
     "experiment_exposures": [_index("environment", "flag", "user", unique=True)],
 }

@@ -41,7 +41,7 @@ class CsvWriter:
 
     def __init__(self, file: IO[str], attributes: Sequence[str]) -> None:
         self._attributes = attributes
-        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer = csv.writer(file)
         self._writer.writerow([*FIELDS, *map(_column, attributes)])
         self.left_out = 0
 
@@ -61,7 +61,8 @@ def _column(attribute: str) -> str:
 
 def _header(lines: Lines) -> list[str]:
     line = lines.next()
-    cells = _cells(line.text) if line is not None and line.text else None
+    whole = [line, *_while_quoted(line, lines)] if line is not None else []
+    cells = _cells("".join(each.text or "" for each in whole))
     if not cells:
         raise CommandError("line 1: must be the header: key,name,first_seen,last_seen,…")
     if "key" not in cells:
