@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1 import insight_service_pb2
 from featmesh.wire import context_to_proto
 from services.api import limits
+from services.runtime import interceptor
 from services.storage.model import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
@@ -226,6 +228,24 @@ async def test_an_import_needs_an_environment_that_is_there(api: ApiClient) -> N
         environment_id="nowhere", users=[imported(1, Context("ada"))]
     )
     assert (await refused(api, nowhere)).code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_import_that_sends_nothing_is_ended(
+    api: ApiClient, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interceptor, "UNARY_DEADLINE", 0.1)
+    never = asyncio.Event()
+
+    async def one() -> Any:
+        yield pb.ImportEndUsersRequest(
+            environment_id=environment.id, users=[imported(1, Context("ada"))]
+        )
+        await never.wait()
+
+    with pytest.raises(aio.AioRpcError) as caught:
+        await api.users.ImportEndUsers(one(), metadata=api.metadata, timeout=PATIENCE)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "0.1 seconds" in str(caught.value.details())
 
 
 async def test_an_import_without_a_token_is_not_let_in(
