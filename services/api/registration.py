@@ -10,6 +10,8 @@ from grpc import aio
 from featmesh.management.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
+    dead_letter_service_pb2,
+    dead_letter_service_pb2_grpc,
     flag_service_pb2,
     flag_service_pb2_grpc,
     import_service_pb2,
@@ -24,6 +26,7 @@ from featmesh.management.v1 import (
 from services.api import limits
 from services.api.audit import AuditServicer
 from services.api.changes import Changes
+from services.api.dead_letters import DeadLetterServicer
 from services.api.flag_changes import FlagChanges
 from services.api.flags import FlagServicer
 from services.api.import_changes import ImportChanges
@@ -33,6 +36,7 @@ from services.api.segment_changes import SegmentChanges
 from services.api.segments import SegmentServicer
 from services.api.tenancy import TenancyServicer
 from services.api.tenancy_changes import TenancyChanges
+from services.messaging.ports import DeadLetters
 from services.storage.ports import Store
 
 SERVICES: Final = tuple(
@@ -44,6 +48,7 @@ SERVICES: Final = tuple(
         (import_service_pb2, "ImportService"),
         (insight_service_pb2, "InsightService"),
         (audit_service_pb2, "AuditService"),
+        (dead_letter_service_pb2, "DeadLetterService"),
     )
 )
 
@@ -57,7 +62,10 @@ REQUEST_LIMITS: Final = {
 
 
 def registration(
-    store: Store, announce: Callable[[], None], sweep: Callable[[], None]
+    store: Store,
+    dead_letters: DeadLetters,
+    announce: Callable[[], None],
+    sweep: Callable[[], None],
 ) -> Callable[[aio.Server], None]:
     """Adds every servicer to a server.
 
@@ -88,6 +96,9 @@ def registration(
         )
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(store.items), server
+        )
+        dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server(
+            DeadLetterServicer(dead_letters), server
         )
 
     return register
