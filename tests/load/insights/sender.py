@@ -64,7 +64,7 @@ class Sender:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             for _ in range(self._connections):
                 channel = await stack.enter_async_context(self._channel())
-                track = channel.unary_unary(METHOD)
+                track: Any = channel.unary_unary(METHOD)
                 for _ in range(self._calls):
                     group.create_task(self._lane(track, numbers, sent, began, per_second))
         sent.seconds = time.perf_counter() - began
