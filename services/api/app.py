@@ -128,7 +128,7 @@ class ApiApp:
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,
-            register=registration(store, self._relay.wake, self._upkeep.wake),
+            register=registration(store, bus, self._relay.wake, self._upkeep.wake),
             services=SERVICES,
             interceptors=[
                 ErrorInterceptor(REQUEST_LIMITS),

@@ -69,3 +69,6 @@ REFUSALS: Final = 1_000
 
 EXPORT_CHUNK_BYTES: Final = 1024 * 1024
 """A chunk of an export ends with the user that reaches it."""
+
+DEAD_LETTERS: Final = 1_000
+MESSAGE_ID_BYTES: Final = 255

@@ -10,6 +10,8 @@ from grpc import aio
 from featmesh.management.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
+    dead_letter_service_pb2,
+    dead_letter_service_pb2_grpc,
     end_user_service_pb2,
     end_user_service_pb2_grpc,
     flag_service_pb2,
@@ -28,6 +30,7 @@ from featmesh.management.v1 import (
 from services.api import limits
 from services.api.audit import AuditServicer
 from services.api.changes import Changes
+from services.api.dead_letters import DeadLetterServicer
 from services.api.end_users import EndUserServicer
 from services.api.flag_changes import FlagChanges
 from services.api.flags import FlagServicer
@@ -41,6 +44,7 @@ from services.api.served import Snapshots
 from services.api.stale import StaleFlags
 from services.api.tenancy import TenancyServicer
 from services.api.tenancy_changes import TenancyChanges
+from services.messaging.ports import DeadLetters
 from services.storage.ports import Store
 
 SERVICES: Final = tuple(
@@ -54,6 +58,7 @@ SERVICES: Final = tuple(
         (end_user_service_pb2, "EndUserService"),
         (report_service_pb2, "ReportService"),
         (audit_service_pb2, "AuditService"),
+        (dead_letter_service_pb2, "DeadLetterService"),
     )
 )
 
@@ -68,7 +73,10 @@ REQUEST_LIMITS: Final = {
 
 
 def registration(
-    store: Store, announce: Callable[[], None], sweep: Callable[[], None]
+    store: Store,
+    dead_letters: DeadLetters,
+    announce: Callable[[], None],
+    sweep: Callable[[], None],
 ) -> Callable[[aio.Server], None]:
     """Adds every servicer to a server.
 
@@ -106,6 +114,9 @@ def registration(
         )
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(store.items), server
+        )
+        dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server(
+            DeadLetterServicer(dead_letters), server
         )
 
     return register

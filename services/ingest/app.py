@@ -18,7 +18,7 @@ from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
-from services.runtime.server import GrpcServer
+from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
@@ -86,6 +86,7 @@ async def compose() -> IngestApp:
         owned.push_async_callback(store.close)
         bus = _open_bus(settings.amqp_url)
         owned.push_async_callback(bus.close)
+        tune_garbage_collector()
         return IngestApp(settings, store, bus, owned=owned.pop_all())
 
 

@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from featmesh.flag.v1 import flag_pb2, rollout_pb2, value_pb2
 from featmesh.management.v1 import (
     audit_service_pb2_grpc,
+    dead_letter_service_pb2_grpc,
     end_user_service_pb2_grpc,
     flag_service_pb2,
     flag_service_pb2_grpc,
@@ -55,6 +56,7 @@ class ApiClient:
         self.users: Any = end_user_service_pb2_grpc.EndUserServiceStub(channel)
         self.reports: Any = report_service_pb2_grpc.ReportServiceStub(channel)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
+        self.dead_letters: Any = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def call(self, method: Any, request: Any) -> Any:
         """One call with the token and a deadline."""

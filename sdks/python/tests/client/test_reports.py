@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
 from featmesh.client.events import EventBuffer
@@ -19,12 +20,23 @@ from .stage import LIMIT
 EVENTS = "featmesh-events"
 
 
+class Away(grpc.RpcError):
+    """What a call to a server that is away raises."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
 class Playing:
     """A sender whose batches the test takes."""
 
     def __init__(self) -> None:
         self.clock = MovedClock()
         self.revision = 0
+        self.is_away = False
         self.batches: queue.Queue[insights_pb2.TrackRequest] = queue.Queue(100)
         self.buffer = EventBuffer(capacity=10, known_users=10)
         self.sender = EventSender(
@@ -38,7 +50,9 @@ class Playing:
     def _track(
         self, batch: insights_pb2.TrackRequest, _timeout: float
     ) -> insights_pb2.TrackResponse:
-        self.batches.put(batch)
+        self.batches.put(insights_pb2.TrackRequest.FromString(batch.SerializeToString()))
+        if self.is_away:
+            raise Away
         return insights_pb2.TrackResponse()
 
     def pass_seconds(self, seconds: int) -> None:
@@ -84,3 +98,18 @@ def test_events_are_a_report_too(playing: Playing) -> None:
 def test_a_client_that_holds_nothing_reports_nothing(playing: Playing) -> None:
     playing.pass_seconds(60)
     assert playing.batches.empty()
+
+
+def test_a_batch_that_waited_through_an_outage_says_what_time_it_is_now(playing: Playing) -> None:
+    """Else the server would take an hour's wait for a clock that is an hour behind."""
+    playing.is_away = True
+    playing.buffer.add_user(ADA)
+    playing.clock.next_wait(EVENTS)
+    playing.clock.advance(5)
+    first = playing.batches.get(timeout=LIMIT)
+    playing.clock.next_wait(EVENTS)
+    playing.is_away = False
+    playing.clock.advance(3_600)
+    second = playing.batches.get(timeout=LIMIT)
+    assert second.batch_id == first.batch_id
+    assert second.sent_at_ms - first.sent_at_ms == 3_600_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from featmesh.cli.commands.audit import audit
+from featmesh.cli.commands.dead_letters import dead_letters
 from featmesh.cli.commands.evaluation import evaluate, track, watch
 from featmesh.cli.commands.experiments import experiments
 from featmesh.cli.commands.explain import explain
@@ -54,6 +55,7 @@ for command in (
     experiments,
     users,
     audit,
+    dead_letters,
 ):
     app.add_command(command)
 

@@ -175,7 +175,10 @@ class TrackRequest(google.protobuf.message.Message):
     batch_id: builtins.str
     """Unique per batch and the same on every retry; 1 to 64 bytes (a UUID)."""
     sent_at_ms: builtins.int
-    """The sender's clock when the batch was first sent, milliseconds since the epoch."""
+    """The sender's clock at this attempt, milliseconds since the epoch; 0 for a sender
+    whose events have the right times. Beyond 60 seconds the difference to the server's
+    clock is added to the times of all events, at most 24 hours.
+    """
     dropped_events: builtins.int
     """Events that the SDK had to drop since its last batch."""
     applied_revision: builtins.int

@@ -1,0 +1,99 @@
+"""All processes of the mesh with a place to send to, and what is stored of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from grpc import aio
+from pymongo import MongoClient
+
+from tests.load.machine import process_cpu_seconds
+from tests.load.propagation import Place, make_place
+from tests.support.mesh import Mesh, three_services
+from tests.support.mongodb import running_mongod
+from tests.support.rabbitmq import RabbitMqNode, rabbitmq_node
+
+DATABASE: Final = "bench"
+UNLIMITED: Final = {"FEATMESH_TRACK_EVENTS_PER_SECOND": "1000000000"}
+LOOK_EVERY: Final = 0.1
+STORE_PATIENCE: Final = 600.0
+
+_NAMES: Final = {"mongod": "mongod", "beam.smp": "rabbitmq"}
+
+
+@dataclass
+class Stage:
+    """A running mesh; `place` is one environment of it."""
+
+    mesh: Mesh
+    broker: RabbitMqNode
+    mongodb_uri: str
+    database: Any
+
+    async def place(self) -> Place:
+        """A new environment with a key."""
+        async with aio.insecure_channel(self.mesh.api) as channel:
+            return await make_place(self.mesh, channel)
+
+    def cpu_seconds(self, part: str) -> float:
+        """Of a service's process and its workers, of ``mongod`` or of ``rabbitmq``, so far."""
+        pids = [each.pid for each in self.mesh.processes if each.name == part]
+        pids = pids or [pid for pid in children(os.getpid()) if _NAMES.get(_name(pid)) == part]
+        return sum(process_cpu_seconds(one) for pid in pids for one in (pid, *children(pid)))
+
+    def resident_mib(self, service: str) -> float:
+        """Memory of a service's process."""
+        (pid,) = (each.pid for each in self.mesh.processes if each.name == service)
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1_024
+        return 0.0
+
+    def stored(self, environment: str) -> int:
+        """Events of this environment, by its roll-ups."""
+        parts = self.database["environment_days"].find({"environment": environment})
+        return sum(part["evaluations"] + part["events"] for part in parts)
+
+    def until_stored(self, environment: str, events: int) -> None:
+        """Waits until so many events are stored."""
+        deadline = time.monotonic() + STORE_PATIENCE
+        while (found := self.stored(environment)) < events:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{found} of {events} events after {STORE_PATIENCE:g} s")
+            time.sleep(LOOK_EVERY)
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started and that run now."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+@contextmanager
+def running_stage(variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Stage]:
+    """Three services on a mongod and a RabbitMQ node of their own."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        mongodb = stack.enter_context(running_mongod(folder / "mongod"))
+        broker = stack.enter_context(rabbitmq_node())
+        given = {**UNLIMITED, **variables}
+        mesh = three_services(
+            folder, mongodb=mongodb, database=DATABASE, amqp=broker.url, variables=given
+        )
+        stack.callback(mesh.stop)
+        mesh.start()
+        client: MongoClient[dict[str, Any]] = MongoClient(mongodb, tz_aware=True)
+        stack.callback(client.close)
+        yield Stage(mesh, broker, mongodb, client[DATABASE])
