@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -52,7 +53,8 @@ class Snapshots:
 
     async def _prepare(self, environment_id: str) -> Snapshot:
         read = await self._definitions.read_definitions(environment_id)
-        return Snapshot.build(read.revision, read.flags, read.segments)
+        # In a thread: a large environment takes a while, for which nobody else should wait.
+        return await asyncio.to_thread(Snapshot.build, read.revision, read.flags, read.segments)
 
 
 def served_flags(

@@ -164,6 +164,16 @@ def test_refused_lines_are_reported_and_the_others_are_taken(
     assert keys(operator) == ["ada", "bob"]
 
 
+def test_an_import_at_a_terminal_shows_how_far_it_is(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "users.jsonl"
+    file.write_text("".join(json.dumps(each) + "\n" for each in USERS))
+    done = run(operator, "users", "import", str(file), FORCE_COLOR="1", COLUMNS="80")
+    assert done.stdout == "Imported: 0 new, 0 changed, 3 as they were, 0 refused.\n"
+    assert "Importing" in done.stderr
+    assert "100%" in done.stderr
+    assert "3 users" in done.stderr
+
+
 def test_an_environment_shows_how_long_events_are_kept(operator: Operator, place: Place) -> None:
     assert "30 days" in operator.run("environments", "show")
     told = operator.run("environments", "update", place.environment, "--retention-days", "7")
@@ -217,10 +227,12 @@ def piped(operator: Operator, text: str, *arguments: str) -> str:
     return done.stdout
 
 
-def run(operator: Operator, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    operator: Operator, *arguments: str, text: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [FEATMESH, *arguments],
-        env=operator.environment(),
+        env=operator.environment(**variables),
         input=text,
         capture_output=True,
         text=True,

@@ -24,6 +24,7 @@ from services.storage.mongodb.connection import Document, Part
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.experiments import read_experiment
 from services.storage.mongodb.flag_use import find_flag_use
+from services.storage.mongodb.interval_sums import sum_evaluations
 from services.storage.mongodb.variation_users import list_variation_users
 from services.storage.sketches import Distinct
 
@@ -68,16 +69,10 @@ class MongoReports(Part):
             "flag": flag_key,
             start: {"$gte": bounds[0], "$lt": bounds[-1]},
         }
-        fields = ["variation", "evaluations", start, *(["users"] if detail.users else [])]
-        buckets = self._buckets(collection, query, fields, start)
-        counts: list[IntervalCount] = []
-        totals: Sums = defaultdict(_Sum)
-        async for begin, end, sums in _by_interval(buckets, bounds, start, _variation):
-            counts += _counts(begin, end, sums, users=detail.users)
-            for variation, summed in sums.items():
-                totals[variation].add_all(summed)
-        whole = _counts(bounds[0], bounds[-1], totals, users=detail.users)
-        return EvaluationReport(tuple(counts), tuple(whole))
+        if detail.users:
+            return await self._with_users(collection, query, start, bounds)
+        buckets = self._connection[collection]
+        return await sum_evaluations(buckets, query, start, bounds, MILLISECONDS)
 
     @translated
     async def report_usage(
@@ -115,6 +110,19 @@ class MongoReports(Part):
             self._connection, environment_id, flag_key, event_name, MILLISECONDS
         )
 
+    async def _with_users(
+        self, collection: str, query: Document, start: str, bounds: Sequence[datetime]
+    ) -> EvaluationReport:
+        fields = ("variation", "evaluations", "users", start)
+        buckets = self._buckets(collection, query, fields, start)
+        counts: list[IntervalCount] = []
+        totals: Sums = defaultdict(_Sum)
+        async for begin, end, sums in _by_interval(buckets, bounds, start, _variation):
+            counts += _counts(begin, end, sums)
+            for variation, summed in sums.items():
+                totals[variation].add_all(summed)
+        return EvaluationReport(tuple(counts), tuple(_counts(bounds[0], bounds[-1], totals)))
+
     def _buckets(
         self, collection: str, query: Document, fields: Iterable[str], start: str
     ) -> AsyncIterator[Document]:
@@ -148,11 +156,11 @@ def _variation(bucket: Document) -> str:
     return str(name)
 
 
-def _counts(start: datetime, end: datetime, sums: Sums, *, users: bool) -> Iterable[IntervalCount]:
+def _counts(start: datetime, end: datetime, sums: Sums) -> Iterable[IntervalCount]:
     for variation in sorted(sums):
         summed = sums[variation]
-        estimate = summed.users.estimate() if users else None
-        yield IntervalCount(start, end, variation, summed.evaluations, estimate)
+        users = summed.users.estimate()
+        yield IntervalCount(start, end, variation, summed.evaluations, users)
 
 
 def _usage(start: datetime, end: datetime, summed: _Sum) -> Usage:

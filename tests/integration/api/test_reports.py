@@ -268,6 +268,31 @@ async def test_as_many_intervals_as_the_limit_says_are_reported(
     assert len(await report(api, environment, NOON, NOON + 1_499 * DAY)) == 1
 
 
+@pytest.mark.parametrize("interval", [pb.INTERVAL_HOUR, pb.INTERVAL_DAY, pb.INTERVAL_MONTH])
+async def test_a_report_counts_the_same_evaluations_with_users_and_without(
+    api: ApiClient, environment: Environment, store: MongoStore, interval: int
+) -> None:
+    hours = range(0, 1_500, 7)
+    events = [
+        evaluation(NOON + n * HOUR, variation="on" if n % 2 else "off", count=n + 1) for n in hours
+    ]
+    await track(store, environment, *events)
+    found = [
+        await report(
+            api,
+            environment,
+            NOON,
+            NOON + 1_499 * HOUR,
+            interval=interval,
+            time_zone="Europe/Berlin",
+            count_users=users,
+        )
+        for users in (False, True)
+    ]
+    assert found[0] == found[1]
+    assert sum(count for _, _, _, count in found[0]) == sum(n + 1 for n in hours)
+
+
 async def variation_users(
     api: ApiClient, environment: Environment, size: int, **fields: Any
 ) -> list[pb.VariationUser]:
