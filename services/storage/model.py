@@ -294,6 +294,8 @@ class InsightBatch:
     """Server clock at intake, milliseconds since the epoch."""
     evaluations: Sequence[EvaluationEvent]
     metrics: Sequence[MetricEvent]
+    dropped: int = 0
+    """Events that the SDK lost before it sent these."""
 
     def __len__(self) -> int:
         """How many events."""
