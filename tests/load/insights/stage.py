@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 import time
@@ -74,6 +75,10 @@ class Stage:
         """Events of this environment, by its roll-ups."""
         days = self.totals("environment_days", environment)
         return days["evaluations"] + days["events"]
+
+    async def until_stored_async(self, environment: str, events: int) -> None:
+        """As `until_stored`."""
+        await asyncio.to_thread(self.until_stored, environment, events)
 
     def until_stored(self, environment: str, events: int) -> None:
         """Waits until so many events are stored."""
