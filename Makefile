@@ -70,6 +70,10 @@ test: .venv/dev ## Run every test, against a real MongoDB and a real RabbitMQ
 bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
 	@$(BIN)/python -m tests.load.propagation $(ARGS)
 
+.PHONY: bench-insights
+bench-insights: .venv/dev ## Measure events from Track to roll-ups, and reports over them
+	@$(BIN)/python -m tests.load.insights $(ARGS)
+
 .venv-bench/ready: requirements-bench.txt sdks/python/pyproject.toml | venv-module
 	@echo "Installing the SDKs to compare with into .venv-bench ..."
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench

@@ -34,6 +34,7 @@ def usage_message(usage: Usage) -> pb.Usage:
         evaluations=usage.evaluations,
         events=usage.events,
         active_users=usage.active_users,
+        dropped_events=usage.dropped_events,
     )
 
 

@@ -117,14 +117,14 @@ class InsightsServicer:
         self._rate_limits.take(key.id, batch.accepted)
         if batch.users:
             await self._publish_users(key.environment_id, batch.users)
-        if batch.evaluations or batch.metrics:
+        if batch.evaluations or batch.metrics or request.dropped_events:
             untouched = not batch.rejected and not request.users
             message = messaging_pb2.InsightBatch(
                 environment_id=key.environment_id,
                 batch_id=request.batch_id,
                 received_at_ms=now_ms,
                 skew_ms=batch.skew_ms,
-                track=data if untouched else _events_alone(batch),
+                track=data if untouched else _without_users(request, batch),
             )
             await self._publish_events(message)
         return insights_pb2.TrackResponse(accepted=batch.accepted, rejected=batch.rejected)
@@ -150,7 +150,10 @@ def _parsed(data: bytes) -> insights_pb2.TrackRequest:
         raise InvalidArgument.of("request", "is not a valid protobuf message") from None
 
 
-def _events_alone(batch: CheckedBatch) -> bytes:
+def _without_users(request: insights_pb2.TrackRequest, batch: CheckedBatch) -> bytes:
+    """What is stored of it, and nothing that was refused."""
     return insights_pb2.TrackRequest(
-        evaluations=batch.evaluations, metrics=batch.metrics
+        evaluations=batch.evaluations,
+        metrics=batch.metrics,
+        dropped_events=request.dropped_events,
     ).SerializeToString()

@@ -15,6 +15,7 @@ from services.evaluation.limits import (
     BATCH_EVENTS,
     BATCH_ID_BYTES,
     BATCH_USERS,
+    DROPPED_EVENTS,
     EVENT_COUNT,
     EVENT_NAME_BYTES,
     FLAG_KEY_BYTES,
@@ -103,7 +104,7 @@ def _check_batch(request: insights_pb2.TrackRequest) -> None:
         *_length_violations("users", len(request.users), BATCH_USERS),
         *_length_violations("evaluations", len(request.evaluations), BATCH_EVENTS),
         *_length_violations("metrics", len(request.metrics), BATCH_EVENTS),
-        *_number_violations("dropped_events", request.dropped_events, 0, 2**62),
+        *_number_violations("dropped_events", request.dropped_events, 0, DROPPED_EVENTS),
         *_number_violations("applied_revision", request.applied_revision, 0, 2**62),
     ]
     if violations:

@@ -29,6 +29,7 @@ BATCH_ID_BYTES: Final = 64
 EVENT_NAME_BYTES: Final = 128
 BATCH_USERS: Final = 1_000
 BATCH_EVENTS: Final = 10_000
+DROPPED_EVENTS: Final = 1_000_000_000_000
 EVENT_COUNT: Final = 1_000_000_000
 STREAM_BATCHES: Final = 16
 """Batches of one TrackStream under way at once."""

@@ -22,6 +22,7 @@ from services.storage.model import EvaluationEvent, InsightBatch, MetricEvent, M
 
 MAX_NAME_BYTES: Final = 128
 MAX_COUNT: Final = 1_000_000_000
+MAX_DROPPED: Final = 1_000_000_000_000
 
 _KINDS: Final[Mapping[int, MetricKind]] = {
     insights_pb2.METRIC_KIND_UNSPECIFIED: MetricKind.CUSTOM,
@@ -45,7 +46,14 @@ def decode_insights(payload: bytes) -> InsightBatch:
             *_evaluations(track.evaluations, skew_ms),
         ],
         metrics=[*_metrics(batch.metrics, skew_ms), *_metrics(track.metrics, skew_ms)],
+        dropped=_dropped(track.dropped_events),
     )
+
+
+def _dropped(events: int) -> int:
+    if not 0 <= events <= MAX_DROPPED:
+        raise Undecodable("dropped_events", f"{events} is not from 0 to {MAX_DROPPED}")
+    return events
 
 
 def _evaluations(

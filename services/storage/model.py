@@ -315,6 +315,7 @@ class Usage:
     evaluations: int
     events: int
     active_users: int
+    dropped_events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +445,8 @@ class InsightBatch:
     """Server clock at intake, milliseconds since the epoch."""
     evaluations: Sequence[EvaluationEvent]
     metrics: Sequence[MetricEvent]
+    dropped: int = 0
+    """Events that the SDK lost before it sent these."""
 
     def __len__(self) -> int:
         """How many events."""

@@ -38,17 +38,20 @@ class _Sum:
 
     evaluations: int = 0
     events: int = 0
+    dropped: int = 0
     users: Distinct = field(default_factory=Distinct)
 
     def add(self, bucket: Document) -> None:
         self.evaluations += bucket["evaluations"]
         self.events += bucket.get("events", 0)
+        self.dropped += bucket.get("dropped", 0)
         if bucket.get("users"):  # one from before the sketches has none
             self.users.add(bucket["users"])
 
     def add_all(self, other: _Sum) -> None:
         self.evaluations += other.evaluations
         self.events += other.events
+        self.dropped += other.dropped
         self.users.add_all(other.users)
 
 
@@ -79,7 +82,7 @@ class MongoReports(Part):
         self, environment_id: str, bounds: Sequence[datetime]
     ) -> tuple[Sequence[Usage], Usage]:
         query = {"environment": environment_id, "day": {"$gte": bounds[0], "$lt": bounds[-1]}}
-        fields = ["evaluations", "events", "users", "day"]
+        fields = ("evaluations", "events", "dropped", "users", "day")
         buckets = self._buckets("environment_days", query, fields, "day")
         usage: list[Usage] = []
         total = _Sum()
@@ -164,4 +167,11 @@ def _counts(start: datetime, end: datetime, sums: Sums) -> Iterable[IntervalCoun
 
 
 def _usage(start: datetime, end: datetime, summed: _Sum) -> Usage:
-    return Usage(start, end, summed.evaluations, summed.events, summed.users.estimate())
+    return Usage(
+        start,
+        end,
+        summed.evaluations,
+        summed.events,
+        active_users=summed.users.estimate(),
+        dropped_events=summed.dropped,
+    )

@@ -34,6 +34,7 @@ class Addition:
 
     evaluations: int = 0
     events: int = 0
+    dropped: int = 0
     users: set[str] = field(default_factory=set)
 
 
@@ -56,6 +57,9 @@ def additions(batches: Iterable[InsightBatch]) -> Additions:
     for batch in batches:
         _add_evaluations(found, batch)
         _add_metrics(found, batch)
+        if batch.dropped:
+            day = batch.received_ms - batch.received_ms % DAY_MS
+            found.days[(batch.environment_id,), day].dropped += batch.dropped
     _sum_up(found)
     return found
 
@@ -149,7 +153,7 @@ def _statements(
         users = sketches.extended(known.get(_hashable(identity)), addition.users)
         counts = {"evaluations": Int64(addition.evaluations)}
         if kind is DAYS:
-            counts["events"] = Int64(addition.events)
+            counts |= {"events": Int64(addition.events), "dropped": Int64(addition.dropped)}
         fields = dict(identity)
         if kind.kept is not None:
             fields["expires_at"] = identity[kind.start] + kind.kept

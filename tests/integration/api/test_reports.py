@@ -369,6 +369,8 @@ async def test_usage_is_summed_up_by_month_with_active_users(
         bought(NOON, "bob"),
         evaluation(NOON + 31 * DAY, "ada"),
     )
+    lossy = InsightBatch(environment.id, "lossy", milliseconds(NOON), (), (), dropped=4)
+    await store.insights.store_insights([lossy])
     request = pb.QueryUsageRequest(
         environment_id=environment.id,
         start_time=timestamp(NOON),
@@ -381,7 +383,9 @@ async def test_usage_is_summed_up_by_month_with_active_users(
         (each.start.ToDatetime(UTC), each.evaluations, each.events, each.active_users)
         for each in answer.usage
     ] == [(may, 11, 1, 2), (june, 1, 0, 1)]
-    assert (answer.total.evaluations, answer.total.events, answer.total.active_users) == (12, 1, 2)
+    total = answer.total
+    assert (total.evaluations, total.events, total.active_users) == (12, 1, 2)
+    assert total.dropped_events == 4
 
 
 async def test_usage_by_the_hour_is_refused(api: ApiClient, environment: Environment) -> None:

@@ -116,6 +116,14 @@ async def test_a_batch_with_nothing_good_publishes_nothing(
     assert (users.got, insights.got) == ([], [])
 
 
+async def test_what_an_sdk_lost_is_passed_on_even_where_nothing_else_is_to_be_told(
+    client_sdk: EvaluationClient, insights: Recorder
+) -> None:
+    await client_sdk.track(track(dropped_events=3))
+    await client_sdk.track(track(dropped_events=4, users=[user("ada")], metrics=[metric()]))
+    assert [decode_insights(each.payload).dropped for each in await insights.until(2)] == [3, 4]
+
+
 async def test_a_batch_beyond_its_limits_is_refused_as_a_whole(
     client_sdk: EvaluationClient, insights: Recorder
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,6 +143,18 @@ async def test_minutes_hours_and_days_count_evaluations_and_distinct_users(
     (day,) = await all_of(database, "environment_days")
     assert day["day"] == HOUR.replace(hour=0)
     assert (day["evaluations"], day["events"], estimate(day["users"])) == (4, 2, 3)
+
+
+async def test_what_sdks_lost_is_counted_once_on_the_day_on_which_they_say_so(
+    store: MongoStore, database: Connection, environment: Environment
+) -> None:
+    lossy = replace(batch(environment, "1", evaluation("ada", at=HOUR - 40 * DAY)), dropped=7)
+    for _ in range(2):
+        await store.insights.store_insights([lossy])
+    days = {one["day"]: one for one in await all_of(database, "environment_days")}
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert days[today]["dropped"] == 7
+    assert sum(day["dropped"] for day in days.values()) == 7
 
 
 async def test_what_is_older_than_minutes_are_kept_makes_none(

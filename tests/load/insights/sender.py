@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from typing import Any, Final
 
 import grpc
@@ -57,10 +58,22 @@ class Sender:
         self._calls = calls
         self._batches = Batches()
 
-    async def send(self, batches: int, *, per_second: float = 0.0) -> Sent:
-        """So many batches, as fast as they are taken or at a rate."""
-        sent, began = Sent(), time.perf_counter()
-        numbers = iter(range(batches))
+    async def send(
+        self,
+        batches: int,
+        *,
+        per_second: float = 0.0,
+        into: Sent | None = None,
+        until: asyncio.Event | None = None,
+    ) -> Sent:
+        """So many batches, as fast as they are taken or at a rate; noted ``into`` as they go.
+
+        With ``until``, more of them if it is not set yet.
+        """
+        sent, began = into or Sent(), time.perf_counter()
+        numbers = takewhile(
+            lambda number: number < batches or (until is not None and not until.is_set()), count()
+        )
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             for _ in range(self._connections):
                 channel = await stack.enter_async_context(self._channel())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 from grpc import aio
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
 from tests.load.machine import process_cpu_seconds
 from tests.load.propagation import Place, make_place
@@ -38,10 +41,10 @@ class Stage:
     mongodb_uri: str
     database: Any
 
-    async def place(self) -> Place:
+    async def place(self, name: str) -> Place:
         """A new environment with a key."""
         async with aio.insecure_channel(self.mesh.api) as channel:
-            return await make_place(self.mesh, channel)
+            return await make_place(self.mesh, channel, name)
 
     def cpu_seconds(self, part: str) -> float:
         """Of a service's process and its workers, of ``mongod`` or of ``rabbitmq``, so far."""
@@ -57,15 +60,33 @@ class Stage:
                 return int(line.split()[1]) / 1_024
         return 0.0
 
+    def totals(self, collection: str, environment: str) -> Counter[str]:
+        """The sums of a roll-up's numbers over all its documents of this environment."""
+        sums: Counter[str] = Counter(evaluations=0, events=0, dropped=0)
+        for part in self.database[collection].find({"environment": environment}, {"users": 0}):
+            sums.update({name: part[name] for name in list(sums) if name in part})
+        return sums
+
+    def count(self, collection: str, environment: str) -> int:
+        """Documents of this environment."""
+        return int(self.database[collection].count_documents({"environment": environment}))
+
     def stored(self, environment: str) -> int:
         """Events of this environment, by its roll-ups."""
-        parts = self.database["environment_days"].find({"environment": environment})
-        return sum(part["evaluations"] + part["events"] for part in parts)
+        days = self.totals("environment_days", environment)
+        return days["evaluations"] + days["events"]
+
+    async def until_stored_async(self, environment: str, events: int) -> None:
+        """As `until_stored`."""
+        await asyncio.to_thread(self.until_stored, environment, events)
 
     def until_stored(self, environment: str, events: int) -> None:
         """Waits until so many events are stored."""
         deadline = time.monotonic() + STORE_PATIENCE
-        while (found := self.stored(environment)) < events:
+        found = 0
+        while found < events:
+            with suppress(PyMongoError):  # the primary may be away just now
+                found = self.stored(environment)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{found} of {events} events after {STORE_PATIENCE:g} s")
             time.sleep(LOOK_EVERY)

@@ -170,7 +170,7 @@ def usage(access: Management, span: _Span, as_json: bool) -> None:
         return
     rows = [(shown_time(each.start)[:10], *_used(each)) for each in answer.usage]
     rows += [("total", *_used(answer.total))] if rows else []
-    headings = ("FROM (UTC)", "EVALUATIONS", "EVENTS", "ACTIVE USERS")
+    headings = ("FROM (UTC)", "EVALUATIONS", "EVENTS", "DROPPED", "ACTIVE USERS")
     print_table(headings, rows, empty="Not used.")
 
 
@@ -209,8 +209,9 @@ def _counts(
     return (name, f"{count.evaluations:,}", *([f"{count.users:,}"] if users else []))
 
 
-def _used(used: pb.Usage) -> tuple[str, str, str]:
-    return f"{used.evaluations:,}", f"{used.events:,}", f"{used.active_users:,}"
+def _used(used: pb.Usage) -> tuple[str, ...]:
+    counts = (used.evaluations, used.events, used.dropped_events, used.active_users)
+    return tuple(f"{each:,}" for each in counts)
 
 
 def _stale_row(flag: pb.StaleFlag) -> tuple[str, ...]:

@@ -180,7 +180,9 @@ class TrackRequest(google.protobuf.message.Message):
     clock is added to the times of all events, at most 24 hours.
     """
     dropped_events: builtins.int
-    """Events that the SDK had to drop since its last batch."""
+    """Events that the SDK had to drop since its last batch; at most 1,000,000,000,000. They
+    are counted, with the batch, in the environment's day.
+    """
     applied_revision: builtins.int
     """Environment revision that the SDK has applied; 0 for none. It is reported with every
     batch and at least every 30 seconds, in a batch without events if there are none.

@@ -367,6 +367,7 @@ class Usage(google.protobuf.message.Message):
     EVALUATIONS_FIELD_NUMBER: builtins.int
     EVENTS_FIELD_NUMBER: builtins.int
     ACTIVE_USERS_FIELD_NUMBER: builtins.int
+    DROPPED_EVENTS_FIELD_NUMBER: builtins.int
     evaluations: builtins.int
     """Evaluations of all flags."""
     events: builtins.int
@@ -375,6 +376,8 @@ class Usage(google.protobuf.message.Message):
     """Different users with an evaluation or a metric event, an estimate; in an interval of a
     month these are the monthly active users.
     """
+    dropped_events: builtins.int
+    """Events that SDKs had to drop, as they say themselves; they count in nothing else."""
     @property
     def start(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Its start."""
@@ -391,9 +394,10 @@ class Usage(google.protobuf.message.Message):
         evaluations: builtins.int = ...,
         events: builtins.int = ...,
         active_users: builtins.int = ...,
+        dropped_events: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end", b"end", "start", b"start"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["active_users", b"active_users", "end", b"end", "evaluations", b"evaluations", "events", b"events", "start", b"start"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["active_users", b"active_users", "dropped_events", b"dropped_events", "end", b"end", "evaluations", b"evaluations", "events", b"events", "start", b"start"]) -> None: ...
 
 global___Usage = Usage
 
