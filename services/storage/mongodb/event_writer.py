@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from operator import itemgetter
 from typing import Final
 
-from services.storage.model import InsightBatch
+from services.storage.model import EvaluationEvent, InsightBatch, MetricEvent
 from services.storage.mongodb.commands import insert_many
 from services.storage.mongodb.connection import Connection
-from services.storage.mongodb.event_rows import evaluation_rows, metric_rows
+from services.storage.mongodb.event_rows import Row, evaluation_rows, metric_rows
 from services.storage.mongodb.exposures import exposures, write_exposures
 from services.storage.mongodb.parts import Parts
 from services.storage.mongodb.retentions import Retentions
 from services.storage.mongodb.roll_ups import additions, write_additions
 from services.storage.mongodb.transactions import Session
+
+_USER_SERVED: Final = itemgetter(EvaluationEvent._fields.index("user_key"))
+_USER_ACTING: Final = itemgetter(MetricEvent._fields.index("user_key"))
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -68,14 +73,22 @@ class EventWriter:
         ]
         await insert_many(self._connection, "insight_batches", stored, session=session)
         await write_additions(self._connection, additions(batches), part, session)
-        for collection, rows_of in (
-            ("flag_evaluations", evaluation_rows),
-            ("metric_events", metric_rows),
-        ):
-            rows = [
-                row for batch in batches for row in rows_of(batch, kept_ms[batch.environment_id])
-            ]
-            await insert_many(self._connection, collection, rows, session=session)
+        evaluations, metrics = _rows(batches, kept_ms)
+        await insert_many(self._connection, "flag_evaluations", evaluations, session=session)
+        await insert_many(self._connection, "metric_events", metrics, session=session)
+
+
+def _rows(batches: Iterable[InsightBatch], kept_ms: dict[str, int]) -> tuple[list[Row], list[Row]]:
+    """Of evaluations and metric events. By user, so that one index is filled in its order."""
+    evaluations: list[Row] = []
+    metrics: list[Row] = []
+    for environment_id, kept in kept_ms.items():
+        own = [batch for batch in batches if batch.environment_id == environment_id]
+        served = sorted(chain.from_iterable(each.evaluations for each in own), key=_USER_SERVED)
+        evaluations.extend(evaluation_rows(environment_id, served, kept))
+        done = sorted(chain.from_iterable(each.metrics for each in own), key=_USER_ACTING)
+        metrics.extend(metric_rows(environment_id, done, kept))
+    return evaluations, metrics
 
 
 def _id_of(batch: InsightBatch) -> str:
