@@ -35,9 +35,12 @@ from services.storage.ports import Store
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 7402
-DEFAULT_PREFETCH: Final = 64
+DEFAULT_PREFETCH: Final = 128
 DEFAULT_TRANSACTION_EVENTS: Final = 10_000
 DEFAULT_LINGER_MS: Final = 200
+
+TRANSACTIONS: Final = 2
+"""Under way at once: while MongoDB works on one, the next is made ready."""
 
 PROBE_SECONDS: Final = 1.0
 """How often store and broker are looked at for readiness."""
@@ -152,9 +155,9 @@ class IngestApp:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
         await self._consume(Topic.USERS, self._take_users)
-        bounds = Bounds(
-            self._settings.transaction_events, self._settings.prefetch, self._settings.linger
-        )
+        settings = self._settings
+        messages = max(1, settings.prefetch // TRANSACTIONS)
+        bounds = Bounds(settings.transaction_events, messages, settings.linger, TRANSACTIONS)
         together = self._micro_batches = MicroBatches(self._store_insights, len, bounds)
         await self._consume(
             Topic.INSIGHTS, lambda message: together.put(decode_insights(message.payload))

@@ -21,9 +21,11 @@ class Bounds:
     weight: int
     """Of all items together, events for example; one item may weigh more."""
     items: int
-    """As many as there can be: nobody brings more before these are stored."""
+    """At most; where there can be no more, nobody waits in vain."""
     linger: float
     """Seconds that the first item of a group waits for others."""
+    at_once: int = 1
+    """Groups that are stored side by side."""
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +41,7 @@ class _Waiting(Generic[T]):
 
 
 class MicroBatches(Generic[T]):
-    """One group is stored at a time; meanwhile the next one gathers.
+    """While groups are stored the next one gathers.
 
     A group that cannot be stored is halved again and again, so that what is at fault fails
     alone and the rest is stored. What waits is bounded by the handlers that bring it.
@@ -53,7 +55,10 @@ class MicroBatches(Generic[T]):
         self._weight = 0
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
-        self._task = asyncio.create_task(self._work(), name="micro-batches")
+        self._gathering = asyncio.Lock()
+        self._tasks = [
+            asyncio.create_task(self._work(), name="micro-batches") for _ in range(bounds.at_once)
+        ]
 
     async def put(self, item: T) -> None:
         """Returns when the item is stored; raises what `Store` raised for it alone."""
@@ -65,8 +70,9 @@ class MicroBatches(Generic[T]):
 
     async def close(self) -> None:
         """Stores nothing more: to be called when no handler waits any more."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
 
     def _note(self) -> None:
         """Sets the events to what is true now."""
@@ -80,9 +86,11 @@ class MicroBatches(Generic[T]):
 
     async def _work(self) -> None:
         while True:
-            await self._arrived.wait()
-            await self._linger()
-            await self._settle(self._take())
+            async with self._gathering:
+                await self._arrived.wait()
+                await self._linger()
+                group = self._take()
+            await self._settle(group)
 
     async def _linger(self) -> None:
         until = self._waiting[0].since + self._bounds.linger

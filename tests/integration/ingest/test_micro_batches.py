@@ -20,10 +20,13 @@ class Shelf:
         self.may_store = asyncio.Event()
         self.may_store.set()
         self.began = asyncio.Event()
+        self.under_way = 0
 
     async def __call__(self, items: Sequence[int]) -> None:
         self.began.set()
+        self.under_way += 1
         await self.may_store.wait()
+        self.under_way -= 1
         if any(item < 0 for item in items):
             raise ValueError(f"cannot store {list(items)}")
         self.groups.append(list(items))
@@ -97,3 +100,19 @@ async def test_an_item_whose_handler_is_gone_is_not_stored() -> None:
         gone.cancel()
         await staying
     assert shelf.groups == [[1]]
+
+
+async def test_two_groups_are_stored_side_by_side_and_a_third_waits() -> None:
+    shelf = Shelf()
+    shelf.may_store.clear()
+    bounds = Bounds(1_000, 1, NEVER, at_once=2)
+    async with gathering(shelf, bounds) as together, asyncio.TaskGroup() as handlers:
+        for item in (1, 2, 3):
+            handlers.create_task(together.put(item))
+        while shelf.under_way < 2:  # noqa: ASYNC110 - they begin when the loop gets to them
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert shelf.under_way == 2
+        shelf.may_store.set()
+    assert sorted(shelf.groups) == [[1], [2], [3]]
