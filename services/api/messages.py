@@ -163,6 +163,7 @@ def environment_message(environment: Environment) -> tenancy_pb2.Environment:
         key=environment.key,
         name=environment.name,
         revision=environment.revision,
+        event_retention_days=environment.event_retention_days,
     )
 
 

@@ -108,6 +108,21 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
             next_token=page.next_token,
         )
 
+    async def SetEventRetention(
+        self, request: pb.SetEventRetentionRequest, context: Any
+    ) -> pb.SetEventRetentionResponse:
+        faults = Faults()
+        check_id(faults, "environment_id", request.environment_id)
+        if not 1 <= request.days <= limits.RETENTION_DAYS:
+            text = f"is {request.days}; it must be from 1 to {limits.RETENTION_DAYS}"
+            faults.add("days", text)
+        check_options(faults, request.options)
+        faults.finish()
+        environment = await self._changes.set_event_retention(
+            request.environment_id, request.days, messages.mutation_of(request)
+        )
+        return pb.SetEventRetentionResponse(environment=messages.environment_message(environment))
+
     async def DeleteEnvironment(
         self, request: pb.DeleteEnvironmentRequest, context: Any
     ) -> pb.DeleteEnvironmentResponse:

@@ -46,6 +46,12 @@ class TenancyChanges:
         made = await self._tenancy.create_environment(project_id, key, name, mutation.request)
         return _answered(made, mutation)
 
+    async def set_event_retention(
+        self, environment_id: str, days: int, mutation: Mutation
+    ) -> Environment:
+        """As stored."""
+        return await self._tenancy.set_event_retention(environment_id, days, mutation.request)
+
     async def delete_environment(self, environment_id: str, mutation: Mutation) -> None:
         """For good; what it held is removed in the background."""
         await self._tenancy.delete_environment(environment_id, mutation.request)

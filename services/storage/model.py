@@ -42,6 +42,7 @@ class Environment:
     name: str
     revision: int
     floor: int
+    event_retention_days: int = 30
 
 
 class SdkKeyKind(StrEnum):

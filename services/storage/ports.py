@@ -73,6 +73,12 @@ class TenancyStore(Protocol):
         self, project_id: str, size: int, token: str
     ) -> Page[Environment]: ...
 
+    async def set_event_retention(
+        self, environment_id: str, days: int, request: Request = PLAINLY
+    ) -> Environment:
+        """For events that come from now on. Raises `NotFound`."""
+        ...
+
     async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
         """Environment and SDK keys at once; `UpkeepStore` removes the rest."""
         ...

@@ -70,7 +70,9 @@ def test_a_place_for_flags_is_made_from_the_organization_down(mesh: Mesh) -> Non
     (listed,) = operator.json("projects", "list", "--organization", organization, "--json")
     assert (listed["id"], listed["key"], listed["name"]) == (project, "web", "web")
     (live,) = operator.json("environments", "list", "--project", project, "--json")
-    assert (live["id"], live["key"]) == (environment, "live")
+    assert (live["id"], live["key"], live["event_retention_days"]) == (environment, "live", 30)
+    said = operator.run("environments", "retention", environment, "90")
+    assert said == "Events of live are kept for 90 days.\n"
 
     again = operator.refused("organizations", "create", "acme")
     assert again.startswith("Error: ALREADY_EXISTS: ")

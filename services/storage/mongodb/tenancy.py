@@ -6,15 +6,17 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from services.runtime.errors import AlreadyExists
+from services.runtime.errors import AlreadyExists, NotFound
 from services.storage.model import PLAINLY, Environment, Organization, Page, Project, Request
 from services.storage.mongodb.connection import Document, Part, milliseconds, require
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import BY_KEY, read_page
 from services.storage.mongodb.removals import begin_removal
 from services.storage.mongodb.requests import INSTALLATION, once
+from services.storage.mongodb.retentions import DEFAULT_DAYS
 from services.storage.mongodb.transactions import Session
 
 
@@ -84,6 +86,23 @@ class MongoTenancy(Part):
         return _environment_of(await require(self._connection, "environments", environment_id))
 
     @translated
+    async def set_event_retention(
+        self, environment_id: str, days: int, request: Request = PLAINLY
+    ) -> Environment:
+        async def set_days(session: Session) -> Document:
+            changed: Document | None = await self._connection["environments"].find_one_and_update(
+                {"_id": environment_id},
+                {"$set": {"event_retention_days": days}},
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+            if changed is None:
+                raise NotFound(f"environment {environment_id!r} does not exist")
+            return changed
+
+        return _environment_of(await self._once(request, set_days))
+
+    @translated
     async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
         async def delete(session: Session) -> Document:
             return await begin_removal(self._connection, environment_id, session)
@@ -129,4 +148,5 @@ def _environment_of(document: Document) -> Environment:
         name=document["name"],
         revision=document["revision"],
         floor=document.get("floor", 0),
+        event_retention_days=document.get("event_retention_days", DEFAULT_DAYS),
     )

@@ -220,6 +220,14 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        "SetEventRetention",
+        "tenancy",
+        lambda world: (
+            tenancy.SetEventRetentionRequest(environment_id=world.environment.id, days=7),
+            tenancy.SetEventRetentionRequest(environment_id=world.environment.id, days=90),
+        ),
+    ),
+    Mutation(
         "DeleteEnvironment",
         "tenancy",
         lambda world: (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import grpc
+import pytest
 
 from featmesh.management.v1 import tenancy_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
@@ -122,3 +123,25 @@ async def test_an_oversized_message_is_an_invalid_argument(api: ApiClient) -> No
     error = await api.refused(api.tenancy.CreateOrganization, request)
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert set(violations(error)) == {"request"}
+
+
+async def test_the_retention_of_events_is_set_and_shown(
+    api: ApiClient, environment: Environment
+) -> None:
+    get = pb.GetEnvironmentRequest(environment_id=environment.id)
+    shown = await api.call(api.tenancy.GetEnvironment, get)
+    assert shown.environment.event_retention_days == 30
+    request = pb.SetEventRetentionRequest(environment_id=environment.id, days=90)
+    answer = await api.call(api.tenancy.SetEventRetention, request)
+    assert answer.environment.event_retention_days == 90
+    shown = await api.call(api.tenancy.GetEnvironment, get)
+    assert shown.environment == answer.environment
+
+
+@pytest.mark.parametrize("days", [0, -1, 3_651])
+async def test_a_retention_beyond_its_limits_is_refused(
+    api: ApiClient, environment: Environment, days: int
+) -> None:
+    request = pb.SetEventRetentionRequest(environment_id=environment.id, days=days)
+    error = await api.refused(api.tenancy.SetEventRetention, request)
+    assert set(violations(error)) == {"days"}

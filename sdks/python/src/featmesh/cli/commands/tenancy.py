@@ -133,6 +133,18 @@ def create_environment(access: Management, key: str, project: str, name: str) ->
     click.echo(answer.environment.id)
 
 
+@environments.command("retention")
+@click.argument("environment_id", metavar="ID")
+@click.argument("days", type=click.IntRange(1, 3_650))
+@management
+def set_retention(access: Management, environment_id: str, days: int) -> None:
+    """Say for how many days events are kept that come from now on."""
+    request = tenancy_pb2.SetEventRetentionRequest(environment_id=environment_id, days=days)
+    stub = TenancyServiceStub(access.channel)
+    answer = stub.SetEventRetention(request, metadata=access.metadata, timeout=TIMEOUT)
+    click.echo(f"Events of {answer.environment.name} are kept for {days} days.")
+
+
 @environments.command("delete")
 @click.argument("environment_id", metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -112,6 +112,7 @@ class Environment(google.protobuf.message.Message):
     KEY_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    EVENT_RETENTION_DAYS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """UUID, set by the server."""
     project_id: builtins.str
@@ -122,6 +123,8 @@ class Environment(google.protobuf.message.Message):
     """1 to 256 bytes."""
     revision: builtins.int
     """Rises with every change of a flag or segment; milliseconds since the epoch or later."""
+    event_retention_days: builtins.int
+    """Days for which an event is kept, counted from its own time; 30 unless it was set."""
     def __init__(
         self,
         *,
@@ -130,8 +133,9 @@ class Environment(google.protobuf.message.Message):
         key: builtins.str = ...,
         name: builtins.str = ...,
         revision: builtins.int = ...,
+        event_retention_days: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "key", b"key", "name", b"name", "project_id", b"project_id", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["event_retention_days", b"event_retention_days", "id", b"id", "key", b"key", "name", b"name", "project_id", b"project_id", "revision", b"revision"]) -> None: ...
 
 global___Environment = Environment
 
@@ -521,6 +525,56 @@ class ListEnvironmentsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["environments", b"environments", "next_token", b"next_token"]) -> None: ...
 
 global___ListEnvironmentsResponse = ListEnvironmentsResponse
+
+@typing.final
+class SetEventRetentionRequest(google.protobuf.message.Message):
+    """SetEventRetentionRequest says how long."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    DAYS_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    environment_id: builtins.str
+    """The environment's id."""
+    days: builtins.int
+    """1 to 3,650."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
+    def __init__(
+        self,
+        *,
+        environment_id: builtins.str = ...,
+        days: builtins.int = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["days", b"days", "environment_id", b"environment_id", "options", b"options"]) -> None: ...
+
+global___SetEventRetentionRequest = SetEventRetentionRequest
+
+@typing.final
+class SetEventRetentionResponse(google.protobuf.message.Message):
+    """SetEventRetentionResponse is the environment as it is now."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_FIELD_NUMBER: builtins.int
+    @property
+    def environment(self) -> global___Environment:
+        """It."""
+
+    def __init__(
+        self,
+        *,
+        environment: global___Environment | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["environment", b"environment"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment", b"environment"]) -> None: ...
+
+global___SetEventRetentionResponse = SetEventRetentionResponse
 
 @typing.final
 class DeleteEnvironmentRequest(google.protobuf.message.Message):

@@ -72,6 +72,11 @@ class TenancyServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsResponse.FromString,
                 _registered_method=True)
+        self.SetEventRetention = channel.unary_unary(
+                '/featmesh.management.v1.TenancyService/SetEventRetention',
+                request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.SetEventRetentionRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.SetEventRetentionResponse.FromString,
+                _registered_method=True)
         self.DeleteEnvironment = channel.unary_unary(
                 '/featmesh.management.v1.TenancyService/DeleteEnvironment',
                 request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.DeleteEnvironmentRequest.SerializeToString,
@@ -149,6 +154,14 @@ class TenancyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetEventRetention(self, request, context):
+        """SetEventRetention says how long events are kept that come from now on. It takes effect
+        within 30 seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteEnvironment(self, request, context):
         """DeleteEnvironment removes an environment with its flags, segments, SDK keys, history,
         audit log, end users and events, for good. Its streams are ended with a Goodbye, and
@@ -216,6 +229,11 @@ def add_TenancyServiceServicer_to_server(servicer, server):
                     servicer.ListEnvironments,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsResponse.SerializeToString,
+            ),
+            'SetEventRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetEventRetention,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.SetEventRetentionRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.SetEventRetentionResponse.SerializeToString,
             ),
             'DeleteEnvironment': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteEnvironment,
@@ -430,6 +448,33 @@ class TenancyService(object):
             '/featmesh.management.v1.TenancyService/ListEnvironments',
             featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsRequest.SerializeToString,
             featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetEventRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.TenancyService/SetEventRetention',
+            featmesh_dot_management_dot_v1_dot_tenancy__pb2.SetEventRetentionRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_tenancy__pb2.SetEventRetentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,6 +66,14 @@ class TenancyServiceStub:
     ]
     """ListEnvironments lists a project's environments by key."""
 
+    SetEventRetention: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.tenancy_pb2.SetEventRetentionRequest,
+        featmesh.management.v1.tenancy_pb2.SetEventRetentionResponse,
+    ]
+    """SetEventRetention says how long events are kept that come from now on. It takes effect
+    within 30 seconds.
+    """
+
     DeleteEnvironment: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.tenancy_pb2.DeleteEnvironmentRequest,
         featmesh.management.v1.tenancy_pb2.DeleteEnvironmentResponse,
@@ -140,6 +148,14 @@ class TenancyServiceAsyncStub:
         featmesh.management.v1.tenancy_pb2.ListEnvironmentsResponse,
     ]
     """ListEnvironments lists a project's environments by key."""
+
+    SetEventRetention: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.tenancy_pb2.SetEventRetentionRequest,
+        featmesh.management.v1.tenancy_pb2.SetEventRetentionResponse,
+    ]
+    """SetEventRetention says how long events are kept that come from now on. It takes effect
+    within 30 seconds.
+    """
 
     DeleteEnvironment: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.tenancy_pb2.DeleteEnvironmentRequest,
@@ -229,6 +245,16 @@ class TenancyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.tenancy_pb2.ListEnvironmentsResponse, collections.abc.Awaitable[featmesh.management.v1.tenancy_pb2.ListEnvironmentsResponse]]:
         """ListEnvironments lists a project's environments by key."""
+
+    @abc.abstractmethod
+    def SetEventRetention(
+        self,
+        request: featmesh.management.v1.tenancy_pb2.SetEventRetentionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.tenancy_pb2.SetEventRetentionResponse, collections.abc.Awaitable[featmesh.management.v1.tenancy_pb2.SetEventRetentionResponse]]:
+        """SetEventRetention says how long events are kept that come from now on. It takes effect
+        within 30 seconds.
+        """
 
     @abc.abstractmethod
     def DeleteEnvironment(
