@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -12,7 +13,7 @@ from typing import Final
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tests.load.insights.stage import Stage, children
+from tests.load.insights.stage import Stage, children, own_children
 
 DOWN_SECONDS: Final = 0.5
 """How long a killed service stays away."""
@@ -50,10 +51,18 @@ def kill_broker(stage: Stage) -> None:
 
 def step_down(stage: Stage) -> None:
     """The primary goes, with all transactions under way, and is elected again."""
-    client: MongoClient[dict[str, object]] = MongoClient(stage.mongodb_uri)
+    client: MongoClient[dict[str, object]] = MongoClient(stage.mongod.uri)
     with suppress(PyMongoError):  # it closes connections, this one too
         client.admin.command({"replSetStepDown": STEP_DOWN_SECONDS, "force": True})
     client.close()
 
 
-ALL: Final[tuple[Fault, ...]] = (kill_ingest, kill_evaluation, kill_broker, step_down)
+def kill_mongod(stage: Stage) -> None:
+    """SIGKILL to the primary; it comes back with its journal."""
+    for pid in own_children("mongod"):
+        os.kill(pid, signal.SIGKILL)
+    asyncio.run(stage.mongod.stop())
+    asyncio.run(stage.mongod.start())
+
+
+ALL: Final[tuple[Fault, ...]] = (kill_ingest, kill_evaluation, kill_broker, step_down, kill_mongod)

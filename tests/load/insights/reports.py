@@ -28,7 +28,7 @@ _DAY_MS: Final = 24 * 3_600 * 1_000
 
 async def fill(stage: Stage, place: Place, evaluations: int) -> None:
     """So many documents over the last days."""
-    store, dice = MongoStore.open(stage.mongodb_uri, database=DATABASE), random.Random(7)
+    store, dice = MongoStore.open(stage.mongod.uri, database=DATABASE), random.Random(7)
     try:
         for start in range(0, evaluations, AT_ONCE):
             size = min(AT_ONCE, evaluations - start)

@@ -18,10 +18,10 @@ from grpc import aio
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from services.standalone.mongod import EmbeddedMongod
 from tests.load.machine import process_cpu_seconds
 from tests.load.propagation import Place, make_place
-from tests.support.mesh import Mesh, three_services
-from tests.support.mongodb import running_mongod
+from tests.support.mesh import Mesh, free_address, three_services
 from tests.support.rabbitmq import RabbitMqNode, rabbitmq_node
 
 DATABASE: Final = "bench"
@@ -38,7 +38,7 @@ class Stage:
 
     mesh: Mesh
     broker: RabbitMqNode
-    mongodb_uri: str
+    mongod: EmbeddedMongod
     database: Any
 
     async def place(self, name: str) -> Place:
@@ -49,7 +49,7 @@ class Stage:
     def cpu_seconds(self, part: str) -> float:
         """Of a service's process and its workers, of ``mongod`` or of ``rabbitmq``, so far."""
         pids = [each.pid for each in self.mesh.processes if each.name == part]
-        pids = pids or [pid for pid in children(os.getpid()) if _NAMES.get(_name(pid)) == part]
+        pids = pids or own_children(part)
         return sum(process_cpu_seconds(one) for pid in pids for one in (pid, *children(pid)))
 
     def resident_mib(self, service: str) -> float:
@@ -92,6 +92,11 @@ class Stage:
             time.sleep(LOOK_EVERY)
 
 
+def own_children(part: str) -> list[int]:
+    """Processes of ``mongod`` or ``rabbitmq`` that this one has started."""
+    return [pid for pid in children(os.getpid()) if _NAMES.get(_name(pid)) == part]
+
+
 def _name(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
@@ -107,7 +112,10 @@ def running_stage(variables: Mapping[str, str] = MappingProxyType({})) -> Iterat
     """Three services on a mongod and a RabbitMQ node of their own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        mongodb = stack.enter_context(running_mongod(folder / "mongod"))
+        mongod = EmbeddedMongod(folder / "mongod", port=int(free_address().rpartition(":")[2]))
+        asyncio.run(mongod.start())
+        stack.callback(lambda: asyncio.run(mongod.stop()))
+        mongodb = mongod.uri
         broker = stack.enter_context(rabbitmq_node())
         given = {**UNLIMITED, **variables}
         mesh = three_services(
@@ -117,4 +125,4 @@ def running_stage(variables: Mapping[str, str] = MappingProxyType({})) -> Iterat
         mesh.start()
         client: MongoClient[dict[str, Any]] = MongoClient(mongodb, tz_aware=True)
         stack.callback(client.close)
-        yield Stage(mesh, broker, mongodb, client[DATABASE])
+        yield Stage(mesh, broker, mongod, client[DATABASE])
