@@ -12,6 +12,7 @@ import pytest
 
 from services.storage.model import (
     Environment,
+    EnvironmentSettings,
     EvaluationEvent,
     InsightBatch,
     MetricEvent,
@@ -195,9 +196,8 @@ async def test_two_processes_that_meet_move_to_parts_of_their_own_and_lose_nothi
 async def test_events_are_kept_as_long_as_their_environment_says(
     store: MongoStore, database: Connection, environment: Environment
 ) -> None:
-    await database["environments"].update_one(
-        {"_id": environment.id}, {"$set": {"event_retention_days": 400}}
-    )
+    settings = EnvironmentSettings(retention_days=400)
+    await store.tenancy.update_environment(environment.id, settings)
     await store.insights.store_insights(
         [batch(environment, "1", evaluation("ada"), metrics=(metric("ada"),))]
     )
