@@ -66,6 +66,16 @@ up: .venv/run ## Start FeatMesh with a demo shop: embedded MongoDB, in-process b
 test: .venv/dev ## Run every test, against a real MongoDB and a real RabbitMQ
 	@$(BIN)/python -m pytest $(ARGS)
 
+MINUTES ?= 30
+
+.PHONY: chaos
+chaos: .venv/dev ## Try every fault once on a real mesh, and show that nothing is lost
+	@exec $(BIN)/python -m tests.chaos $(ARGS)
+
+.PHONY: soak
+soak: .venv/dev ## Try faults at random for MINUTES (30)
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
 .PHONY: bench-propagation
 bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
 	@$(BIN)/python -m tests.load.propagation $(ARGS)
@@ -73,6 +83,10 @@ bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 stre
 .PHONY: bench-insights
 bench-insights: .venv/dev ## Measure events from Track to roll-ups, and reports over them
 	@$(BIN)/python -m tests.load.insights $(ARGS)
+
+.PHONY: bench-push
+bench-push: .venv/dev ## Measure pushes to 10,000 streams beside references (needs Go and Node; ARGS=--quick)
+	@$(BIN)/python -m tests.load.push $(ARGS)
 
 .venv-bench/ready: requirements-bench.txt sdks/python/pyproject.toml | venv-module
 	@echo "Installing the SDKs to compare with into .venv-bench ..."
@@ -151,5 +165,5 @@ constraints: .venv/dev ## Pin the versions that .venv holds now
 
 .PHONY: clean
 clean: ## Remove environments, caches and the demo's data
-	@rm -rf .venv .venv-protos .venv-bench .featmesh .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-protos .venv-bench .bench-push .featmesh .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,6 +13,7 @@ from typing import Final
 
 from services.api.authentication import Authentication
 from services.api.bootstrap import Bootstrap
+from services.api.metrics import MEASURE_SECONDS, ApiMetrics
 from services.api.registration import REQUEST_LIMITS, SERVICES, registration
 from services.api.relay import Relay
 from services.api.upkeep import Upkeep
@@ -22,6 +23,7 @@ from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.errors import StoreUnavailable
 from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer
 from services.runtime.settings import (
     ServerSettings,
@@ -31,7 +33,7 @@ from services.runtime.settings import (
     read_server,
     read_store,
 )
-from services.runtime.tasks import Tasks
+from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
 
@@ -124,11 +126,13 @@ class ApiApp:
         self._owned = owned or AsyncExitStack()
         self._relay = Relay(store.outbox, bus)
         self._upkeep = Upkeep(store.upkeep, settings.tombstone_retention)
+        self.metrics = ApiMetrics(store.outbox)
+        self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._bootstrap = Bootstrap(store.credentials, settings.bootstrap_token_file)
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,
-            register=registration(store, bus, self._relay.wake, self._upkeep.wake),
+            register=registration(store, bus, self._committed, self._upkeep.wake),
             services=SERVICES,
             interceptors=[
                 ErrorInterceptor(REQUEST_LIMITS),
@@ -144,6 +148,7 @@ class ApiApp:
     async def start(self) -> None:
         """Listens on return; ready while the store answers, whether or not the broker does."""
         await self._server.start()
+        self._metrics_server.start()
         self.tasks.start(self._run(), "api")
 
     async def stop(self) -> None:
@@ -154,7 +159,12 @@ class ApiApp:
         if self._migrated.is_set():
             await self._relay.drain()
             await self._upkeep.release()
+        await self._metrics_server.stop()
         await self._owned.aclose()
+
+    def _committed(self) -> None:
+        self.metrics.committed()
+        self._relay.wake()
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
@@ -163,6 +173,8 @@ class ApiApp:
         self._migrated.set()
         self.tasks.start(self._relay.run(), "relay")
         self.tasks.start(self._upkeep.run(), "upkeep")
+        measure = repeat(self.metrics.measure, seconds=MEASURE_SECONDS, what="look at the outbox")
+        self.tasks.start(measure, "metrics")
         await self._follow_readiness()
 
     async def _follow_readiness(self) -> None:

@@ -22,6 +22,8 @@ from featmesh.management.v1 import (
     insight_service_pb2_grpc,
     report_service_pb2,
     report_service_pb2_grpc,
+    rollout_service_pb2,
+    rollout_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
     tenancy_pb2,
@@ -38,6 +40,7 @@ from services.api.import_changes import ImportChanges
 from services.api.imports import ImportServicer
 from services.api.insights import InsightServicer
 from services.api.reports import ReportServicer
+from services.api.rollouts import RolloutServicer
 from services.api.segment_changes import SegmentChanges
 from services.api.segments import SegmentServicer
 from services.api.served import Snapshots
@@ -59,6 +62,7 @@ SERVICES: Final = tuple(
         (report_service_pb2, "ReportService"),
         (audit_service_pb2, "AuditService"),
         (dead_letter_service_pb2, "DeadLetterService"),
+        (rollout_service_pb2, "RolloutService"),
     )
 )
 
@@ -117,6 +121,9 @@ def registration(
         )
         dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server(
             DeadLetterServicer(dead_letters), server
+        )
+        rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(
+            RolloutServicer(store.tenancy, store.census), server
         )
 
     return register

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from grpc import aio
 
 from featmesh.evaluation.v1 import evaluation_pb2_grpc
+from services.evaluation.admission import Admission
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.callers import Callers
+from services.evaluation.census_writer import WRITE_SECONDS, CensusWriter
 from services.evaluation.evaluate import EvaluationServicer
 from services.evaluation.follower import Follower
+from services.evaluation.grpc_transport import GrpcTransport
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
+from services.evaluation.metrics import EvaluationMetrics
+from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
 from services.evaluation.rate_limits import RateLimits
 from services.evaluation.replica import Replicas
-from services.evaluation.revocations import Revocations
-from services.evaluation.seen_users import SeenUsers
-from services.evaluation.stream import Pace
+from services.evaluation.reports import Reports
+from services.evaluation.revocations import LOOK_SECONDS, Revocations
+from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
+from services.evaluation.stream import Traffic
 from services.evaluation.sync import SERVICE, SyncServicer
 from services.messaging.ports import Bus, ChangeWatch
 from services.messaging.rabbitmq import RabbitMqBus
@@ -32,17 +38,20 @@ from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.cores import usable_cores
 from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.metrics import MetricsServer
+from services.runtime.program import EXIT_FAILED
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
     address_of,
+    as_worker,
     read_amqp_url,
     read_server,
     read_store,
 )
 from services.runtime.supervisor import Supervisor, worker_command
-from services.runtime.tasks import Tasks
+from services.runtime.tasks import Tasks, repeat
 from services.runtime.worker_link import WorkerLink
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
@@ -56,6 +65,9 @@ DEFAULT_TRACK_RATE: Final = 100_000.0
 
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
+
+READINESS_SECONDS: Final = 0.2
+"""How often it is looked whether the poll is healthy."""
 
 _SERVICES: Final = (
     SERVICE,
@@ -125,10 +137,11 @@ async def compose() -> EvaluationApp | Supervisor:
             command=worker_command("services.evaluation"),
             variables=os.environ,
             count=settings.workers,
-            listen=settings.server.listen,
+            server=settings.server,
             listen_variable=LISTEN,
-            stop_after=settings.server.drain_delay + 2 * settings.server.drain_window,
         )
+    if link is not None:
+        settings = replace(settings, server=as_worker(settings.server))
     async with AsyncExitStack() as owned:
         store = _open_store(settings.store)
         owned.push_async_callback(store.close)
@@ -173,19 +186,23 @@ class EvaluationApp:
         self._store = store
         self._bus = bus
         self._owned = owned or AsyncExitStack()
-        self._watch: ChangeWatch | None = None
+        self._watches: list[ChangeWatch] = []
         self._keys = SdkKeys(store.credentials)
         self._users = SeenUsers(bus, _now_ms)
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
-        self._revocations = Revocations(self._keys)
+        self._revocations = Revocations(self._keys, store)
+        self._reports = Reports(self._replicas, bus)
+        self._census = CensusWriter(self._replicas, store.census, str(uuid.uuid4()))
+        self.metrics = EvaluationMetrics(self._replicas, self._follower, self._users)
+        self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
+        self._pacer = Pacer(settings.pace, self._replicas.sends)
         self._sync = SyncServicer(
             self._keys,
             self._replicas,
             self._users,
             revocations=self._revocations,
-            pace=settings.pace,
-            clock_ms=_now_ms,
+            traffic=Traffic(self._replicas.sends, self._pacer, Admission(), _now_ms),
         )
         self._server = GrpcServer(
             settings.server,
@@ -203,8 +220,12 @@ class EvaluationApp:
     async def start(self) -> None:
         """Listens on return; ready while snapshots are current."""
         await self._server.start()
+        self._repeat(self._pacer.tick, TICK_SECONDS, "pace of the streams")
         if self._link is not None:
             self.tasks.start(self._follow_supervisor(self._link), "supervisor")
+        self._metrics_server.start()
+        if self._link is not None:
+            self._link.report_metrics(self._metrics_server.port)
         self.tasks.start(self._run(), "evaluation")
 
     async def stop(self) -> None:
@@ -213,51 +234,62 @@ class EvaluationApp:
         await self._sync.drain(self._settings.server.drain_window)
         await self._server.stop()
         await self.tasks.close()
+        await self._census.close()
+        await self._follower.close()
         await self._keys.close()
         await self._replicas.close()
         await self._users.flush()
-        if self._watch is not None:
-            await self._watch.close()
+        for watch in self._watches:
+            await watch.close()
+        await self._metrics_server.stop()
         await self._owned.aclose()
 
     def _register(self, server: aio.Server) -> None:
-        self._sync.register(server)
+        GrpcTransport(SERVICE, self._sync.routes()).register(server)
         callers = Callers(self._keys, self._store.credentials)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
             EvaluationServicer(callers, self._replicas, self._users, _now_ms), server
         )
         rate_limits = RateLimits(self._settings.track_rate, time.monotonic)
-        InsightsServicer(self._keys, self._bus, rate_limits, _now_ms).register(server)
+        InsightsServicer(self._keys, self._bus, self._reports, rate_limits, _now_ms).register(
+            server
+        )
 
     async def _follow_supervisor(self, link: WorkerLink) -> None:
         await link.follow(self._server.health.set_overall)
-        log.error("the supervisor is gone; this worker stops")
-        self.tasks.crashed.set()
+        # At once, as the supervisor went: a new one needs the port. Streams resume, and events
+        # that were not confirmed are sent again.
+        log.critical("the supervisor is gone; this worker ends")
+        os._exit(EXIT_FAILED)
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
-        settings = self._settings
-        self.tasks.start(  # before the watch: a broker that does not answer delays no poll
-            self._follower.poll_for_ever(settings.poll_interval, settings.idle_environment), "poll"
-        )
-        self.tasks.start(self._users.flush_for_ever(), "users")
-        self.tasks.start(self._revocations.look_for_ever(), "revocations")
-        self._watch = await self._bus.watch_changes(self._follower.on_notice)
-        await self._replicas.follow(self._watch)
+        self._repeat(self._follower.poll, self._settings.poll_interval, "poll of the store")
+        self._repeat(self._tidy, self._settings.poll_interval, "upkeep of replicas")
+        self._repeat(self._users.flush, FLUSH_SECONDS, "publishing of users")
+        self._repeat(self._revocations.look, LOOK_SECONDS, "look at SDK keys")
+        self._repeat(self._census.write, WRITE_SECONDS, "census of streams")
+        self._repeat(self._reports.publish, 0, "publishing of reports")
+        self._repeat(self._tell_readiness, READINESS_SECONDS, "look at readiness")
+        # Last: a broker that does not answer delays none of them.
+        self._watches.append(await self._bus.watch_changes(self._follower.on_notice))
+        self._watches.append(await self._bus.watch_applied(self._reports.on_report))
+        await self._replicas.follow(*self._watches)
         await self._follower.poll()  # what changed before its environment was bound
-        await self._follow_readiness()
 
-    async def _follow_readiness(self) -> None:
+    def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float, what: str) -> None:
+        self.tasks.start(repeat(work, seconds=seconds, what=what), what)
+
+    async def _tidy(self) -> None:
+        await self._replicas.tidy(self._settings.idle_environment)
+
+    async def _tell_readiness(self) -> None:
         # A healthy poll is enough: without the broker changes come a poll later, not stale.
-        health = self._server.health
-        while True:
-            lag = asyncio.get_running_loop().time() - self._follower.last_poll
-            if lag < MAX_POLL_LAG:
-                await health.set_serving(True, "snapshots are current")
-            else:
-                await health.set_serving(False, "the store does not answer the poll")
-            await asyncio.sleep(min(self._settings.poll_interval, 1.0))
+        if time.monotonic() - self._follower.last_poll < MAX_POLL_LAG:
+            await self._server.health.set_serving(True, "snapshots are current")
+        else:
+            await self._server.health.set_serving(False, "the store does not answer the poll")
 
 
 def _now_ms() -> int:

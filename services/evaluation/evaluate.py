@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from featmesh.engine import evaluate, explain
 from featmesh.evaluation.v1 import evaluation_pb2, evaluation_pb2_grpc
 from featmesh.wire import explanation_to_proto, result_to_proto
+from services.evaluation.authentication import environment_of_key
 from services.evaluation.callers import Callers
 from services.evaluation.contexts import read_context
 from services.evaluation.feeds import ClockMs
@@ -38,7 +40,8 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
             raise PermissionDenied("a client SDK key does not see rules; explain needs another key")
         whom = read_context(request.context)
         _check_keys(request)
-        replica = await self._replicas.get(caller.environment_id)
+        with environment_of_key() if caller.is_application else nullcontext():
+            replica = await self._replicas.get(caller.environment_id)
         if caller.is_application:
             self._users.see(caller.environment_id, whom)
         snapshot = replica.view.snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from featmesh.engine import evaluate
@@ -10,7 +10,7 @@ from featmesh.engine.model import Context, ErrorKind, Result
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import result_to_proto
 from services.evaluation.frames import Frames, Kind, change_set_frames, result_entry
-from services.evaluation.view import View
+from services.evaluation.view import Move, View
 
 ClockMs = Callable[[], int]
 """Milliseconds since the epoch."""
@@ -21,7 +21,7 @@ _NOT_THERE: Final = ErrorKind.FLAG_NOT_FOUND
 class Feed(Protocol):
     """Turns views into frames for one stream."""
 
-    def first(self, view: View, since: int) -> Frames:
+    def first(self, view: View, since: int) -> tuple[Kind, Frames]:
         """The first change set, for a reader that holds ``since``; never without a frame."""
         ...
 
@@ -31,59 +31,84 @@ class Feed(Protocol):
 
 
 class DefinitionFeed:
-    """Flags and segments as they are; all its frames are shared by every stream."""
+    """Flags and segments as they are; all its frames are shared by every stream.
 
-    def first(self, view: View, since: int) -> Frames:
-        return view.patch_frames(since) if view.continues(since) else view.full_frames()
+    ``held`` is the digest of what the reader holds, empty if that is not known.
+    """
+
+    def __init__(self, held: bytes = b"") -> None:
+        self._held = held
+
+    def first(self, view: View, since: int) -> tuple[Kind, Frames]:
+        held, self._held = self._held, view.digest
+        if view.continues(since):
+            return Kind.PATCH, view.patch_frames(since)
+        if view.holds_the_same(since, held):
+            return Kind.PATCH, view.patch_frames(view.revision)
+        return Kind.FULL, view.full_frames()
 
     def next(self, view: View, sent: int) -> Frames:
-        return self.first(view, sent)
+        return self.first(view, sent)[1]
 
 
 class EvaluationFeed:
     """One context's results: only what a change can affect is evaluated again.
 
-    It remembers the results that were sent (they are the engine's own objects, shared by
-    all contexts), and sends those that differ for a client, who sees no rule.
+    It keeps the view that it sent last, which all streams share, instead of results of its
+    own: those of thousands of flags for each of thousands of streams would fill the memory.
+    What a change affects is evaluated in both views, and what differs for a client, who
+    sees no rule, is sent.
     """
 
     def __init__(self, context: Context, clock_ms: ClockMs) -> None:
         self._context = context
         self._clock_ms = clock_ms
-        self._sent: dict[str, Result] = {}
+        self._view: View | None = None
 
-    def first(self, view: View, since: int) -> Frames:
-        self._sent = dict(self._evaluated(view, view.snapshot.live_flag_keys()))
+    def first(self, view: View, since: int) -> tuple[Kind, Frames]:
+        self._view = view
         if not view.continues(since):
-            return _frames(Kind.FULL, view, self._sent.values(), ())
+            results = self._evaluated(view, view.snapshot.live_flag_keys())
+            return Kind.FULL, _frames(Kind.FULL, view, results.values(), ())
         affected = view.affected_since(since)
-        results = [result for key, result in self._sent.items() if key in affected]
-        return _frames(Kind.PATCH, view, results, affected - self._sent.keys())
+        results = self._evaluated(view, affected)
+        absent = affected - results.keys()
+        return Kind.PATCH, _frames(Kind.PATCH, view, results.values(), absent)
 
     def next(self, view: View, sent: int) -> Frames:
-        if not view.continues(sent):
-            return self.first(view, 0)
-        affected = view.affected_since(sent)
-        results = dict(self._evaluated(view, affected))
-        absent = [key for key in affected if key not in results and key in self._sent]
-        changed = [each for key, each in results.items() if _differs(self._sent.get(key), each)]
-        for key in absent:
-            del self._sent[key]
-        self._sent.update(results)
-        if not changed and not absent:
-            return ()
-        return _frames(Kind.PATCH, view, changed, absent)
-
-    def _evaluated(self, view: View, keys: Iterable[str]) -> Iterator[tuple[str, Result]]:
+        earlier, self._view = self._view, view
+        if earlier is None or not view.continues(sent):
+            return self.first(view, 0)[1]
         now_ms = self._clock_ms()
-        for key in keys:
-            result = evaluate(view.snapshot, key, self._context, now_ms)
-            if result.error_kind is not _NOT_THERE:
-                yield key, result
+        moves: list[Move] = []
+        for key in view.affected_since(sent):
+            before = self._result(earlier, key, now_ms)
+            after = self._result(view, key, now_ms)
+            if before is not after:
+                moves.append((before, after))
+        return view.shared_moves(moves, _patch) if moves else ()
+
+    def _evaluated(self, view: View, keys: Iterable[str]) -> dict[str, Result]:
+        """Without flags that are not there."""
+        now_ms = self._clock_ms()
+        results = ((key, self._result(view, key, now_ms)) for key in keys)
+        return {key: result for key, result in results if result is not None}
+
+    def _result(self, view: View, key: str, now_ms: int) -> Result | None:
+        """None for a flag that is not there."""
+        result = evaluate(view.snapshot, key, self._context, now_ms)
+        return None if result.error_kind is _NOT_THERE else result
+
+
+def _patch(view: View, moves: Sequence[Move]) -> Frames:
+    """What a client is told of them: nothing where it would see no difference."""
+    absent = [before.flag_key for before, after in moves if before is not None and after is None]
+    changed = [after for before, after in moves if after is not None and _differs(before, after)]
+    return _frames(Kind.PATCH, view, changed, absent) if changed or absent else ()
 
 
 def _differs(before: Result | None, after: Result) -> bool:
-    return before is None or (before is not after and _seen(before) != _seen(after))
+    return before is None or _seen(before) != _seen(after)
 
 
 def _seen(result: Result) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from featmesh.messaging.v1 import messaging_pb2
@@ -15,7 +16,13 @@ from services.storage.ports import DefinitionStore
 log = logging.getLogger(__name__)
 
 REFRESHES_AT_ONCE: Final = 8
-"""Environments that one poll reads side by side."""
+"""Environments that are read side by side."""
+
+LOOK_SECONDS: Final = 2.0
+"""How long a poll waits for its read of revisions, and a notice for its environment."""
+
+REFRESH_SECONDS: Final = 20.0
+"""How long one environment's changes may take to read; no other one waits for them."""
 
 UNREADABLE_REMEMBERED: Final = 1_000
 """Environments whose unreadable revision is remembered as reported."""
@@ -27,68 +34,98 @@ class Follower:
     def __init__(self, replicas: Replicas, definitions: DefinitionStore) -> None:
         self._replicas = replicas
         self._definitions = definitions
+        self._gate = asyncio.Semaphore(REFRESHES_AT_ONCE)
+        self._refreshes: dict[Replica, asyncio.Task[None]] = {}
         self._failing = False
         self._unreadable: dict[str, int] = {}
         self.last_poll = float("-inf")
-        """When a poll last succeeded, by the event loop's clock."""
+        """When a poll last succeeded, by the monotonic clock."""
 
     async def on_notice(self, message: Message) -> None:
         """A change was announced; a doubled or late notice does nothing."""
         notice = messaging_pb2.ChangeNotice.FromString(message.payload)
-        replica = await self._replicas.find(notice.environment_id)
-        if replica is None or notice.revision <= replica.view.revision:
+        replica = self._replicas.announced(notice.environment_id, notice.revision)
+        if replica is None:
             return
         try:
-            await replica.refresh(notice.revision)
-        except StoreUnavailable as error:
-            log.warning("change of %s is left to the poll: %s", notice.environment_id, error)
-
-    async def poll_for_ever(self, interval: float, idle: float) -> None:
-        """Polls every ``interval`` seconds; drops environments idle for ``idle`` seconds."""
-        while True:
-            await self.poll()
-            await self._replicas.drop_idle(idle)
-            await asyncio.sleep(interval)
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._refresh(replica, notice.revision)
+        except (StoreUnavailable, TimeoutError) as error:
+            text = "change of %s is left to the poll: %s"
+            log.warning(text, notice.environment_id, str(error) or "it takes long to read")
 
     async def poll(self) -> None:
-        """One batched read of revisions, then what is new; a store that is away is logged."""
+        """One batched read of revisions, then what is new; a store that is away is logged.
+
+        Environments that take longer than `LOOK_SECONDS` to read are read on meanwhile.
+        """
         try:
             await self._poll()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, TimeoutError) as error:
             if not self._failing:
-                log.warning("polling fails, snapshots are served as they are: %s", error)
+                reason = str(error) or f"no answer within {LOOK_SECONDS:g} seconds"
+                log.warning("polling fails, snapshots are served as they are: %s", reason)
             self._failing = True
         else:
             self._failing = False
-            self.last_poll = asyncio.get_running_loop().time()
+            self.last_poll = time.monotonic()
+
+    async def close(self) -> None:
+        """Cancels reads under way."""
+        tasks = tuple(self._refreshes.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _poll(self) -> None:
         replicas = {each.environment_id: each for each in self._replicas.loaded()}
-        revisions = await self._definitions.read_revisions(tuple(replicas))
-        behind = [
-            (replicas[key], revision)
-            for key, revision in revisions.items()
-            if revision != replicas[key].view.revision
-        ]
-        gate = asyncio.Semaphore(REFRESHES_AT_ONCE)
-        outcomes = await asyncio.gather(
-            *(self._refresh(gate, replica, revision) for replica, revision in behind),
-            return_exceptions=True,
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        async with asyncio.timeout(LOOK_SECONDS):
+            revisions = await self._definitions.read_revisions(tuple(replicas))
+        started = []
+        for environment_id, replica in replicas.items():
+            revision = revisions.get(environment_id)
+            if revision is None:
+                await self._replicas.end(replica)
+                continue
+            replica.newest = revision
+            if revision != replica.view.revision and replica not in self._refreshes:
+                started.append(self._start(replica, revision))
+        if started:
+            await asyncio.wait(started, timeout=LOOK_SECONDS)
+        self._raise_outcomes()
 
-    async def _refresh(self, gate: asyncio.Semaphore, replica: Replica, revision: int) -> None:
-        async with gate:
+    def _start(self, replica: Replica, revision: int) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._refresh_alone(replica, revision), name="refresh")
+        self._refreshes[replica] = task
+        return task
+
+    def _raise_outcomes(self) -> None:
+        """Forgets the reads that have ended; raises `StoreUnavailable` if one of them did."""
+        ended = [replica for replica, task in self._refreshes.items() if task.done()]
+        outcomes = [self._refreshes.pop(replica).exception() for replica in ended]
+        for error in outcomes:
+            if error is not None:
+                raise error
+
+    async def _refresh_alone(self, replica: Replica, revision: int) -> None:
+        async with self._gate:
             try:
-                await replica.refresh(revision)
-            except StoreUnavailable:
-                raise
-            except NotFound:
-                log.info("environment %s is gone", replica.environment_id)
-            except Exception as error:  # noqa: BLE001 -- one environment's fault is not the poll's
-                self._report_unreadable(replica.environment_id, revision, error)
+                async with asyncio.timeout(REFRESH_SECONDS):
+                    await self._refresh(replica, revision)
+            except TimeoutError:
+                text = "environment %s: not read within %g seconds, trying again"
+                log.warning(text, replica.environment_id, REFRESH_SECONDS)
+
+    async def _refresh(self, replica: Replica, revision: int) -> None:
+        """Raises `StoreUnavailable` alone: one environment's fault is not that of others."""
+        try:
+            await replica.refresh(revision)
+        except StoreUnavailable:
+            raise
+        except NotFound:
+            await self._replicas.end(replica)
+        except Exception as error:  # noqa: BLE001 -- reported, and served as it was
+            self._report_unreadable(replica.environment_id, revision, error)
 
     def _report_unreadable(self, environment_id: str, revision: int, error: Exception) -> None:
         """In full, once for each revision; the environment is served as it was."""

@@ -20,7 +20,7 @@ _CHANGE_SET: Final = b"\x0a"
 _ITEM: Final = b"\x2a"
 """Tag of DefinitionChangeSet.items and EvaluationChangeSet.items."""
 
-_HEADER_BYTES: Final = 64
+_HEADER_BYTES: Final = 96
 """More than a change set's other fields and the tags and lengths around them take."""
 
 _ROOM: Final = FRAME_BYTES - _HEADER_BYTES
@@ -39,9 +39,8 @@ class Kind(IntEnum):
 Frames = tuple[bytes, ...]
 
 
-def item_entries(item: sync_pb2.Item) -> tuple[bytes, ...]:
-    """An item as entries of a change set: one, or several if it is larger than a frame."""
-    data = item.SerializeToString()
+def item_entries(data: bytes) -> tuple[bytes, ...]:
+    """A serialised `Item` as entries of a change set: one, or several if larger than a frame."""
     entry = _delimited(_ITEM, data)
     if len(entry) <= _ROOM:
         return (entry,)
@@ -53,13 +52,28 @@ def result_entry(item: sync_pb2.EvaluationItem) -> bytes:
     return _delimited(_ITEM, item.SerializeToString())
 
 
-def change_set_frames(kind: Kind, revision: int, entries: Iterable[bytes]) -> Frames:
-    """All frames of one change set: at least one, each at most `FRAME_BYTES`."""
+def change_set_frames(
+    kind: Kind, revision: int, entries: Iterable[bytes], *, digest: bytes = b""
+) -> Frames:
+    """All frames of one change set: at least one, each at most `FRAME_BYTES`.
+
+    ``digest`` is for definitions alone, and stands on the last one.
+    """
     parts = list(_packed(entries)) or [b""]
     last = len(parts) - 1
+    headers = (
+        sync_pb2.DefinitionChangeSet(
+            kind=sync_pb2.ChangeKind.ValueType(kind),
+            revision=revision,
+            part=index,
+            last=index == last,
+            digest=digest if index == last else b"",
+        )
+        for index in range(len(parts))
+    )
     return tuple(
-        _delimited(_CHANGE_SET, _header(kind, revision, index, index == last) + part)
-        for index, part in enumerate(parts)
+        _delimited(_CHANGE_SET, header.SerializeToString() + part)
+        for header, part in zip(headers, parts, strict=True)
     )
 
 
@@ -98,12 +112,6 @@ def _packed(entries: Iterable[bytes]) -> Iterator[bytes]:
         size += len(entry)
     if part:
         yield b"".join(part)
-
-
-def _header(kind: Kind, revision: int, part: int, last: bool) -> bytes:
-    return sync_pb2.DefinitionChangeSet(
-        kind=sync_pb2.ChangeKind.ValueType(kind), revision=revision, part=part, last=last
-    ).SerializeToString()
 
 
 def _delimited(tag: bytes, data: bytes) -> bytes:

@@ -1,97 +1,156 @@
-"""Wakes an environment's streams: one pass for each change, only so many sends at once.
+"""The streams of one environment, and what hands them their frames.
 
-Waking thousands of streams together stalls every other call of the process; with a window,
-each finished send wakes the next stream, at the same cost (measured in sync.md).
+A change is one pass over the streams. Only so many sends are outstanding at once, each by a
+driver: a task that takes the next stream as soon as its last one has taken its frames. Waking
+thousands of streams together stalls every other call of the process (measured in sync.md), and
+a task for each stream costs twice as much as a driver's send (docs/benchmarks/push.md).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Protocol
 
+from services.evaluation.frames import Frames
 from services.evaluation.limits import SEND_WINDOW
+from services.evaluation.sending import Send, Sends, SlowReader
+from services.evaluation.transport import Wire
+
+log = logging.getLogger(__name__)
 
 
-class Cursor:
-    """A stream's place in its hub. It keeps no queue: only whether there is something new."""
-
-    __slots__ = ("_event", "goodbye")
-
-    def __init__(self) -> None:
-        self.goodbye: bytes | None = None
-        """The stream's last frame, once it is to end."""
-        self._event = asyncio.Event()
-
-    def wake(self) -> None:
-        """There is something new, or the stream is to end."""
-        self._event.set()
+class Endable(Protocol):
+    """A stream as those see it who may end it."""
 
     def end(self, goodbye: bytes) -> None:
-        """The stream writes this frame next and ends; the first call wins."""
-        if self.goodbye is None:
-            self.goodbye = goodbye
-        self._event.set()
+        """It writes this frame next and ends; the first call wins."""
+        ...
 
-    async def woken(self, seconds: float) -> bool:
-        """Waits to be woken, for so long at most; False when nothing woke it."""
-        try:
-            async with asyncio.timeout(max(seconds, 0)):
-                await self._event.wait()
-        except TimeoutError:
-            return False
-        self._event.clear()
-        return True
+
+class Member(Endable, Protocol):
+    """A stream as its hub sees it: it keeps no queue, and says what is due when asked."""
+
+    is_busy: bool
+    """Somebody is sending for it: nobody else may, and it will be asked once more."""
+
+    @property
+    def wire(self) -> Wire:
+        """Where its frames go."""
+        ...
+
+    def take_due(self) -> Frames:
+        """What it shall send next; nothing when it is up to date."""
+        ...
+
+    def taken(self) -> None:
+        """The reader took what was due."""
+        ...
+
+    def lose(self) -> None:
+        """The reader is gone."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """The reader did not take it, or what is due cannot be told: a fault of ours."""
+        ...
+
+
+async def end_in_turns(streams: Iterable[Endable], goodbye: bytes) -> None:
+    """Ends them all, some at a time, so that other calls are answered between."""
+    for count, stream in enumerate(tuple(streams)):
+        stream.end(goodbye)
+        if count % SEND_WINDOW == SEND_WINDOW - 1:
+            await asyncio.sleep(0)
 
 
 class Hub:
     """The streams of one environment."""
 
-    def __init__(self, window: int = SEND_WINDOW) -> None:
+    def __init__(self, sends: Sends, window: int = SEND_WINDOW) -> None:
+        self._sends = sends
         self._window = window
-        self._cursors: dict[Cursor, None] = {}
-        self._waiting: dict[Cursor, None] = {}
-        self._awake: set[Cursor] = set()
-        self._overdue: set[Cursor] = set()
+        self._streams: dict[Member, None] = {}
+        self._waiting: dict[Member, None] = {}
+        self._places = 0
+        self._closing: bytes | None = None
 
     def __len__(self) -> int:
-        return len(self._cursors)
+        return len(self._streams)
 
-    def cursors(self) -> tuple[Cursor, ...]:
-        """All streams, in order of joining."""
-        return tuple(self._cursors)
+    def streams(self) -> tuple[Member, ...]:
+        """All of them, in order of joining."""
+        return tuple(self._streams)
 
-    def join(self) -> Cursor:
-        """A new stream, which sends what is current before it first waits."""
-        cursor = Cursor()
-        self._cursors[cursor] = None
-        return cursor
+    def join(self, stream: Member) -> None:
+        """A new one. It is busy with its first change set until it says otherwise."""
+        self._streams[stream] = None
+        if self._closing is not None:
+            stream.end(self._closing)
 
-    def leave(self, cursor: Cursor) -> None:
-        """The stream has ended."""
-        self._cursors.pop(cursor, None)
-        self._waiting.pop(cursor, None)
-        self.settled(cursor)
+    def leave(self, stream: Member) -> None:
+        """It has ended."""
+        self._streams.pop(stream, None)
+        self._waiting.pop(stream, None)
 
     def announce(self) -> None:
-        """There is a new revision: every stream is woken, within the window."""
-        self._waiting.update(self._cursors)
+        """There is a new revision for every stream."""
+        self._waiting.update(self._streams)
         self._fill()
 
-    def settled(self, cursor: Cursor) -> None:
-        """The stream has sent all it had, so that the next one is woken."""
-        self._overdue.discard(cursor)
-        self._awake.discard(cursor)
-        self._fill()
+    def wake(self, stream: Member) -> None:
+        """There is something for this stream."""
+        if stream in self._streams:
+            self._waiting[stream] = None
+            self._fill()
 
-    def overdue(self, cursor: Cursor) -> None:
-        """The stream takes long to send: until it has settled it keeps no place from others."""
-        self._overdue.add(cursor)
-        self._awake.discard(cursor)
-        self._fill()
+    async def close(self, goodbye: bytes) -> None:
+        """Every stream writes this frame next and ends, also one that joins later."""
+        self._closing = goodbye
+        await end_in_turns(self._streams, goodbye)
 
     def _fill(self) -> None:
-        while self._waiting and len(self._awake) < self._window:
-            cursor = next(iter(self._waiting))
-            del self._waiting[cursor]
-            if cursor not in self._overdue:
-                self._awake.add(cursor)
-            cursor.wake()
+        needed = min(self._window - self._places, len(self._waiting))
+        for _ in range(needed):
+            self._places += 1
+            self._sends.drive(self._drive())
+
+    async def _drive(self) -> None:
+        with Send(self._sends, self._give_place) as send:
+            try:
+                while self._waiting and not send.is_overdue:
+                    stream = next(iter(self._waiting))
+                    del self._waiting[stream]
+                    if not stream.is_busy:
+                        await _bring_up_to_date(stream, send)
+            finally:
+                if not send.is_overdue:
+                    self._give_place()
+
+    def _give_place(self) -> None:
+        self._places -= 1
+        self._fill()
+
+
+async def _bring_up_to_date(stream: Member, send: Send) -> None:
+    stream.is_busy = True
+    try:
+        while (frames := stream.take_due()) and await _sent(frames, stream, send):
+            stream.taken()
+    except Exception as error:  # noqa: BLE001 -- one stream's fault is not that of the others
+        stream.fail(error)
+    finally:
+        stream.is_busy = False
+
+
+async def _sent(frames: Frames, stream: Member, send: Send) -> bool:
+    try:
+        await send.send(frames, stream.wire)
+    except SlowReader:
+        raise
+    except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
+        log.debug("a reader is gone: %r", error)
+        stream.lose()
+        return False
+    return True

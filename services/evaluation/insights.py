@@ -19,6 +19,7 @@ from services.evaluation.in_order import answered_in_order
 from services.evaluation.intake import CheckedBatch, user_list_violations
 from services.evaluation.limits import STREAM_BATCHES, TRACK_BYTES
 from services.evaluation.rate_limits import RateLimits
+from services.evaluation.reports import Reports
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import InvalidArgument, MeshError, ResourceExhausted
 from services.runtime.interceptor import Context
@@ -34,9 +35,17 @@ class InsightsServicer:
     Batches come as bytes: those of a batch in which all is well are forwarded as they are.
     """
 
-    def __init__(self, keys: SdkKeys, bus: Bus, rate_limits: RateLimits, clock_ms: ClockMs) -> None:
+    def __init__(
+        self,
+        keys: SdkKeys,
+        bus: Bus,
+        reports: Reports,
+        rate_limits: RateLimits,
+        clock_ms: ClockMs,
+    ) -> None:
         self._keys = keys
         self._bus = bus
+        self._reports = reports
         self._rate_limits = rate_limits
         self._clock_ms = clock_ms
 
@@ -115,6 +124,7 @@ class InsightsServicer:
         now_ms = self._clock_ms()
         batch = CheckedBatch(request, now_ms)
         self._rate_limits.take(key.id, batch.accepted)
+        self._reports.take(_report(key.environment_id, request, now_ms))
         if batch.users:
             await self._publish_users(key.environment_id, batch.users)
         if batch.evaluations or batch.metrics or request.dropped_events:
@@ -157,3 +167,14 @@ def _without_users(request: insights_pb2.TrackRequest, batch: CheckedBatch) -> b
         metrics=batch.metrics,
         dropped_events=request.dropped_events,
     ).SerializeToString()
+
+
+def _report(
+    environment_id: str, request: insights_pb2.TrackRequest, now_ms: int
+) -> messaging_pb2.AppliedReport:
+    return messaging_pb2.AppliedReport(
+        environment_id=environment_id,
+        instance_id=request.sdk.instance_id,
+        revision=request.applied_revision,
+        applied_at_ms=max(0, now_ms - request.applied_age_ms),
+    )

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
+from services.evaluation.contexts import sdk_violations
 from services.evaluation.limits import (
     BATCH_EVENTS,
     BATCH_ID_BYTES,
@@ -20,7 +21,6 @@ from services.evaluation.limits import (
     EVENT_NAME_BYTES,
     FLAG_KEY_BYTES,
     LATEST_TIME_MS,
-    SDK_TEXT_BYTES,
     VARIATION_ID_BYTES,
 )
 from services.runtime.contexts import KEY_BYTES, context_violations, text_violations
@@ -99,13 +99,13 @@ def user_list_violations(users: Sequence[evaluation_pb2.Context]) -> list[Violat
 def _check_batch(request: insights_pb2.TrackRequest) -> None:
     violations = [
         *text_violations("batch_id", request.batch_id, 1, BATCH_ID_BYTES),
-        *text_violations("sdk.name", request.sdk.name, 0, SDK_TEXT_BYTES),
-        *text_violations("sdk.version", request.sdk.version, 0, SDK_TEXT_BYTES),
+        *sdk_violations(request.sdk),
         *_length_violations("users", len(request.users), BATCH_USERS),
         *_length_violations("evaluations", len(request.evaluations), BATCH_EVENTS),
         *_length_violations("metrics", len(request.metrics), BATCH_EVENTS),
         *_number_violations("dropped_events", request.dropped_events, 0, DROPPED_EVENTS),
         *_number_violations("applied_revision", request.applied_revision, 0, 2**62),
+        *_number_violations("applied_age_ms", request.applied_age_ms, 0, 2**62),
     ]
     if violations:
         raise InvalidArgument(violations)

@@ -16,10 +16,17 @@ SEND_WINDOW: Final = 64
 PLACE_SECONDS: Final = 0.1
 """Whoever takes longer to send gives its place in the window to the next stream."""
 
+FIRST_SYNCS: Final = 64
+"""First change sets that are sent at once; the others wait their turn."""
+
+FIRST_SYNC_PATIENCE: Final = 30.0
+"""Seconds that a stream waits for its turn before it is told to try again."""
+
 PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
 
 SDK_TEXT_BYTES: Final = 64
+DIGEST_BYTES: Final = 64
 
 EVALUATED_FLAGS: Final = 1_000
 EXPLAINED_FLAGS: Final = 100

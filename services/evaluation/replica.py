@@ -5,15 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
+from featmesh.sync.v1 import sync_pb2
+from services.evaluation.census import Census
+from services.evaluation.counts import Counts
+from services.evaluation.frames import goodbye_frame
 from services.evaluation.hub import Hub
+from services.evaluation.sending import Sends
 from services.evaluation.shared import SharedReads
 from services.evaluation.view import View
 from services.messaging.ports import ChangeWatch
 from services.storage.ports import DefinitionStore
 
 log = logging.getLogger(__name__)
+
+REFUSED_HINT_MS: Final = 60_000
+"""Streams whose key opens nothing any more come back after once to twice so long."""
+
+ENVIRONMENT_DELETED: Final = goodbye_frame(
+    sync_pb2.GOODBYE_REASON_ENVIRONMENT_DELETED, REFUSED_HINT_MS, REFUSED_HINT_MS
+)
 
 REPORTED_FAULTS: Final = 1_000
 """Sentences about definitions that are remembered as reported."""
@@ -22,20 +35,39 @@ REPORTED_FAULTS: Final = 1_000
 class Replica:
     """One environment. One writer at a time swaps its view; readers take `view` as it is."""
 
-    def __init__(self, definitions: DefinitionStore, view: View, environment_id: str) -> None:
+    def __init__(
+        self,
+        definitions: DefinitionStore,
+        view: View,
+        environment_id: str,
+        *,
+        sends: Sends | None = None,
+        counts: Counts | None = None,
+    ) -> None:
         self.environment_id = environment_id
-        self.hub = Hub()
+        self.hub = Hub(sends or Sends())
+        self.census = Census()
+        self.counts = counts or Counts()
         self.last_used = asyncio.get_running_loop().time()
         self._definitions = definitions
+        self.newest = 0
+        """Revision that the store was last said to be at; ahead of `view` until it is read."""
         self._writer = asyncio.Lock()
         self._reported: dict[str, None] = {}
         self._swap(view)
 
     @classmethod
-    async def load(cls, definitions: DefinitionStore, environment_id: str) -> Replica:
+    async def load(
+        cls,
+        definitions: DefinitionStore,
+        environment_id: str,
+        *,
+        sends: Sends | None = None,
+        counts: Counts | None = None,
+    ) -> Replica:
         """One snapshot read; raises `NotFound` for an unknown environment."""
         view = View.of(await definitions.read_definitions(environment_id))
-        return cls(definitions, view, environment_id)
+        return cls(definitions, view, environment_id, sends=sends, counts=counts)
 
     @property
     def view(self) -> View:
@@ -61,14 +93,15 @@ class Replica:
             return
         if changes.revision < self.view.revision or changes.floor > self.view.revision:
             # The store went back (a restored backup), or has forgotten tombstones.
-            changes = await self._definitions.read_definitions(self.environment_id)
-            self._swap(View.of(changes))
+            everything = await self._definitions.read_definitions(self.environment_id)
+            self._swap(self.view.replaced_by(everything))
         else:
             self._swap(self.view.after(changes))
         self.hub.announce()
 
     def _swap(self, view: View) -> None:
         self._view: View = view
+        self.census.track(view.revision)
         for fault in view.snapshot.faults:
             if fault not in self._reported and len(self._reported) < REPORTED_FAULTS:
                 self._reported[fault] = None
@@ -76,61 +109,110 @@ class Replica:
 
 
 class Replicas:
-    """The environments that this process serves. ``watch`` is bound to them."""
+    """The environments that this process serves; its watches are bound to them."""
 
     def __init__(self, definitions: DefinitionStore) -> None:
+        self.counts = Counts()
+        self.sends = Sends()
         self._definitions = definitions
-        self._watch: ChangeWatch | None = None
+        self._watches: tuple[ChangeWatch, ...] = ()
         self._loaded: dict[str, Replica] = {}
+        self._unused: set[str] = set()
+        self._early: dict[str, int] = {}
+        """What was announced of environments while they are being loaded."""
         self._loads = SharedReads(self._load)
 
-    async def follow(self, watch: ChangeWatch) -> None:
-        """From now on environments are bound to this watch, those already loaded as well."""
-        self._watch = watch
+    async def follow(self, *watches: ChangeWatch) -> None:
+        """From now on environments are bound to these, those already loaded as well."""
+        self._watches = watches
         for environment_id in tuple(self._loaded):
-            await watch.bind(environment_id)
+            await self._on_watches(lambda watch: watch.bind(environment_id))  # noqa: B023
 
     def loaded(self) -> tuple[Replica, ...]:
         """All that are in memory."""
         return tuple(self._loaded.values())
 
-    async def find(self, environment_id: str) -> Replica | None:
-        """The replica, if it is in memory or on its way there."""
-        await self._loads.settled(environment_id)
+    def held(self, environment_id: str) -> Replica | None:
+        """The replica, if it is in memory."""
         return self._loaded.get(environment_id)
+
+    def announced(self, environment_id: str, revision: int) -> Replica | None:
+        """Someone told of a revision: the replica, unless it is not here or not behind.
+
+        One that is being loaded reads once more afterwards, if its read was too early.
+        """
+        if self._loads.under_way(environment_id):
+            known = self._early.get(environment_id, 0)
+            self._early[environment_id] = max(known, revision)
+        replica = self._loaded.get(environment_id)
+        if replica is None:
+            return None
+        replica.newest = max(replica.newest, revision)
+        return replica if revision > replica.view.revision else None
 
     async def get(self, environment_id: str) -> Replica:
         """The replica, loaded if need be; concurrent first uses share the load."""
-        replica = self._loaded.get(environment_id)
-        if replica is None:
-            replica = await self._loads.get(environment_id)
+        while (replica := self._loaded.get(environment_id)) is None:
+            await self._loads.get(environment_id)
         replica.last_used = asyncio.get_running_loop().time()
         return replica
 
-    async def drop_idle(self, seconds: float) -> None:
-        """Forgets environments without streams that nobody used for so long."""
+    async def end(self, replica: Replica) -> None:
+        """The environment was deleted: its streams end, and it is forgotten."""
+        if self._loaded.get(replica.environment_id) is replica:
+            log.info("environment %s: deleted, its streams end", replica.environment_id)
+            self._forget(replica)
+        await replica.hub.close(ENVIRONMENT_DELETED)
+
+    async def tidy(self, idle: float) -> None:
+        """Forgets environments without streams that nobody used for ``idle`` seconds.
+
+        Undoes the bindings of all that are forgotten; a broker that hangs delays only this.
+        """
         now = asyncio.get_running_loop().time()
         for replica in self.loaded():
-            if not len(replica.hub) and now - replica.last_used > seconds:
-                del self._loaded[replica.environment_id]
+            if not len(replica.hub) and now - replica.last_used > idle:
                 log.info("environment %s: idle, dropped", replica.environment_id)
-                await self._on_watch(lambda watch: watch.unbind(replica.environment_id))  # noqa: B023
+                self._forget(replica)
+        for environment_id in tuple(self._unused):
+            if self._loads.under_way(environment_id):
+                continue  # it is bound once more, or fails and stays here
+            self._unused.discard(environment_id)
+            if environment_id not in self._loaded:
+                await self._on_watches(lambda watch: watch.unbind(environment_id))  # noqa: B023
 
     async def close(self) -> None:
-        """Cancels loads under way."""
+        """Cancels loads and sends under way."""
         await self._loads.close()
+        await self.sends.close()
+
+    def _forget(self, replica: Replica) -> None:
+        del self._loaded[replica.environment_id]
+        self._unused.add(replica.environment_id)
 
     async def _load(self, environment_id: str) -> Replica:
         # Bound before it is read, so that no change falls between the two.
-        watch = self._watch
-        await self._on_watch(lambda watch: watch.bind(environment_id))
-        replica = await Replica.load(self._definitions, environment_id)
-        self._loaded[environment_id] = replica
-        if watch is not self._watch:  # it came meanwhile, too early to know of this one
-            await self._on_watch(lambda watch: watch.bind(environment_id))
+        watches = self._watches
+        try:
+            await self._on_watches(lambda watch: watch.bind(environment_id))
+            replica = await Replica.load(
+                self._definitions, environment_id, sends=self.sends, counts=self.counts
+            )
+            self._loaded[environment_id] = replica
+            if watches is not self._watches:  # they came meanwhile, too early to know of this one
+                await self._on_watches(lambda watch: watch.bind(environment_id))
+            await self._catch_up(replica)
+        except BaseException:
+            self._unused.add(environment_id)
+            raise
+        finally:
+            self._early.pop(environment_id, None)
         log.info("environment %s: loaded at revision %d", environment_id, replica.view.revision)
         return replica
 
-    async def _on_watch(self, action: Callable[[ChangeWatch], Awaitable[None]]) -> None:
-        if self._watch is not None:
-            await action(self._watch)
+    async def _catch_up(self, replica: Replica) -> None:
+        with suppress(Exception):  # whatever it is, the poll tries again and tells of it
+            await replica.reach(self._early.get(replica.environment_id, 0))
+
+    async def _on_watches(self, action: Callable[[ChangeWatch], Awaitable[None]]) -> None:
+        await asyncio.gather(*(action(watch) for watch in self._watches))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import uuid
@@ -34,6 +33,7 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 """Contexts of one message, the last of which may go beyond it: brokers refuse larger ones."""
 
 FLUSH_SECONDS: Final = 1.0
+"""How often users that wait are published."""
 
 Id = tuple[str, str]
 """Environment id and the user's key."""
@@ -67,6 +67,11 @@ class SeenUsers:
         self.dropped = 0
         """Users that found no place among those that wait."""
 
+    @property
+    def waiting(self) -> int:
+        """Users that wait to be published."""
+        return len(self._waiting)
+
     def see(self, environment_id: str, user: Context) -> None:
         """Notes a user for the next flush."""
         key, seen = (environment_id, user.key), _Seen.of(user)
@@ -80,12 +85,6 @@ class SeenUsers:
             return
         self._waiting[key] = seen
         self._waiting_bytes = size
-
-    async def flush_for_ever(self) -> None:
-        """Publishes what waits, every `FLUSH_SECONDS`."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
 
     async def flush(self) -> None:
         """Publishes what waits; what the broker does not take waits on."""

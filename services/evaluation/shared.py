@@ -19,16 +19,20 @@ class SharedReads(Generic[T]):
     async def get(self, key: str) -> T:
         """What the read under way, or a new one, returns or raises."""
         task = self._under_way.get(key)
-        if task is None:
+        if task is None or task.done():
             task = asyncio.create_task(self._read(key), name="shared read")
             self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+            task.add_done_callback(lambda ended: self._forget(key, ended))
         return await asyncio.shield(task)
 
-    async def settled(self, key: str) -> None:
-        """Returns when no read of this key is under way, however it ended."""
-        if task := self._under_way.get(key):
-            await asyncio.wait({task})
+    def under_way(self, key: str) -> bool:
+        """Whether a read of this key has begun and not ended."""
+        task = self._under_way.get(key)
+        return task is not None and not task.done()
+
+    def _forget(self, key: str, task: asyncio.Task[T]) -> None:
+        if self._under_way.get(key) is task:
+            del self._under_way[key]
 
     async def close(self) -> None:
         """Cancels reads under way."""

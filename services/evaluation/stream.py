@@ -1,130 +1,184 @@
 """The life of one stream, whatever carries its bytes.
 
-A stream is a cursor into its environment: it remembers the revision that it sent last, and
-when it is woken it sends one change set from there to now. So bursts coalesce and what a
-stream may hold is bounded by one frame.
+A stream is a cursor into its environment: it remembers the revision that it was handed last,
+and is handed one change set from there to now when its turn comes. So bursts coalesce, and what
+a stream may hold is bounded by one frame.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from featmesh.sync.v1 import sync_pb2
+from services.evaluation.admission import Admission
 from services.evaluation.feeds import ClockMs, Feed
-from services.evaluation.frames import Frames, goodbye_frame, heartbeat_frame
-from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
+from services.evaluation.frames import Frames, Kind, heartbeat_frame
 from services.evaluation.replica import Replica
-from services.runtime.errors import Unavailable
+from services.evaluation.sending import Send, Sends, SlowReader
+from services.evaluation.transport import Wire
 
 log = logging.getLogger(__name__)
-
-Write = Callable[[bytes], Awaitable[None]]
-"""Hands a frame to the wire; returns when the reader's flow control has taken it."""
 
 RECONNECT_JITTER_MS: Final = 5_000
 """SDKs that are told to go elsewhere spread over so long."""
 
-_AGE_SPREAD: Final = 0.1
-"""Streams end between 80 and 90 % of the maximum age, so that they do not end together."""
 
+class Enrolment(Protocol):
+    """What tells a stream when it is due without a change; `pacer.Pacer`."""
 
-class SlowReader(Unavailable):
-    """The reader took no frame for `WRITE_SECONDS`; it may resume.
+    def enroll(self, stream: Stream) -> None:
+        """A stream that was just handed its first change set."""
+        ...
 
-    Its flow control is shut, so no Goodbye would reach it: the status has to say it.
-    """
-
-    reason = "SLOW_READER"
+    def forget(self, stream: Stream) -> None:
+        """The stream has ended."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """When a stream sends without being woken; seconds."""
+class Traffic:
+    """What all streams of a process share."""
 
-    heartbeat: float = 25.0
-    """Of silence, ± 20 %."""
-    max_age: float = 3_600.0
+    sends: Sends
+    pacer: Enrolment
+    admission: Admission
+    clock_ms: ClockMs
 
 
 class Stream:
-    """One reader of one environment; it has joined the fan-out, and leaves it with `run`."""
+    """One reader of one environment; it has joined the fan-out, and leaves it with `run`.
 
-    def __init__(self, replica: Replica, feed: Feed, pace: Pace, clock_ms: ClockMs) -> None:
+    ``last_sent`` and ``end_at`` are the pacer's: seconds of the clock of `Sends`.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_feed",
+        "_goodbye",
+        "_owes_heartbeat",
+        "_replica",
+        "_sent",
+        "_standing",
+        "_tells",
+        "_traffic",
+        "end_at",
+        "is_busy",
+        "last_sent",
+        "wire",
+    )
+
+    def __init__(
+        self, replica: Replica, feed: Feed, wire: Wire, traffic: Traffic, *, instance_id: str = ""
+    ) -> None:
+        self.wire = wire
+        self.is_busy = True
+        self.last_sent = self.end_at = 0.0
         self._replica = replica
         self._feed = feed
-        self._pace = pace
-        self._clock_ms = clock_ms
+        self._traffic = traffic
         self._sent = 0
-        self._cursor = replica.hub.join()
+        self._tells = 0
+        self._goodbye: bytes | None = None
+        self._owes_heartbeat = False
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._standing = replica.census.join(instance_id)
+        replica.hub.join(self)
 
     def end(self, goodbye: bytes) -> None:
-        """The stream writes this frame next and ends; the first call wins."""
-        self._cursor.end(goodbye)
+        """It writes this frame next and ends; the first call wins."""
+        if self._goodbye is None:
+            self._goodbye = goodbye
+            self._replica.hub.wake(self)
 
-    async def run(self, since: int, write: Write) -> None:
-        """Sends what is new since ``since``, then every change, until it is told to end.
+    def owe_heartbeat(self) -> None:
+        """It was silent for long."""
+        self._owes_heartbeat = True
+        self._replica.hub.wake(self)
 
-        Returns after the Goodbye. Raises `SlowReader`.
+    async def run(self, since: int) -> None:
+        """Hands over what is new since ``since``, then every change, until it is told to end.
+
+        Returns after the Goodbye. Raises `SlowReader`, `TooManyFirstSyncs`.
         """
         try:
-            await self._open(since, write)
-            await self._follow(write)
+            await self._open(since)
+            self._traffic.pacer.enroll(self)
+            self.is_busy = False
+            self._replica.hub.wake(self)  # for what came meanwhile
+            await self._ended
         except SlowReader as error:
+            self._replica.counts.slow_readers += 1
             log.warning(
                 "environment %s: a stream is ended: %s", self._replica.environment_id, error
             )
             raise
         finally:
-            self._replica.hub.leave(self._cursor)
+            self._replica.hub.leave(self)
+            self._replica.census.leave(self._standing)
+            self._traffic.pacer.forget(self)
             self._replica.last_used = asyncio.get_running_loop().time()
 
-    async def _open(self, since: int, write: Write) -> None:
-        view = self._replica.view
-        self._sent = view.revision
-        await self._send(self._feed.first(view, since), write)
-
-    async def _follow(self, write: Write) -> None:
-        loop, cursor = asyncio.get_running_loop(), self._cursor
-        end = loop.time() + self._pace.max_age * (0.9 - random.uniform(0, _AGE_SPREAD))  # noqa: S311 -- spreads load
-        while cursor.goodbye is None:
-            await self._catch_up(write)
-            silence = self._pace.heartbeat * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load
-            if await cursor.woken(min(silence, end - loop.time())):
-                continue
-            if loop.time() >= end:
-                cursor.end(goodbye_frame(sync_pb2.GOODBYE_REASON_MAX_AGE, 0, RECONNECT_JITTER_MS))
-            else:
-                frame = heartbeat_frame(self._replica.view.revision, self._clock_ms())
-                await self._send((frame,), write)
-        await _write(cursor.goodbye, write)
-
-    async def _catch_up(self, write: Write) -> None:
-        """Sends what is newer than what was sent; what comes meanwhile wakes the cursor again."""
+    def take_due(self) -> Frames:
+        """What it shall send next; nothing when it is up to date."""
+        if self._ended.done():
+            return ()
+        if self._goodbye is not None:
+            return (self._goodbye,)
         view = self._replica.view
         if view.revision != self._sent:
             frames = self._feed.next(view, self._sent)
             self._sent = view.revision
-            await self._send(frames, write)
-        self._replica.hub.settled(self._cursor)
+            if frames:
+                self._tells = view.revision
+                return frames
+            self._handed(told=False)
+        if self._owes_heartbeat:
+            self._owes_heartbeat = False
+            return (heartbeat_frame(view.revision, self._traffic.clock_ms()),)
+        return ()
 
-    async def _send(self, frames: Frames, write: Write) -> None:
-        overdue = self._replica.hub.overdue
-        timer = asyncio.get_running_loop().call_later(PLACE_SECONDS, overdue, self._cursor)
-        try:
-            for frame in frames:
-                await _write(frame, write)
-        finally:
-            timer.cancel()
+    def taken(self) -> None:
+        """The reader took what was due."""
+        self.last_sent = self._traffic.sends.now()
+        if self._goodbye is not None:
+            if not self._ended.done():
+                self._ended.set_result(None)
+        elif self._tells:
+            self._tells = 0
+            self._replica.counts.pushes += 1
+            self._handed(told=True)
 
+    def lose(self) -> None:
+        """The reader is gone."""
+        self._ended.cancel()
 
-async def _write(frame: bytes, write: Write) -> None:
-    try:
-        async with asyncio.timeout(WRITE_SECONDS):
-            await write(frame)
-    except TimeoutError:
-        raise SlowReader(f"a frame was not taken within {WRITE_SECONDS:g} seconds") from None
+    def fail(self, error: Exception) -> None:
+        """The reader did not take it, or what is due cannot be told."""
+        if not self._ended.done():
+            self._ended.set_exception(error)
+            self._ended.exception()  # `run` may have been cancelled meanwhile and ask no more
+
+    async def _open(self, since: int) -> None:
+        # Joined before: no replica is dropped while a stream waits for it to catch up.
+        replica = self._replica
+        await replica.reach(since)
+        replica.census.holds(self._standing, since)
+        async with self._traffic.admission.turn(replica.environment_id) as place:
+            if self._goodbye is not None:
+                return
+            view = replica.view
+            self._sent = view.revision
+            kind, frames = self._feed.first(view, since)
+            with Send(self._traffic.sends, place.give_back) as send:
+                await send.send(frames, self.wire)
+        replica.census.opened(self._standing, view.revision, self._traffic.clock_ms())
+        if kind is Kind.PATCH:
+            replica.counts.patch_syncs += 1
+        else:
+            replica.counts.full_syncs += 1
+
+    def _handed(self, *, told: bool) -> None:
+        now_ms = self._traffic.clock_ms()
+        self._replica.census.handed(self._standing, self._sent, now_ms, told)

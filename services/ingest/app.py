@@ -12,12 +12,14 @@ from typing import Final
 
 from services.ingest.gate import REFUSALS, StoreGate
 from services.ingest.insights import decode_insights
+from services.ingest.metrics import MEASURE_SECONDS, IngestMetrics
 from services.ingest.micro_batches import Bounds, MicroBatches
 from services.ingest.users import store_users
 from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
     ServerSettings,
@@ -27,7 +29,7 @@ from services.runtime.settings import (
     read_server,
     read_store,
 )
-from services.runtime.tasks import Tasks
+from services.runtime.tasks import Tasks, repeat
 from services.storage.model import InsightBatch
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
@@ -124,6 +126,8 @@ class IngestApp:
         self._bus = bus
         self._owned = owned or AsyncExitStack()
         self._gate = StoreGate(store.ping)
+        self.metrics = IngestMetrics(bus)
+        self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._consumers: list[Consumer] = []
         self._micro_batches: MicroBatches[InsightBatch] | None = None
         self._server = GrpcServer(settings.server, register=lambda _: None, services=())
@@ -136,6 +140,7 @@ class IngestApp:
     async def start(self) -> None:
         """Listens on return; ready once the store is reached and the bus consumes."""
         await self._server.start()
+        self._metrics_server.start()
         self.tasks.start(self._run(), "ingest")
 
     async def stop(self) -> None:
@@ -149,20 +154,27 @@ class IngestApp:
         if self._micro_batches is not None:
             await self._micro_batches.close()
         await self._server.stop()
+        await self._metrics_server.stop()
         await self._owned.aclose()
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
         await self._consume(Topic.USERS, self._take_users)
+        await self._consume(Topic.INSIGHTS, self._gathered())
+        measure = repeat(
+            self.metrics.measure, seconds=MEASURE_SECONDS, what="count of dead letters"
+        )
+        self.tasks.start(measure, "metrics")
+        await self._follow_readiness()
+
+    def _gathered(self) -> Handler:
+        """Takes events, which are stored with those of other messages."""
         settings = self._settings
         messages = max(1, settings.prefetch // TRANSACTIONS)
         bounds = Bounds(settings.transaction_events, messages, settings.linger, TRANSACTIONS)
         together = self._micro_batches = MicroBatches(self._store_insights, len, bounds)
-        await self._consume(
-            Topic.INSIGHTS, lambda message: together.put(decode_insights(message.payload))
-        )
-        await self._follow_readiness()
+        return lambda message: together.put(decode_insights(message.payload))
 
     async def _take_users(self, message: Message) -> None:
         await self._gate.passes(lambda: store_users(self._store.insights, message))
@@ -179,7 +191,9 @@ class IngestApp:
     async def _consume(self, topic: Topic, handler: Handler) -> None:
         broker = f"FEATMESH_AMQP_URL ({address_of(self._settings.amqp_url)})"
         consumer = await until_available(
-            lambda: self._bus.consume(topic, handler, prefetch=self._settings.prefetch),
+            lambda: self._bus.consume(
+                topic, self.metrics.counted(topic, handler), prefetch=self._settings.prefetch
+            ),
             what=broker,
         )
         self._consumers.append(consumer)

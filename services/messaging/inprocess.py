@@ -23,7 +23,7 @@ from services.messaging.ports import (
     Message,
     Topic,
 )
-from services.messaging.topology import STORED_TOPICS
+from services.messaging.topology import STORED_TOPICS, WATCHED_TOPICS
 from services.runtime.errors import BrokerUnavailable, ResourceExhausted
 
 MAX_LENGTH: Final = 10_000
@@ -59,7 +59,8 @@ class _Delivery:
 class _Watch:
     """Hands notices to the handler one at a time, in the order in which they came."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, topic: Topic, handler: Handler) -> None:
+        self.topic = topic
         self._handler = handler
         self._bound: set[str] = set()
         self._notices: deque[_Delivery] = deque()
@@ -103,8 +104,8 @@ class _Watch:
         try:
             await self._handler(delivery.message)
         except Exception:  # noqa: BLE001 - a handler's error must not end the watch
-            environment = delivery.message.environment_id
-            _log.exception("The handler of a change of %s failed", environment)
+            what, where = WATCHED_TOPICS[self.topic], delivery.message.environment_id
+            _log.exception("The handler of a %s of %s failed", what, where)
         delivery.settle()
         with suppress(ValueError):  # it may have given way meanwhile
             self._notices.remove(delivery)
@@ -257,8 +258,9 @@ class InProcessBus:
 
     async def publish(self, topic: Topic, message: Message) -> None:
         self._check_open()
-        if topic is Topic.CHANGES:
-            await self._wait(self._offer(message))  # a slow watch is no reason to announce again
+        if topic in WATCHED_TOPICS:
+            # A slow watch is no reason to announce again.
+            await self._wait(self._offer(topic, message))
             return
         kept = self._queues[topic].put(message)
         if not await self._wait([kept]):
@@ -266,8 +268,14 @@ class InProcessBus:
         kept.result()
 
     async def watch_changes(self, handler: Handler) -> _Watch:
+        return self._watch(Topic.CHANGES, handler)
+
+    async def watch_applied(self, handler: Handler) -> _Watch:
+        return self._watch(Topic.APPLIED, handler)
+
+    def _watch(self, topic: Topic, handler: Handler) -> _Watch:
         self._check_open()
-        watch = _Watch(handler)
+        watch = _Watch(topic, handler)
         self._watches = [*(w for w in self._watches if not w.closed), watch]
         return watch
 
@@ -305,6 +313,9 @@ class InProcessBus:
                 del self._dead_letters[index]
                 return
 
+    async def count_dead_letters(self) -> int:
+        return len(self._dead_letters)
+
     @property
     def healthy(self) -> bool:
         return not self._closed
@@ -332,8 +343,8 @@ class InProcessBus:
             self._publishes.difference_update(handlers)
         return not late
 
-    def _offer(self, message: Message) -> list[asyncio.Future[None]]:
-        offers = (watch.offer(message) for watch in self._watches)
+    def _offer(self, topic: Topic, message: Message) -> list[asyncio.Future[None]]:
+        offers = (watch.offer(message) for watch in self._watches if watch.topic is topic)
         return [kept for kept in offers if kept is not None]
 
     def _check_open(self) -> None:

@@ -17,6 +17,7 @@ class Topic(StrEnum):
     CHANGES = "changes"
     USERS = "users"
     INSIGHTS = "insights"
+    APPLIED = "applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ ANY_LETTER = LetterFilter()
 class DeadLetters(Protocol):
     """What to do about messages that no handler could deal with.
 
-    Every call looks at the oldest 1,000. All raise `BrokerUnavailable`.
+    Every call but the count looks at the oldest 1,000. All raise `BrokerUnavailable`.
     """
 
     async def list_dead_letters(
@@ -88,12 +89,16 @@ class DeadLetters(Protocol):
         """Remove them for good. How many."""
         ...
 
+    async def count_dead_letters(self) -> int:
+        """How many there are, beyond the oldest 1,000 too."""
+        ...
+
 
 class ChangeWatch(Protocol):
-    """One process's own view of `Topic.CHANGES`: only environments that it binds."""
+    """One process's own view of a topic: only environments that it binds."""
 
     async def bind(self, environment_id: str) -> None:
-        """From the return on, changes of this environment reach the handler."""
+        """From the return on, messages of this environment reach the handler."""
         ...
 
     async def unbind(self, environment_id: str) -> None: ...
@@ -122,6 +127,10 @@ class Bus(DeadLetters, Protocol):
 
     async def watch_changes(self, handler: Handler) -> ChangeWatch:
         """Every watch gets every change of what it binds; nothing is kept while away."""
+        ...
+
+    async def watch_applied(self, handler: Handler) -> ChangeWatch:
+        """The same for `Topic.APPLIED`, apart: a flood of reports holds up no change."""
         ...
 
     async def consume(self, topic: Topic, handler: Handler, *, prefetch: int) -> Consumer:

@@ -36,7 +36,7 @@ UNLIMITED_DELIVERIES: Final = 1_000_000_000
 """Dead letters may be looked at as often as one likes; a newer broker's default is 20."""
 
 WATCH_ARGUMENTS: Final[dict[str, str | int]] = {"x-max-length": 10_000, "x-overflow": "drop-head"}
-"""A notice only says "look", so the oldest may go."""
+"""A notice only says "look", and an SDK repeats its report, so the oldest may go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Topology:
         return f"{self.prefix}.{topic.value}"
 
     def store_queue(self, topic: Topic) -> str:
-        """The queue from which `ingest` stores; not for `Topic.CHANGES`."""
+        """The queue from which `ingest` stores; only for `STORED_TOPICS`."""
         return f"{self.prefix}.{topic.value}.store"
 
     def topic_of(self, queue: str) -> Topic | None:
@@ -108,3 +108,6 @@ class Topology:
 
 STORED_TOPICS: Final = (Topic.USERS, Topic.INSIGHTS)
 """Topics whose messages wait in a durable queue for one of competing consumers."""
+
+WATCHED_TOPICS: Final = {Topic.CHANGES: "change", Topic.APPLIED: "report"}
+"""Topics of which each process has a view of its own, and what one message of them is."""

@@ -96,6 +96,12 @@ class EnvironmentReader:
         self._faults.append(f"{name} is {value!r}; it must be host:port, as in {default}")
         return default
 
+    def optional_address(self, name: str) -> Address | None:
+        """``host:port`` or ``[v6]:port``; None when the variable is not set."""
+        if not self.text(name, ""):
+            return None
+        return self.address(name, Address("127.0.0.1", 9464))
+
     def finish(self) -> None:
         """Raises `ConfigError` if any variable was wrong."""
         if self._faults:

@@ -91,6 +91,12 @@ class ResourceExhausted(MeshError):
         self.pushback_ms = pushback_ms
 
 
+class DeadlineExceeded(MeshError):
+    """What the caller waits for did not come within the longest time allowed."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
 class Unavailable(MeshError):
     """A part that this service needs is away; the same call may succeed later."""
 

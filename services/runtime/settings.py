@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from services.runtime.config import Address, EnvironmentReader
@@ -19,6 +19,8 @@ class ServerSettings:
     """After NOT_SERVING, so that load balancers stop sending new calls."""
     drain_window: float = 10.0
     """For calls under way to end, and for streams to be told to go elsewhere."""
+    metrics: Address | None = None
+    """Where metrics are served; None for nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,14 @@ def read_server(reader: EnvironmentReader, listen: str, port: int) -> ServerSett
         listen=reader.address(listen, Address(LOOPBACK, port)),
         drain_delay=reader.number("FEATMESH_DRAIN_DELAY_SECONDS", 5.0, low=0, high=300),
         drain_window=reader.number("FEATMESH_DRAIN_WINDOW_SECONDS", 10.0, low=0, high=300),
+        metrics=reader.optional_address("FEATMESH_METRICS_LISTEN"),
     )
+
+
+def as_worker(settings: ServerSettings) -> ServerSettings:
+    """With metrics, if there are any, on a free port for the supervisor alone."""
+    metrics = None if settings.metrics is None else Address(LOOPBACK, 0)
+    return replace(settings, metrics=metrics)
 
 
 def read_store(reader: EnvironmentReader) -> StoreSettings:

@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime.errors import (
     AlreadyExists,
+    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     MeshError,
@@ -42,6 +43,7 @@ _CODES: Final[tuple[tuple[type[MeshError], grpc.StatusCode], ...]] = (
     (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
     (PermissionDenied, grpc.StatusCode.PERMISSION_DENIED),
     (ResourceExhausted, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED),
     (Unavailable, grpc.StatusCode.UNAVAILABLE),
 )
 

@@ -2,7 +2,7 @@
 
 The kernel spreads connections over the workers (SO_REUSEPORT). A worker that dies is started
 anew with back-off; one whose supervisor dies stops by itself. Health is one answer: each worker
-answers what the supervisor has made of all.
+answers what the supervisor has made of all. Metrics are one page, the supervisor's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from typing import Final
 
 from services.runtime.backoff import full_jitter
 from services.runtime.config import Address
+from services.runtime.metrics import MetricsServer
 from services.runtime.server import ListenError
+from services.runtime.settings import ServerSettings
 from services.runtime.tasks import Tasks
-from services.runtime.worker_link import FD_VARIABLE, NOT_READY, READY
+from services.runtime.worker_link import FD_VARIABLE, NOT_READY, READY, metrics_port
+from services.runtime.worker_metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +33,16 @@ BACKOFF_HIGH: Final = 30.0
 HEALTHY_SECONDS: Final = 60.0
 """A worker that lived for so long is started anew without a memory of earlier deaths."""
 
+RESERVE_SECONDS: Final = 3.0
+RESERVE_PAUSE: Final = 0.1
+
 STOP_SECONDS: Final = 15.0
 """Beyond its drain times that a worker gets to end before it is killed."""
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
+    index: int
     process: asyncio.subprocess.Process
     line: asyncio.StreamWriter
     ready: bool = False
@@ -65,9 +72,9 @@ class Supervisor:
         command: What starts a worker.
         variables: Environment of the workers.
         count: How many.
-        listen: Where; the workers get the real port in ``listen_variable``.
-        listen_variable: For example ``FEATMESH_EVALUATION_LISTEN``.
-        stop_after: Seconds that a worker takes to drain at most.
+        server: Where to listen, how long a worker takes to drain, and where metrics are.
+        listen_variable: For example ``FEATMESH_EVALUATION_LISTEN``, which holds the real port
+            for the workers.
     """
 
     def __init__(
@@ -76,27 +83,29 @@ class Supervisor:
         command: Sequence[str],
         variables: Mapping[str, str],
         count: int,
-        listen: Address,
+        server: ServerSettings,
         listen_variable: str,
-        stop_after: float,
     ) -> None:
         self.tasks = Tasks()
         self.port = 0
+        self.metrics = WorkerMetrics()
         self._command = tuple(command)
         self._variables = dict(variables)
         self._count = count
-        self._listen = listen
+        self._listen = server.listen
         self._listen_variable = listen_variable
-        self._stop_after = stop_after
+        self._stop_after = server.drain_delay + 2 * server.drain_window
+        self._metrics_server = MetricsServer(server.metrics, [self.metrics], process=False)
         self._places = _Places()
         self._reserved: socket.socket | None = None
         self._told: bool | None = None
 
     async def start(self) -> None:
         """Reserves the port and starts the workers; raises `ListenError`."""
-        self._reserved = _reserve(self._listen)
+        self._reserved = await _reserve(self._listen)
         self.port = self._reserved.getsockname()[1]
         self._variables[self._listen_variable] = str(Address(self._listen.host, self.port))
+        self._metrics_server.start()
         for index in range(self._count):
             self.tasks.start(self._keep(index), f"worker {index}")
 
@@ -105,6 +114,7 @@ class Supervisor:
         workers = tuple(self._places.workers.values())
         await self.tasks.close()
         await asyncio.gather(*(self._end(each) for each in workers))
+        await self._metrics_server.stop()
         if self._reserved is not None:
             self._reserved.close()
 
@@ -119,6 +129,7 @@ class Supervisor:
             wait = next(waits)
             log.error("worker %d ended with code %d; anew in %.1f s", index, code, wait)
             await asyncio.sleep(wait)
+            self.metrics.restarts += 1
 
     async def _run_one(self, index: int) -> int:
         ours, theirs = socket.socketpair()
@@ -130,7 +141,8 @@ class Supervisor:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # a Ctrl-C is for the supervisor, which passes it on
             )
-        worker = self._places.workers[index] = _Worker(process, writer)
+        worker = self._places.workers[index] = _Worker(index, process, writer)
+        self.metrics.running = len(self._places.workers)
         log.info("worker %d runs as process %d", index, process.pid)
         self._tell(worker)
         try:
@@ -139,16 +151,25 @@ class Supervisor:
         finally:
             if self._places.workers.get(index) is worker:
                 del self._places.workers[index]
+            self.metrics.serves(index, 0)
+            self.metrics.running = len(self._places.workers)
         writer.close()
         self._announce()
         return code
 
     async def _listen_to(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionError):
-            while heard := await reader.read(64):
-                worker.ready = heard[-1:] == READY
-                worker.was_ready = worker.was_ready or worker.ready
-                self._announce()
+            while word := await reader.readline():
+                self._hear(worker, word)
+
+    def _hear(self, worker: _Worker, word: bytes) -> None:
+        port = metrics_port(word)
+        if port is not None:
+            self.metrics.serves(worker.index, port)
+            return
+        worker.ready = word == READY
+        worker.was_ready = worker.was_ready or worker.ready
+        self._announce()
 
     def _announce(self) -> None:
         serving = self._places.serving
@@ -184,10 +205,20 @@ def worker_command(service: str) -> tuple[str, ...]:
     return (sys.executable, "-m", service)
 
 
-def _reserve(listen: Address) -> socket.socket:
+async def _reserve(listen: Address) -> socket.socket:
+    """The port, held; a port in use gets a moment, for workers whose supervisor has died."""
+    attempts = int(RESERVE_SECONDS / RESERVE_PAUSE)
+    for _ in range(attempts):
+        with contextlib.suppress(ListenError):
+            return _reserve_now(listen)
+        await asyncio.sleep(RESERVE_PAUSE)
+    return _reserve_now(listen)
+
+
+def _reserve_now(listen: Address) -> socket.socket:
     """Holds the port, so that nobody else gets it while no worker listens; never listens itself.
 
-    Whoever listens there already without sharing would be joined silently; so it is asked first.
+    Whoever listens there already would be joined silently; so the port is asked for alone first.
     """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -40,3 +40,21 @@ class Tasks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def repeat(work: Callable[[], Awaitable[None]], *, seconds: float, what: str) -> None:
+    """Runs ``work`` again and again, ``seconds`` after each end, until it is cancelled.
+
+    An error that ``work`` did not expect ends nothing: it is logged in full, once for as
+    long as it is the same, and the next turn may do better.
+    """
+    fault = ""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            if fault != (fault := repr(error)):
+                log.error("%s failed and is tried again", what, exc_info=error)
+        else:
+            fault = ""
+        await asyncio.sleep(seconds)

@@ -18,12 +18,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from prometheus_client.registry import Collector
+
 from services.api.app import ApiApp
 from services.evaluation.app import EvaluationApp
 from services.ingest.app import IngestApp
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus
 from services.runtime.config import Address, ConfigError
+from services.runtime.metrics import MetricsServer
 from services.runtime.program import App
 from services.runtime.server import ListenError
 from services.runtime.settings import LOOPBACK, ServerSettings, StoreSettings
@@ -43,7 +46,12 @@ _ANY: Final = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not listened on
 
 
 class ListeningApp(App, Protocol):
-    """An `App` that serves gRPC."""
+    """An `App` that serves gRPC, and what it counts."""
+
+    @property
+    def metrics(self) -> Collector:
+        """For whoever serves them."""
+        ...
 
     @property
     def port(self) -> int:
@@ -89,6 +97,7 @@ class StandaloneApp:
         services = self._services(uri, store, bus)
         for service in services:
             await self._start_service(service)
+        self._serve_metrics([service.app.metrics for service in services])
         self._is_started = True
         self.tasks.start(self._welcome(services), "welcome")
 
@@ -148,6 +157,14 @@ class StandaloneApp:
                 f"{error}: does FeatMesh run already? {service.variable} takes another address"
             ) from error
         self.tasks.start(self._watch_service(service.app), service.variable)
+
+    def _serve_metrics(self, collectors: list[Collector]) -> None:
+        metrics = MetricsServer(self._settings.metrics, collectors)
+        self._parts.push_async_callback(metrics.stop)
+        try:
+            metrics.start()
+        except ListenError as error:
+            raise StandaloneError(f"{error}: FEATMESH_METRICS_LISTEN takes another one") from error
 
     async def _watch_service(self, app: App) -> None:
         await app.tasks.crashed.wait()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from services.api import app as api
 from services.evaluation import app as evaluation
 from services.ingest import app as ingest
-from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.config import Address, ConfigError, EnvironmentReader
 
 DEFAULTS: Final = {
     "FEATMESH_DRAIN_DELAY_SECONDS": "0",
@@ -40,6 +40,8 @@ class StandaloneSettings:
     api: api.ApiSettings
     evaluation: evaluation.EvaluationSettings
     ingest: ingest.IngestSettings
+    metrics: Address | None
+    """Where the metrics of all three are served; they themselves serve none."""
 
 
 def read_settings(variables: Mapping[str, str]) -> StandaloneSettings:
@@ -60,14 +62,16 @@ def read_settings(variables: Mapping[str, str]) -> StandaloneSettings:
     for_ingest = _read(ingest.read_settings, for_services, faults)
     if for_api is None or for_evaluation is None or for_ingest is None:
         raise ConfigError(list(faults))
+    metrics = for_api.server.metrics
     return StandaloneSettings(
         data_dir=data_dir,
         mongodb_uri=reader.text("FEATMESH_MONGODB_URI", ""),
         database=reader.text("FEATMESH_MONGODB_DATABASE", "featmesh"),
         token_file=Path(token_file),
-        api=for_api,
-        evaluation=for_evaluation,
-        ingest=for_ingest,
+        api=replace(for_api, server=replace(for_api.server, metrics=None)),
+        evaluation=replace(for_evaluation, server=replace(for_evaluation.server, metrics=None)),
+        ingest=replace(for_ingest, server=replace(for_ingest.server, metrics=None)),
+        metrics=metrics,
     )
 
 

@@ -256,6 +256,14 @@ class OutboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxBacklog:
+    """How many announcements wait, and the revision of the oldest; None when none waits."""
+
+    count: int
+    oldest_revision: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class EndUser:
     """A context that was seen."""
 

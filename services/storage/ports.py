@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from featmesh.engine.model import Context
 from services.runtime.errors import StaleVersion
+from services.storage.census import StreamCensus
 from services.storage.model import (
     PLAINLY,
     AccessToken,
@@ -33,6 +34,7 @@ from services.storage.model import (
     ItemVersion,
     LastServed,
     Organization,
+    OutboxBacklog,
     OutboxEntry,
     Page,
     Project,
@@ -121,6 +123,13 @@ class CredentialStore(Protocol):
 
     async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
         """Revoked keys too; the caller decides."""
+        ...
+
+    async def good_sdk_keys(self, sdk_key_ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that are there and not revoked, in one read.
+
+        Raises `StoreUnavailable` when there is no answer within 2 seconds.
+        """
         ...
 
     async def list_sdk_keys(self, environment_id: str, size: int, token: str) -> Page[SdkKey]:
@@ -228,7 +237,10 @@ class DefinitionStore(Protocol):
         ...
 
     async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
-        """Current revisions, in one read; a deleted environment is absent."""
+        """Current revisions, in one read; a deleted environment is absent.
+
+        Raises `StoreUnavailable` when there is no answer within 2 seconds.
+        """
         ...
 
 
@@ -240,6 +252,10 @@ class OutboxStore(Protocol):
         ...
 
     async def delete_outbox(self, ids: Sequence[str]) -> None: ...
+
+    async def measure_outbox(self) -> OutboxBacklog:
+        """How much waits; beyond 10,000 entries they are no longer counted."""
+        ...
 
 
 class UpkeepStore(Protocol):
@@ -366,6 +382,35 @@ class ReportStore(Protocol):
         ...
 
 
+PROCESS_SECONDS: Final = 10
+"""An `evaluation` process that has not been seen for so long is not counted."""
+
+CENSUS_SECONDS: Final = 3 * 3600
+"""A census that has not been written for so long is forgotten, whoever wrote it."""
+
+
+class CensusStore(Protocol):
+    """How far streams have come: `evaluation` counts them, `api` adds up."""
+
+    async def report_process(self, process_id: str) -> None:
+        """The process is alive now, by the store's own clock."""
+        ...
+
+    async def write_census(
+        self, process_id: str, censuses: Sequence[StreamCensus], gone: Sequence[str]
+    ) -> None:
+        """Replaces the process's censuses of these environments, and removes those ``gone``."""
+        ...
+
+    async def read_census(self, environment_id: str) -> list[StreamCensus]:
+        """One of each process that was seen within `PROCESS_SECONDS` and has counted."""
+        ...
+
+    async def remove_process(self, process_id: str) -> None:
+        """The process stops: nothing of it is counted any more."""
+        ...
+
+
 class Store(Protocol):
     """All ports over one connection."""
 
@@ -378,6 +423,7 @@ class Store(Protocol):
     insights: InsightStore
     end_users: EndUserStore
     reports: ReportStore
+    census: CensusStore
 
     async def migrate(self) -> None:
         """Bring indexes and schema to this version; idempotent, safe in several processes."""

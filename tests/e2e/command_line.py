@@ -44,6 +44,12 @@ class Operator:
         assert "Traceback" not in done.stderr
         return done.stderr.strip()
 
+    def behind(self, *arguments: str) -> str:
+        """What a command that waits says on standard error when that is in vain."""
+        done = self._process((*arguments, "--wait-timeout", "1"), {})
+        assert done.returncode == 1, done.stdout + done.stderr
+        return done.stderr.strip()
+
     def environment(self, **variables: str) -> dict[str, str]:
         """Of a process that this operator starts; an empty variable counts as not set."""
         own = {name: value for name, value in os.environ.items() if "FEATMESH_" not in name}

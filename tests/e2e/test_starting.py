@@ -202,9 +202,7 @@ def test_a_client_whose_service_stops_goes_on_at_another_one(
 ) -> None:
     caplog.set_level(logging.INFO, logger="featmesh")
     remaining = next(each for each in mesh.processes if each.name == "evaluation")
-    address = free_address()
-    variables = {**remaining.variables, "FEATMESH_EVALUATION_LISTEN": address}
-    stopping = ServiceProcess("evaluation", address, variables, tmp_path / "log")
+    stopping = remaining.another(tmp_path / "log")
     user = featmesh.Context("ada")
     with ExitStack() as stack:
         channel = stack.enter_context(grpc.insecure_channel(mesh.api))
@@ -217,7 +215,7 @@ def test_a_client_whose_service_stops_goes_on_at_another_one(
         stopping.start()
         stack.callback(stopping.stop)
         stopping.wait_until_serving()
-        both = f"ipv4:{address},{remaining.address}"  # the first one that answers is taken
+        both = f"ipv4:{stopping.address},{remaining.address}"  # the first one that answers is taken
         client = stack.enter_context(featmesh.Client(both, place.server_key))
         assert client.wait_until_ready(PATIENCE)
         assert client.boolean_value("door", user, default=False)

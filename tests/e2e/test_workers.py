@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as parsed
 
+import featmesh
+from services.storage.model import SdkKeyKind
+from services.storage.mongodb import MongoStore
+from tests.support.evaluation import new_sdk_key
 from tests.support.mesh import ServiceProcess, free_address
 from tests.support.mongodb import fresh_database_name
 from tests.support.waiting import PATIENCE, eventually
 
 WORKERS = 2
+POLL_AGE = "featmesh_evaluation_poll_age_seconds"
+NEVER = float("inf")
 
 
-def evaluation(folder: Path, address: str, mongodb_uri: str, amqp_url: str) -> ServiceProcess:
+def evaluation(
+    folder: Path, address: str, mongodb_uri: str, amqp_url: str, *, metrics: str = ""
+) -> ServiceProcess:
     variables = {
         "FEATMESH_EVALUATION_LISTEN": address,
         "FEATMESH_EVALUATION_WORKERS": str(WORKERS),
         "FEATMESH_MONGODB_URI": mongodb_uri,
         "FEATMESH_MONGODB_DATABASE": fresh_database_name(),
         "FEATMESH_AMQP_URL": amqp_url,
+        "FEATMESH_METRICS_LISTEN": metrics,
         "FEATMESH_DRAIN_DELAY_SECONDS": "0",
         "FEATMESH_DRAIN_WINDOW_SECONDS": "0",
     }
@@ -31,7 +43,7 @@ def evaluation(folder: Path, address: str, mongodb_uri: str, amqp_url: str) -> S
 
 @pytest.fixture
 def service(tmp_path: Path, mongodb_uri: str, amqp_url: str) -> Iterator[ServiceProcess]:
-    process = evaluation(tmp_path, free_address(), mongodb_uri, amqp_url)
+    process = evaluation(tmp_path, free_address(), mongodb_uri, amqp_url, metrics=free_address())
     process.start()
     process.wait_until_serving()
     yield process
@@ -93,3 +105,101 @@ def test_a_second_service_is_refused_the_shared_port(
     second.start()
     assert second.wait(PATIENCE) == 1
     assert f"cannot listen on {service.address}" in second.log.read_text()
+
+
+async def new_key(mongodb_uri: str, database: str) -> str:
+    """The secret of a server key of a new environment."""
+    store = MongoStore.open(mongodb_uri, database=database)
+    try:
+        organization = await store.tenancy.create_organization("o", "O")
+        project = await store.tenancy.create_project(organization.id, "p", "P")
+        environment = await store.tenancy.create_environment(project.id, "e", "E")
+        return (await new_sdk_key(store, environment.id, SdkKeyKind.SERVER))[0]
+    finally:
+        await store.close()
+
+
+def scraped(address: str) -> dict[tuple[str, str], float]:
+    """Values by name and worker, summed over other labels; each family stands there once."""
+    with urlopen(f"http://{address}/metrics", timeout=PATIENCE) as answer:
+        text = answer.read().decode()
+    families = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(families) == len(set(families))
+    values: dict[tuple[str, str], float] = {}
+    for sample in (each for family in parsed(text) for each in family.samples):
+        key = sample.name, sample.labels.get("worker", "")
+        values[key] = values.get(key, 0) + sample.value
+    return values
+
+
+def workers_with(name: str, values: dict[tuple[str, str], float]) -> set[str]:
+    return {worker for each, worker in values if each == name}
+
+
+def page_of_all(service: ServiceProcess) -> dict[tuple[str, str], float]:
+    """Once all workers have begun to poll."""
+    return eventually(
+        lambda: scraped(service.variables["FEATMESH_METRICS_LISTEN"]),
+        accept=lambda found: all(found.get((POLL_AGE, worker), NEVER) < NEVER for worker in "01"),
+    )
+
+
+def test_one_page_has_the_metrics_of_all_workers(service: ServiceProcess) -> None:
+    values = page_of_all(service)
+    assert workers_with(POLL_AGE, values) == {"0", "1"}
+    memory = "process_resident_memory_bytes"
+    assert workers_with(memory, values) == {"0", "1", "supervisor"}
+    assert all(values[memory, worker] > 0 for worker in ("0", "1", "supervisor"))
+    assert values["featmesh_workers_running", ""] == WORKERS
+    assert values["featmesh_workers_restarts_total", ""] == 0
+    assert values["featmesh_workers_unanswered_total", ""] == 0
+
+
+def test_a_stream_is_counted_once_whichever_worker_has_it(
+    service: ServiceProcess, mongodb_uri: str
+) -> None:
+    key = asyncio.run(new_key(mongodb_uri, service.variables["FEATMESH_MONGODB_DATABASE"]))
+    address = service.variables["FEATMESH_METRICS_LISTEN"]
+    name = "featmesh_evaluation_streams"
+    with featmesh.Client(service.address, key) as client:
+        assert client.wait_until_ready(PATIENCE)
+        values = scraped(address)
+        assert sum(values[name, worker] for worker in workers_with(name, values)) == 1
+
+
+def test_a_replaced_worker_is_counted_and_has_its_metrics_again(service: ServiceProcess) -> None:
+    address = service.variables["FEATMESH_METRICS_LISTEN"]
+    page_of_all(service)
+    os.kill(min(all_workers(service)), signal.SIGKILL)
+    values = eventually(
+        lambda: scraped(address),
+        accept=lambda found: (
+            found["featmesh_workers_restarts_total", ""] == 1
+            and len(workers_with(POLL_AGE, found)) == WORKERS
+        ),
+    )
+    assert values["featmesh_workers_running", ""] == WORKERS
+
+
+def test_a_worker_that_hangs_is_left_out_of_the_page_and_counted(service: ServiceProcess) -> None:
+    address = service.variables["FEATMESH_METRICS_LISTEN"]
+    page_of_all(service)
+    victim = min(all_workers(service))
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        values = scraped(address)
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    assert len(workers_with(POLL_AGE, values)) == WORKERS - 1
+    assert values["featmesh_workers_running", ""] == WORKERS
+    assert values["featmesh_workers_unanswered_total", ""] == 1
+
+
+def test_metrics_are_off_unless_they_are_asked_for(
+    tmp_path: Path, mongodb_uri: str, amqp_url: str
+) -> None:
+    service = evaluation(tmp_path, free_address(), mongodb_uri, amqp_url)
+    service.start()
+    service.wait_until_serving()
+    assert service.stop() == 0
+    assert "metrics on" not in service.log.read_text()

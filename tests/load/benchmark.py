@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +48,10 @@ class Turn:
 
 
 class Benchmark:
-    """Collects the rounds of one run. Nothing is written before `finish`."""
+    """Collects the rounds of one run. Nothing is written before `finish`.
+
+    ``packages`` are Python's, whose versions are looked up; ``tools`` are others with theirs.
+    """
 
     def __init__(
         self,
@@ -56,30 +59,33 @@ class Benchmark:
         *,
         method: str,
         packages: Iterable[str] = (),
+        tools: Mapping[str, str] | None = None,
         folder: Path = RECORDS,
         console: Console | None = None,
     ) -> None:
         self._name = name
         self._method = " ".join(method.split())
-        self._versions = versions(packages)
+        self._versions = versions(packages) | dict(tools or {})
         self._folder = folder
         self._console = console or Console()
         self._commit = commit()  # of the code that runs, not of what is edited meanwhile
         self._rounds: dict[tuple[Measure, str], list[float]] = {}
 
-    def turns(self, subjects: Sequence[str], *, rounds: int) -> Iterator[Turn]:
+    def turns(self, subjects: Sequence[str], *, rounds: int, what: str = "") -> Iterator[Turn]:
         """Each subject once per round, showing progress; every other round runs backwards.
 
         So no subject is always the first after a pause, and a machine's drift hits all alike.
+        ``what`` names the part of the benchmark where it has several.
 
         Raises:
             ValueError: fewer than 1 or more than MAX_ROUNDS rounds.
         """
         if not 1 <= rounds <= MAX_ROUNDS:
             raise ValueError(f"rounds must be 1 to {MAX_ROUNDS}, not {rounds}")
+        name = f"{self._name}, {what}" if what else self._name
         for number in range(1, rounds + 1):
             for subject in subjects if number % 2 else reversed(subjects):
-                self._say(f"{self._name}: round {number} of {rounds}: {subject}")
+                self._say(f"{name}: round {number} of {rounds}: {subject}")
                 yield Turn(number, subject)
 
     def add(self, measure: Measure, subject: str, value: float) -> None:

@@ -22,6 +22,7 @@ from featmesh.management.v1 import (
     import_service_pb2_grpc,
     insight_service_pb2_grpc,
     report_service_pb2_grpc,
+    rollout_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
     tenancy_pb2_grpc,
@@ -55,6 +56,7 @@ class ApiClient:
         self.insights: Any = insight_service_pb2_grpc.InsightServiceStub(channel)
         self.users: Any = end_user_service_pb2_grpc.EndUserServiceStub(channel)
         self.reports: Any = report_service_pb2_grpc.ReportServiceStub(channel)
+        self.rollouts: Any = rollout_service_pb2_grpc.RolloutServiceStub(channel)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
         self.dead_letters: Any = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 

@@ -25,7 +25,7 @@ from featmesh.wire.changes import (
     EvaluationChanges,
 )
 from services.evaluation.app import EvaluationApp, EvaluationSettings
-from services.evaluation.stream import Pace
+from services.evaluation.pacer import Pace
 from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.secrets import hash_secret, new_secret
@@ -91,6 +91,10 @@ class SyncStream(ABC, Generic[Changes]):
 
     async def change(self) -> Changes:
         """The next whole change set, applied; heartbeats before it are passed over."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._next_change()
+
+    async def _next_change(self) -> Changes:
         while True:
             frame = await self.frame()
             assert frame.WhichOneof("frame") != "goodbye", frame
@@ -141,12 +145,13 @@ class SyncStream(ABC, Generic[Changes]):
 
 
 class DefinitionStream(SyncStream[DefinitionChanges]):
-    """A server SDK: it holds what all applied change sets say."""
+    """A server SDK: it holds what all applied change sets say, and keeps their digests."""
 
     def __init__(self, call: Any) -> None:
         super().__init__(call)
         self.flags: dict[str, Flag] = {}
         self.segments: dict[str, Segment] = {}
+        self.digests: list[bytes] = []
         self._assembler = DefinitionAssembler()
 
     def _decode(self, data: bytes) -> sync_pb2.SyncDefinitionsResponse:
@@ -156,6 +161,7 @@ class DefinitionStream(SyncStream[DefinitionChanges]):
         return self._assembler.add(part)
 
     def _apply(self, changes: DefinitionChanges) -> None:
+        self.digests.append(changes.digest)
         if changes.full:
             self.flags, self.segments = {}, {}
         for key in changes.deleted_flag_keys:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.request import urlopen
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.waiting import PATIENCE
 
@@ -31,13 +33,18 @@ def free_address() -> str:
 
 @dataclass
 class ServiceProcess:
-    """``python -m services.<name>`` with a log file, ready when its health says so."""
+    """``python -m services.<name>`` with a log file, ready when its health says so.
+
+    ``program`` runs another module in its place; ``launcher`` goes before the whole command.
+    """
 
     name: str
     address: str
     variables: Mapping[str, str]
     log: Path
     arguments: Sequence[str] = ()
+    program: str = ""
+    launcher: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -48,13 +55,28 @@ class ServiceProcess:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{self.name}", *self.arguments],
+                [
+                    *self.launcher,
+                    sys.executable,
+                    "-m",
+                    self.program or f"services.{self.name}",
+                    *self.arguments,
+                ],
                 env=environment,
                 cwd=self.log.parent,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def another(self, log: Path) -> ServiceProcess:
+        """A further replica of this service, with addresses of its own; not yet started."""
+        address = free_address()
+        own = {
+            f"FEATMESH_{self.name.upper()}_LISTEN": address,
+            "FEATMESH_METRICS_LISTEN": free_address(),
+        }
+        return ServiceProcess(self.name, address, {**self.variables, **own}, log)
 
     @property
     def pid(self) -> int:
@@ -94,6 +116,17 @@ class ServiceProcess:
             self._process.wait()
             raise AssertionError(f"{self.name} did not stop on SIGTERM") from None
 
+    def kill(self) -> None:
+        """SIGKILL: a crash."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
 
 @dataclass
 class Mesh:
@@ -103,6 +136,8 @@ class Mesh:
     evaluation: str
     processes: Sequence[ServiceProcess]
     token_file: Path
+    metrics: Sequence[str] = ()
+    """Addresses at which metrics are served."""
 
     @property
     def token(self) -> str:
@@ -139,6 +174,21 @@ class Mesh:
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
+    def scraped(self) -> dict[str, float]:
+        """Samples of all metrics that have no label or one; the sum where several serve it.
+
+        Which worker serves one is passed over.
+        """
+        samples: dict[str, float] = {}
+        for address in self.metrics:
+            with urlopen(f"http://{address}/metrics", timeout=PATIENCE) as answer:
+                families = text_string_to_metric_families(answer.read().decode())
+                for sample in (each for family in families for each in family.samples):
+                    labels = [text for key, text in sample.labels.items() if key != "worker"]
+                    name = " ".join([sample.name, *labels])
+                    samples[name] = samples.get(name, 0) + sample.value
+        return samples
+
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Authorization of management calls."""
         return (("authorization", f"Bearer {self.token}"),)
@@ -154,6 +204,7 @@ def three_services(
 ) -> Mesh:
     """api, evaluation and ingest on a real MongoDB and RabbitMQ, not yet started."""
     addresses = {name: free_address() for name in ("api", "evaluation", "ingest")}
+    metrics = {name: free_address() for name in addresses}
     token_file = folder / "token"
     shared = {
         "FEATMESH_MONGODB_URI": mongodb,
@@ -168,25 +219,32 @@ def three_services(
         ServiceProcess(
             name,
             address,
-            {**shared, f"FEATMESH_{name.upper()}_LISTEN": address},
+            {
+                **shared,
+                f"FEATMESH_{name.upper()}_LISTEN": address,
+                "FEATMESH_METRICS_LISTEN": metrics[name],
+            },
             folder / f"{name}.log",
         )
         for name, address in addresses.items()
     ]
-    return Mesh(addresses["api"], addresses["evaluation"], processes, token_file)
+    served = tuple(metrics.values())
+    return Mesh(addresses["api"], addresses["evaluation"], processes, token_file, served)
 
 
 def standalone(folder: Path) -> Mesh:
     """The three services in one process with an embedded mongod, not yet started."""
     addresses = {name: free_address() for name in ("api", "evaluation", "ingest")}
-    data = folder / "data"
+    data, metrics = folder / "data", free_address()
     variables = {
+        "FEATMESH_METRICS_LISTEN": metrics,
         "FEATMESH_DATA_DIR": str(data),
         "FEATMESH_BOOTSTRAP_TOKEN_FILE": str(folder / "token"),
         **{f"FEATMESH_{name.upper()}_LISTEN": address for name, address in addresses.items()},
     }
     process = ServiceProcess("standalone", addresses["api"], variables, folder / "standalone.log")
-    return Mesh(addresses["api"], addresses["evaluation"], [process], folder / "token")
+    token_file = folder / "token"
+    return Mesh(addresses["api"], addresses["evaluation"], [process], token_file, [metrics])
 
 
 def call(method: Any, request: Any, mesh: Mesh) -> Any:

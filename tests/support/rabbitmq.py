@@ -79,6 +79,12 @@ class RabbitMqNode:
         self.stop(hard=hard)
         self.start()
 
+    def reset(self) -> None:
+        """The same node again on its ports, with nothing in it: exchanges, queues, messages."""
+        self.stop(hard=True)
+        shutil.rmtree(self._folder / "data", ignore_errors=True)
+        self.start()
+
     def remove(self) -> None:
         """End everything and delete the data."""
         self.stop(hard=True)

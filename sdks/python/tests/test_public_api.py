@@ -70,7 +70,7 @@ TEST_DATA = {
 
 DETAIL_FIELDS = """
     value variation_id reason error_kind rule_id rule_name bucketed in_experiment flag_revision
-    prerequisite_key
+    prerequisite_key revision
 """
 OPTIONS_FIELDS = """
     tls flush_interval event_capacity known_users staleness backoff_first backoff_maximum

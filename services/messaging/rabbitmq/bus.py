@@ -100,7 +100,13 @@ class RabbitMqBus:
                 self._idle.set()
 
     async def watch_changes(self, handler: Handler) -> RabbitMqChangeWatch:
-        watch = RabbitMqChangeWatch(self._lifeline, handler)
+        return await self._watch(Topic.CHANGES, handler)
+
+    async def watch_applied(self, handler: Handler) -> RabbitMqChangeWatch:
+        return await self._watch(Topic.APPLIED, handler)
+
+    async def _watch(self, topic: Topic, handler: Handler) -> RabbitMqChangeWatch:
+        watch = RabbitMqChangeWatch(self._lifeline, topic, handler)
         await self._add(watch)
         return watch
 
@@ -126,6 +132,10 @@ class RabbitMqBus:
         async with self._own_channel() as (session, channel):
             how = dead_letters.drop
             return await dead_letters.settle(session, channel, wanted, limit, how)
+
+    async def count_dead_letters(self) -> int:
+        async with self._own_channel() as (session, channel):
+            return await dead_letters.count(session, channel)
 
     @asynccontextmanager
     async def _own_channel(self) -> AsyncIterator[tuple[Session, AbstractChannel]]:

@@ -1,4 +1,4 @@
-"""The queue of dead letters: looking, replaying, dropping."""
+"""The queue of dead letters: looking, counting, replaying, dropping."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from services.messaging.ports import DeadLetter, LetterFilter
 from services.messaging.rabbitmq.codec import decode_dead_letter, encode
@@ -31,6 +31,11 @@ async def look(
             if len(found) == limit:
                 break
     return found
+
+
+async def count(session: Session, channel: AbstractChannel) -> int:
+    """All that are there, however many."""
+    return (await _declared(session, channel)).declaration_result.message_count or 0
 
 
 async def settle(
@@ -63,20 +68,24 @@ async def drop(_session: Session, letter: Letter) -> None:
         await letter[1].ack()
 
 
+async def _declared(session: Session, channel: AbstractChannel) -> AbstractQueue:
+    name = session.topology.dead_letters
+    with translated():
+        return await channel.declare_queue(name, passive=True, timeout=RPC_TIMEOUT)
+
+
 @asynccontextmanager
 async def _taken(
     session: Session, channel: AbstractChannel, wanted: LetterFilter
 ) -> AsyncIterator[AsyncIterator[Letter]]:
     """Letters that are wanted, of those there are now; what is not acknowledged goes back."""
     topology = session.topology
-    name = topology.dead_letters
     held: AbstractIncomingMessage | None = None
     last: AbstractIncomingMessage | None = None
 
     async def letters() -> AsyncIterator[Letter]:
         nonlocal held, last
-        with translated():
-            declared = await channel.declare_queue(name, passive=True, timeout=RPC_TIMEOUT)
+        declared = await _declared(session, channel)
         waiting = declared.declaration_result.message_count or 0
         for _ in range(min(waiting, MAX_LOOKED_AT)):  # what dies meanwhile is not for this time
             with translated():

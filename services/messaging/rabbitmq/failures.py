@@ -11,8 +11,16 @@ from pamqp.exceptions import PAMQPException
 
 from services.runtime.errors import BrokerUnavailable, ResourceExhausted
 
-_DRIVER_ERRORS = (AMQPError, ChannelInvalidStateError, PAMQPException, OSError, EOFError)
-"""`OSError` covers refused and reset connections, and `TimeoutError`."""
+_DRIVER_ERRORS = (
+    AMQPError,
+    ChannelInvalidStateError,
+    PAMQPException,
+    OSError,
+    EOFError,
+    StopAsyncIteration,
+)
+"""`OSError` covers refused and reset connections, and `TimeoutError`; `StopAsyncIteration` is
+what the driver raises when the broker hangs up before its first frame."""
 
 
 @contextmanager

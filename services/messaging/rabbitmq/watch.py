@@ -1,4 +1,4 @@
-"""A process's own view of the changes: an exclusive queue that comes back with each session."""
+"""A process's own view of a topic: an exclusive queue that comes back with each session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.messaging.rabbitmq.codec import decode
 from services.messaging.rabbitmq.failures import translated
 from services.messaging.rabbitmq.lifeline import Lifeline
 from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
-from services.messaging.topology import WATCH_ARGUMENTS
+from services.messaging.topology import WATCH_ARGUMENTS, WATCHED_TOPICS
 from services.runtime.errors import BrokerUnavailable
 
 _PREFETCH = 64
@@ -29,8 +29,9 @@ class RabbitMqChangeWatch:
     session.
     """
 
-    def __init__(self, lifeline: Lifeline, handler: Handler) -> None:
+    def __init__(self, lifeline: Lifeline, topic: Topic, handler: Handler) -> None:
         self._lifeline = lifeline
+        self._topic = topic
         self._handler = handler
         self._bound: set[str] = set()
         self._lock = asyncio.Lock()
@@ -101,7 +102,7 @@ class RabbitMqChangeWatch:
         bound = environment_id in self._bound
         change = self._queue.bind if bound else self._queue.unbind
         with self._session.essential():
-            exchange = self._session.topology.exchange(Topic.CHANGES)
+            exchange = self._session.topology.exchange(self._topic)
             await change(exchange, environment_id, timeout=RPC_TIMEOUT)
 
     async def _work(self) -> None:
@@ -110,7 +111,8 @@ class RabbitMqChangeWatch:
             try:
                 await self._handler(decode(incoming))
             except Exception:  # noqa: BLE001 - a handler's error must not end the watch
-                _log.exception("The handler of a change of %s failed", incoming.routing_key)
+                what, where = WATCHED_TOPICS[self._topic], incoming.routing_key
+                _log.exception("The handler of a %s of %s failed", what, where)
             with suppress(BrokerUnavailable), translated():
                 await incoming.ack()
 

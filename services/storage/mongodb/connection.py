@@ -31,6 +31,10 @@ _DEFAULTS: dict[str, Any] = {
 """Bounds on every wait; an option in the URI goes before ours."""
 
 
+LOOK_SECONDS = 2.0
+"""Bound of reads that are made all the time: a later one is worth more than a slow one."""
+
+
 def utc_now() -> datetime:
     """The system clock."""
     return datetime.now(UTC)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
+import pymongo
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from services.runtime.errors import NotFound
 from services.storage.model import PLAINLY, AccessToken, Page, Request, SdkKey, SdkKeyKind
-from services.storage.mongodb.connection import Document, Part, require
+from services.storage.mongodb.connection import LOOK_SECONDS, Document, Part, require
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import Order, read_page
 from services.storage.mongodb.removals import hold_environment
@@ -58,6 +60,13 @@ class MongoCredentials(Part):
     async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
         document = await self._connection["sdk_keys"].find_one({"hash": secret_hash})
         return _sdk_key_of(document) if document else None
+
+    @translated
+    async def good_sdk_keys(self, sdk_key_ids: Collection[str]) -> frozenset[str]:
+        query = {"_id": {"$in": list(sdk_key_ids)}, "revoked_at": None}
+        with pymongo.timeout(LOOK_SECONDS):
+            cursor = self._connection["sdk_keys"].find(query, {"_id": 1})
+            return frozenset(document["_id"] for document in await cursor.to_list(None))
 
     @translated
     async def list_sdk_keys(self, environment_id: str, size: int, token: str) -> Page[SdkKey]:

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
+import pymongo
 from pymongo.errors import OperationFailure
 
 from services.runtime.errors import NotFound
 from services.storage.model import Definitions, Tombstone
-from services.storage.mongodb.connection import Document, Part
+from services.storage.mongodb.connection import LOOK_SECONDS, Document, Part
 from services.storage.mongodb.documents import flag_of, segment_of
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.transactions import Session
@@ -37,8 +38,9 @@ class MongoDefinitions(Part):
     @translated
     async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
         query = {"_id": {"$in": list(environment_ids)}}
-        cursor = self._connection["environments"].find(query, {"revision": 1})
-        return {document["_id"]: document["revision"] async for document in cursor}
+        with pymongo.timeout(LOOK_SECONDS):
+            cursor = self._connection["environments"].find(query, {"revision": 1})
+            return {each["_id"]: each["revision"] for each in await cursor.to_list(None)}
 
     async def _read(self, environment_id: str, since: int | None) -> Definitions:
         """Read once more when indexes were made a moment ago, which hides older snapshots."""

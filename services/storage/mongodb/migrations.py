@@ -11,11 +11,13 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from services.storage.model import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.connection import Connection
+from services.storage.ports import CENSUS_SECONDS
 
 SCHEMA_VERSION = 3
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
+PROCESS_FORGOTTEN_SECONDS = 60
 
 
 def _index(*fields: str, **options: Any) -> IndexModel:
@@ -91,6 +93,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "environment_days": [_index("environment", "day")],
     "experiment_exposures": [_index("environment", "flag", "user", unique=True)],
+    "evaluation_processes": [_index("seen_at", expireAfterSeconds=PROCESS_FORGOTTEN_SECONDS)],
+    "stream_census": [
+        _index("environment", "process"),
+        _index("process"),
+        _index("written_at", expireAfterSeconds=CENSUS_SECONDS),
+    ],
 }
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from services.storage.model import OutboxEntry
+from services.storage.model import OutboxBacklog, OutboxEntry
 from services.storage.mongodb.connection import Part
 from services.storage.mongodb.errors import translated
+
+COUNTED: Final = 10_000
 
 
 class MongoOutbox(Part):
@@ -21,6 +24,13 @@ class MongoOutbox(Part):
             OutboxEntry(document["_id"], document["environment"], document["revision"])
             for document in await cursor.to_list(limit)
         ]
+
+    @translated
+    async def measure_outbox(self) -> OutboxBacklog:
+        outbox = self._connection["outbox"]
+        oldest = await outbox.find_one(sort=[("revision", 1)])
+        count = await outbox.count_documents({}, limit=COUNTED)
+        return OutboxBacklog(count, oldest["revision"] if oldest else None)
 
     @translated
     async def delete_outbox(self, ids: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ BY_FIELD: Final = (
     "flag_hours",
     "environment_days",
     "experiment_exposures",
+    "stream_census",
 )
 """Collections whose documents name their environment."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from services.runtime.errors import StoreUnavailable
+from services.storage.mongodb.census import MongoCensus
 from services.storage.mongodb.connection import Clock, Connection, utc_now
 from services.storage.mongodb.credentials import MongoCredentials
 from services.storage.mongodb.definitions import MongoDefinitions
@@ -18,6 +19,7 @@ from services.storage.mongodb.reports import MongoReports
 from services.storage.mongodb.tenancy import MongoTenancy
 from services.storage.mongodb.upkeep import MongoUpkeep
 from services.storage.ports import (
+    CensusStore,
     CredentialStore,
     DefinitionStore,
     EndUserStore,
@@ -44,6 +46,7 @@ class MongoStore:
     insights: InsightStore
     end_users: EndUserStore
     reports: ReportStore
+    census: CensusStore
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -56,6 +59,7 @@ class MongoStore:
         self.insights = MongoInsights(connection)
         self.end_users = MongoEndUsers(connection)
         self.reports = MongoReports(connection)
+        self.census = MongoCensus(connection)
 
     @classmethod
     def open(cls, uri: str, *, database: str = "featmesh", clock: Clock = utc_now) -> MongoStore:

@@ -121,6 +121,18 @@ async def test_a_look_at_the_dead_letters_leaves_them_there(bus: Bus) -> None:
     assert await dead_letters(bus, 1) == await dead_letters(bus, 1)
 
 
+async def test_dead_letters_are_counted(bus: Bus) -> None:
+    assert await bus.count_dead_letters() == 0
+    handler = Recorder(fails=lambda _: True)
+    await bus.consume(Topic.USERS, handler, prefetch=2)
+    await asyncio.gather(*(bus.publish(Topic.USERS, message()) for _ in range(2)))
+
+    async def both() -> bool:
+        return await bus.count_dead_letters() == 2
+
+    await soon(both)
+
+
 async def test_a_slow_handler_never_runs_more_often_than_the_prefetch(bus: Bus) -> None:
     running, most, gate, full = 0, 0, asyncio.Event(), asyncio.Event()
     done = Recorder()
@@ -232,6 +244,24 @@ async def test_a_closed_watch_is_silent_and_the_others_go_on(bus: Bus) -> None:
     assert silent.got == []
 
 
+async def test_reports_reach_every_watch_that_binds_their_environment_and_no_watch_of_changes(
+    bus: Bus,
+) -> None:
+    handlers, changes = [Recorder(), Recorder()], Recorder()
+    for handler in handlers:
+        await (await bus.watch_applied(handler)).bind("mine")
+    await (await bus.watch_changes(changes)).bind("mine")
+    report, change = message("mine", b"report"), message("mine", b"change")
+
+    await bus.publish(Topic.APPLIED, message("other"))
+    await bus.publish(Topic.APPLIED, report)
+    await bus.publish(Topic.CHANGES, change)
+
+    assert await changes.until(1) == [change]
+    for handler in handlers:
+        assert await handler.until(1) == [report]
+
+
 async def test_a_failing_watch_handler_keeps_watching(
     bus: Bus, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -246,8 +276,11 @@ async def test_a_failing_watch_handler_keeps_watching(
     assert "The handler of a change of mine failed" in caplog.text
 
 
-async def test_a_change_that_nobody_watches_is_published_all_the_same(bus: Bus) -> None:
-    await bus.publish(Topic.CHANGES, message())
+@pytest.mark.parametrize("topic", [Topic.CHANGES, Topic.APPLIED])
+async def test_a_message_that_nobody_watches_is_published_all_the_same(
+    bus: Bus, topic: Topic
+) -> None:
+    await bus.publish(topic, message())
 
 
 async def test_an_open_bus_is_healthy_and_a_closed_one_refuses_everything(bus: Bus) -> None:
@@ -266,6 +299,7 @@ async def test_an_open_bus_is_healthy_and_a_closed_one_refuses_everything(bus: B
         await bus.watch_changes(Recorder())
 
 
-async def test_changes_are_watched_and_not_consumed(bus: Bus) -> None:
+@pytest.mark.parametrize("topic", [Topic.CHANGES, Topic.APPLIED])
+async def test_what_is_watched_is_not_consumed(bus: Bus, topic: Topic) -> None:
     with pytest.raises(ValueError, match="watched"):
-        await bus.consume(Topic.CHANGES, Recorder(), prefetch=1)
+        await bus.consume(topic, Recorder(), prefetch=1)

@@ -27,6 +27,7 @@ def bench(tmp_path: Path, printed: io.StringIO) -> Benchmark:
         "push",
         method="One server\n on loopback.",
         packages=["protobuf"],
+        tools={"go": "1.26.8"},
         folder=tmp_path,
         console=console,
     )
@@ -50,7 +51,8 @@ def test_the_record_says_where_it_was_made(bench: Benchmark) -> None:
     bench.add(CPU, "featmesh", 1)
     record = bench.finish()
     assert record.method == "One server on loopback."
-    assert list(record.versions) == ["python", "grpcio", "protobuf"]
+    assert list(record.versions) == ["python", "grpcio", "protobuf", "go"]
+    assert record.versions["go"] == "1.26.8"
     assert record.machine.cores >= 1
     assert record.machine.memory_gib > 0
 
@@ -61,6 +63,13 @@ def test_subjects_are_interleaved_and_every_other_round_runs_backwards(
     turns = [(t.number, t.subject) for t in bench.turns(["a", "b"], rounds=3)]
     assert turns == [(1, "a"), (1, "b"), (2, "b"), (2, "a"), (3, "a"), (3, "b")]
     assert "push: round 2 of 3: b" in printed.getvalue()
+
+
+def test_a_benchmark_of_several_parts_says_which_one_it_is_at(
+    bench: Benchmark, printed: io.StringIO
+) -> None:
+    for _ in bench.turns(["a"], rounds=1, what="burst"):
+        assert "push, burst: round 1 of 1: a" in printed.getvalue()
 
 
 def test_the_table_is_printed_and_the_files_are_named(

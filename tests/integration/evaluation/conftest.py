@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from tests.support.evaluation import (
     running_evaluation,
 )
 from tests.support.messaging import Recorder
+from tests.support.proxy import TcpProxy
 
 
 @dataclass
@@ -56,6 +58,11 @@ class Operator:
 
     async def segment(self, key: str) -> SegmentRecord:
         return await self.store.items.get_segment(self.environment_id, key)
+
+    async def raise_floor(self, floor: int) -> None:
+        """As the compaction of tombstones does."""
+        environments = self.store._connection["environments"]
+        await environments.update_one({"_id": self.environment_id}, {"$set": {"floor": floor}})
 
     async def announce(self, bus: Bus, committed: Committed) -> None:
         notice = messaging_pb2.ChangeNotice(
@@ -119,3 +126,22 @@ def server_sdk(service: RunningEvaluation, server_key: str) -> EvaluationClient:
 @pytest.fixture
 def client_sdk(service: RunningEvaluation, client_key: str) -> EvaluationClient:
     return service.client(client_key)
+
+
+@asynccontextmanager
+async def store_through(proxy: TcpProxy, database_name: str) -> AsyncIterator[MongoStore]:
+    """The same database, through a proxy; impatient, so that an outage shows at once."""
+    bounds = "serverSelectionTimeoutMS=200&connectTimeoutMS=200&heartbeatFrequencyMS=500"
+    uri = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&{bounds}"
+    store = MongoStore.open(uri, database=database_name)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def proxy(mongodb_uri: str) -> AsyncIterator[TcpProxy]:
+    opened, _ = await TcpProxy.in_front_of(mongodb_uri)
+    yield opened
+    await opened.cut()

@@ -12,9 +12,12 @@ from featmesh.insights.v1 import insights_pb2
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.authentication import SdkKeys
 from services.messaging.inprocess import InProcessBus
+from services.runtime.errors import Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
-from services.storage.model import Environment, SdkKeyKind
+from services.storage.model import Environment, SdkKey, SdkKeyKind
 from services.storage.mongodb import MongoStore
+from services.storage.mongodb.credentials import MongoCredentials
+from services.storage.ports import CredentialStore
 from tests.support.evaluation import (
     EvaluationClient,
     RunningEvaluation,
@@ -22,6 +25,20 @@ from tests.support.evaluation import (
     running_evaluation,
 )
 from tests.support.statuses import error_info, violations
+
+
+class CountedCredentials(MongoCredentials):
+    """The real store's, with a count of the keys that were looked up one by one."""
+
+    def __init__(self, inner: CredentialStore) -> None:
+        assert isinstance(inner, MongoCredentials)
+        super().__init__(inner._connection)
+        self.look_ups = 0
+
+    async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
+        self.look_ups += 1
+        return await super().find_sdk_key(secret_hash)
+
 
 Call = Callable[[EvaluationClient], Awaitable[Any]]
 
@@ -73,30 +90,34 @@ async def test_a_client_key_does_not_open_definitions(client_sdk: EvaluationClie
             await call(client_sdk)
 
 
-async def test_a_revoked_key_opens_nothing_new_once_the_memory_of_it_is_old(
-    store: MongoStore,
-    service: RunningEvaluation,
-    environment: Environment,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_flood_of_keys_that_do_not_exist_pushes_no_good_key_out(
+    store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.evaluation.authentication.FOUND_SECONDS", 0.0)
-    secret, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
-    sdk = service.client(secret)
-    await sdk.definitions().change()
+    monkeypatch.setattr("services.evaluation.authentication.CACHE_SIZE", 3)
+    credentials = CountedCredentials(store.credentials)
+    keys = SdkKeys(credentials)
+    good, _ = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
+    revoked, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
     await store.credentials.revoke_sdk_key(environment.id, key_id)
-    error = await refused(sdk.definitions().frame())
-    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+    await keys.any_key([("authorization", f"Bearer {good}")])
+    for secret in (*(f"fms_{number}" for number in range(10)), revoked):
+        with pytest.raises(Unauthenticated):
+            await keys.any_key([("authorization", f"Bearer {secret}")])
+    before = credentials.look_ups
+    await keys.any_key([("authorization", f"Bearer {good}")])
+    assert credentials.look_ups == before
+    assert len(keys._refused) == 3
 
 
-async def test_the_memory_of_keys_is_bounded(
-    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+async def test_the_memory_of_good_keys_is_bounded(
+    store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.evaluation.authentication.CACHE_SIZE", 3)
     keys = SdkKeys(store.credentials)
-    for number in range(10):
-        with pytest.raises(Exception, match="unknown"):
-            await keys.any_key([("authorization", f"Bearer fms_{number}")])
-    assert len(keys._known) == 3
+    for _ in range(5):
+        secret, _ = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
+        await keys.any_key([("authorization", f"Bearer {secret}")])
+    assert len(keys.remembered()) == 3
 
 
 async def test_a_context_beyond_its_limits_is_refused_with_every_path(

@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import asyncio
 
-from featmesh.engine.model import Condition, Prerequisite, Rollout, Rule, Share, Variation
+from featmesh.engine.model import (
+    Condition,
+    Prerequisite,
+    Rollout,
+    Rule,
+    SegmentRule,
+    Share,
+    Target,
+    Variation,
+)
 from tests.integration.evaluation.conftest import Operator
-from tests.integration.storage.records import flag, segment
+from tests.integration.storage.records import delete, flag, segment
 from tests.support.evaluation import EvaluationClient
 
 OFF = Rollout((Share("off", 100_000),))
@@ -149,3 +158,75 @@ async def test_a_malformed_flag_is_an_error_of_its_own_and_of_no_other(
     await operator.update("broken", fallthrough=OFF)
     changes = await stream.change()
     assert [(each.flag_key, each.value) for each in changes.results] == [("broken", False)]
+
+
+async def test_a_segment_in_a_segment_reaches_those_whose_membership_it_alters(
+    client_sdk: EvaluationClient, operator: Operator
+) -> None:
+    inner = Condition("", "IN_SEGMENT", ("inner",))
+    await operator.create(
+        segment("inner", "inner", included=("ada",)),
+        segment("outer", "outer", included=(), rules=(SegmentRule("r", "", (inner,)),)),
+        flag("a", rules=for_segment("outer")),
+        flag("b", prerequisites=(Prerequisite("a", "off"),)),
+        flag("last"),
+    )
+    ada, bob = client_sdk.results("ada"), client_sdk.results("bob")
+    for stream in (ada, bob):
+        await stream.change()
+    for edit in ({"archived": True}, {"archived": False}, {"excluded": ("ada",)}):
+        await operator.update_segment("inner", **edit)
+        changes = await ada.change()
+        assert {each.flag_key for each in changes.results} == {"a", "b"}
+    await operator.update("last", enabled=False)
+    changes = await bob.change()
+    assert [each.flag_key for each in changes.results] == ["last"]
+    assert len(bob.revisions) == 2
+
+
+async def test_a_segment_that_is_deleted_and_made_anew_takes_its_members_along(
+    client_sdk: EvaluationClient, operator: Operator
+) -> None:
+    await operator.create(segment("s-1", "vip"), flag("a", rules=for_segment("s-1")))
+    ada = client_sdk.results("ada")
+    await ada.change()
+    assert ada.results["a"].value is False
+    await operator.commit(delete(await operator.segment("vip")))
+    assert [(each.flag_key, each.value) for each in (await ada.change()).results] == [("a", True)]
+    await operator.create(segment("s-1", "vip"))
+    assert [(each.flag_key, each.value) for each in (await ada.change()).results] == [("a", False)]
+
+
+async def test_a_flag_that_comes_back_is_sent_again(
+    client_sdk: EvaluationClient, operator: Operator
+) -> None:
+    await operator.create(flag("a"))
+    ada = client_sdk.results("ada")
+    await ada.change()
+    await operator.delete("a")
+    assert (await ada.change()).absent_flag_keys == ("a",)
+    await operator.create(flag("a"))
+    assert [(each.flag_key, each.value) for each in (await ada.change()).results] == [("a", True)]
+
+
+async def test_an_experiment_that_takes_in_its_targets_reaches_them_alone(
+    client_sdk: EvaluationClient, operator: Operator
+) -> None:
+    outside = Rollout((Share("on", 100_000, 0),), in_experiment=True)
+    await operator.create(
+        flag("a", targets=(Target("on", ("ada",)),), fallthrough=OFF, rules=()),
+        flag("b", targets=(Target("on", ("ada",)),), fallthrough=outside),
+        flag("last"),
+    )
+    ada, bob = client_sdk.results("ada"), client_sdk.results("bob")
+    for stream in (ada, bob):
+        await stream.change()
+    before = dict(ada.results)
+    await operator.update("a", targets=(Target("on", ("ada", "eve")),))
+    await operator.update("last", enabled=False)
+    for stream in (ada, bob):
+        assert [each.flag_key for each in (await stream.change()).results] == ["last"]
+    await operator.update("b", include_all_targets=True)
+    changes = await ada.change()
+    assert [(each.flag_key, each.in_experiment) for each in changes.results] == [("b", True)]
+    assert before["b"].in_experiment is False

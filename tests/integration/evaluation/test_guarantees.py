@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import Any
 
-from featmesh.engine.model import Condition, Rollout, Rule, Share
+from featmesh.engine.model import Condition, Rollout, Rule, Share, ValueType, Variation
+from services.evaluation.limits import FRAME_BYTES
 from services.messaging.inprocess import InProcessBus
 from services.messaging.rabbitmq import RabbitMqBus
-from services.storage.model import SdkKeyKind
+from services.storage.model import FlagRecord, SdkKeyKind
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import create, delete, flag, segment, update
@@ -24,6 +27,21 @@ from tests.support.messaging import own_topology
 
 OFF = Rollout((Share("off", 100_000),))
 MEMBERS_ONLY = Rule("r", "Members", (Condition("", "IN_SEGMENT", ("s-1",)),), OFF)
+
+
+LARGE_FLAGS = 400
+
+
+def large_flags(**fields: Any) -> list[FlagRecord]:
+    """More than fit into one frame."""
+    variations = (Variation("on", "On", "yes"), Variation("off", "Off", "no"))
+    given = {
+        "salt": "x" * 2_000,
+        "value_type": ValueType.STRING,
+        "variations": variations,
+        **fields,
+    }
+    return [flag(f"flag-{number}", **given) for number in range(LARGE_FLAGS)]
 
 
 async def assert_equals_store(stream: DefinitionStream, operator: Operator) -> None:
@@ -110,6 +128,42 @@ async def test_resumable_a_revision_of_the_future_gets_a_full_set(
     stream = server_sdk.definitions(since=committed.revision + 1)
     assert (await stream.change()).full
     await assert_equals_store(stream, operator)
+
+
+async def test_resumable_a_reader_that_left_amid_a_change_set_gets_it_as_a_whole(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    stream = server_sdk.definitions()
+    held = await stream.change()
+    committed = await operator.create(*large_flags())
+    first = await stream.frame()
+    assert (first.change_set.part, first.change_set.last) == (0, False)
+    stream.close()
+    resumed = server_sdk.definitions(since=held.revision)
+    changes = await resumed.change()
+    assert (changes.full, changes.revision) == (False, committed.revision)
+    assert len(changes.flags) == LARGE_FLAGS
+    assert max(resumed.frame_sizes) <= FRAME_BYTES
+
+
+async def test_atomic_all_parts_of_a_change_set_are_of_one_revision(
+    server_sdk: EvaluationClient, client_sdk: EvaluationClient, operator: Operator
+) -> None:
+    """Although another change is committed while the parts are on their way."""
+    text = Variation("on", "On", "x" * 4_000)
+    large = large_flags(variations=(text, replace(text, id="off")))
+    committed = await operator.create(*large)
+    later = [await operator.update("flag-0", enabled=False)]
+    for stream in (server_sdk.definitions(), client_sdk.results("ada")):
+        parts = [(await stream.frame()).change_set]
+        later.append(await operator.update("flag-0", enabled=len(later) % 2 == 0))
+        while not parts[-1].last:
+            parts.append((await stream.frame()).change_set)
+        assert len(parts) > 1
+        assert [each.part for each in parts] == list(range(len(parts)))
+        assert len({(each.kind, each.revision) for each in parts}) == 1
+        assert parts[0].revision > committed.revision
+        await stream.reach(later[-1].revision)
 
 
 async def test_isolated_no_stream_sees_another_environment(

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import grpc
 import pytest
 
 from services.messaging.inprocess import InProcessBus
 from services.storage.mongodb import MongoStore
-from tests.integration.evaluation.conftest import Operator
+from tests.integration.evaluation.conftest import Operator, store_through
 from tests.integration.storage.records import flag
 from tests.support.evaluation import (
     NEVER,
@@ -23,25 +20,6 @@ from tests.support.proxy import TcpProxy
 from tests.support.statuses import error_info
 
 SHORT_LAG = 0.3
-
-
-@asynccontextmanager
-async def store_through(proxy: TcpProxy, database_name: str) -> AsyncIterator[MongoStore]:
-    """The same database, through a proxy; impatient, so that an outage shows at once."""
-    bounds = "serverSelectionTimeoutMS=200&connectTimeoutMS=200&heartbeatFrequencyMS=500"
-    uri = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&{bounds}"
-    store = MongoStore.open(uri, database=database_name)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-@pytest.fixture
-async def proxy(mongodb_uri: str) -> AsyncIterator[TcpProxy]:
-    opened, _ = await TcpProxy.in_front_of(mongodb_uri)
-    yield opened
-    await opened.cut()
 
 
 async def test_while_the_store_is_away_what_is_known_is_served_and_health_says_so(

@@ -7,12 +7,6 @@ from tests.integration.storage.records import delete, flag, segment, update
 from tests.support.evaluation import NEVER, EvaluationClient, Timing, running_evaluation
 
 
-async def raise_floor(store: MongoStore, environment_id: str, floor: int) -> None:
-    """As the compaction of tombstones does."""
-    environments = store._connection["environments"]
-    await environments.update_one({"_id": environment_id}, {"$set": {"floor": floor}})
-
-
 async def test_several_changes_come_as_one_difference_tombstones_included(
     server_sdk: EvaluationClient, operator: Operator
 ) -> None:
@@ -44,11 +38,11 @@ async def test_a_flag_that_was_deleted_and_made_anew_has_no_tombstone(
 
 
 async def test_a_revision_below_the_floor_gets_everything_without_tombstones(
-    store: MongoStore, server_sdk: EvaluationClient, operator: Operator
+    server_sdk: EvaluationClient, operator: Operator
 ) -> None:
     held = await operator.create(flag("kept"), flag("gone"))
     floor = (await operator.delete("gone")).revision + 1
-    await raise_floor(store, operator.environment_id, floor)
+    await operator.raise_floor(floor)
     changes = await server_sdk.definitions(since=held.revision).change()
     assert changes.full
     assert [each.key for each in changes.flags] == ["kept"]
@@ -56,12 +50,12 @@ async def test_a_revision_below_the_floor_gets_everything_without_tombstones(
 
 
 async def test_a_connected_reader_that_fell_below_the_floor_gets_everything(
-    store: MongoStore, server_sdk: EvaluationClient, operator: Operator
+    server_sdk: EvaluationClient, operator: Operator
 ) -> None:
     await operator.create(flag("kept"), flag("gone"))
     stream = server_sdk.definitions()
     held = await stream.change()
-    await raise_floor(store, operator.environment_id, held.revision + 1)
+    await operator.raise_floor(held.revision + 1)
     committed = await operator.delete("gone")
     changes = await stream.change()
     assert (changes.full, changes.revision) == (True, committed.revision)
@@ -77,19 +71,3 @@ async def test_a_reader_that_another_replica_brought_further_is_not_taken_back(
         committed = await operator.create(flag("a"))
         changes = await sdk.definitions(since=committed.revision).change()
     assert (changes.full, changes.revision) == (False, committed.revision)
-
-
-async def test_the_replica_catches_up_after_a_store_was_restored_from_a_backup(
-    store: MongoStore, server_sdk: EvaluationClient, operator: Operator
-) -> None:
-    old = await operator.create(flag("a"))
-    await operator.create(flag("lost"))
-    stream = server_sdk.definitions()
-    await stream.change()
-    await store._connection["flags"].delete_one({"key": "lost"})
-    await store._connection["environments"].update_one(
-        {"_id": operator.environment_id}, {"$set": {"revision": old.revision}}
-    )
-    changes = await stream.change()
-    assert (changes.full, changes.revision) == (True, old.revision)
-    assert set(stream.flags) == {"a"}

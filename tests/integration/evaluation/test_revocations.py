@@ -1,36 +1,131 @@
 from __future__ import annotations
 
+import grpc
 import pytest
+from grpc import aio
 
 from featmesh.sync.v1 import sync_pb2
+from services.evaluation.revocations import LOOK_SECONDS, Revocations
 from services.messaging.inprocess import InProcessBus
+from services.runtime.errors import StoreUnavailable
 from services.storage.model import Environment, SdkKeyKind
 from services.storage.mongodb import MongoStore
-from tests.integration.evaluation.conftest import Operator
+from tests.integration.evaluation.conftest import Operator, store_through
 from tests.integration.storage.records import flag
-from tests.support.evaluation import new_sdk_key, running_evaluation
+from tests.support.evaluation import (
+    EvaluationClient,
+    RunningEvaluation,
+    new_sdk_key,
+    running_evaluation,
+)
+from tests.support.messaging import soon
+from tests.support.proxy import TcpProxy
 
 
-@pytest.fixture(autouse=True)
-def keys_are_looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.evaluation.revocations.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("services.evaluation.authentication.FOUND_SECONDS", 0.0)
+async def evaluates(sdk: EvaluationClient) -> bool:
+    """Whether a new call with the key is answered."""
+    try:
+        await sdk.evaluate("ada")
+    except aio.AioRpcError as error:
+        if error.code() != grpc.StatusCode.UNAUTHENTICATED:
+            raise
+        return False
+    return True
+
+
+async def refuses(sdk: EvaluationClient) -> bool:
+    return not await evaluates(sdk)
+
+
+def test_keys_are_looked_at_more_often_than_once_a_second() -> None:
+    assert LOOK_SECONDS < 1
 
 
 async def test_a_revoked_key_ends_its_open_streams_and_no_others(
-    store: MongoStore, bus: InProcessBus, environment: Environment, operator: Operator
+    store: MongoStore, service: RunningEvaluation, environment: Environment, operator: Operator
 ) -> None:
     leaked, leaked_id = await new_sdk_key(store, environment.id, SdkKeyKind.CLIENT)
     good, _ = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
+    ending = [service.client(leaked).results(user) for user in ("ann", "bob")]
+    staying = service.client(good).definitions()
+    await staying.change()
+    for stream in ending:
+        await stream.change()
+    await store.credentials.revoke_sdk_key(environment.id, leaked_id)
+    for stream in ending:
+        goodbye = await stream.goodbye()
+        assert goodbye.reason == sync_pb2.GOODBYE_REASON_KEY_REVOKED
+        assert goodbye.reconnect_after_ms > 0
+        assert goodbye.jitter_ms > 0
+    committed = await operator.create(flag("a"))
+    await staying.reach(committed.revision)
+
+
+async def test_a_key_whose_document_is_gone_ends_its_streams_as_a_revoked_one(
+    store: MongoStore, service: RunningEvaluation, environment: Environment
+) -> None:
+    secret, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
+    stream = service.client(secret).definitions()
+    await stream.change()
+    await store._connection["sdk_keys"].delete_one({"_id": key_id})
+    assert (await stream.goodbye()).reason == sync_pb2.GOODBYE_REASON_KEY_REVOKED
+
+
+async def test_a_revoked_key_without_a_stream_opens_nothing_new_long_before_its_memory_is_old(
+    store: MongoStore,
+    bus: InProcessBus,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.evaluation.authentication.FOUND_SECONDS", 3_600.0)
+    secret, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.CLIENT)
     async with running_evaluation(store, bus) as service:
-        ending = [service.client(leaked).results(user) for user in ("ann", "bob")]
-        staying = service.client(good).definitions()
-        await staying.change()
-        for stream in ending:
+        sdk = service.client(secret)
+        assert await evaluates(sdk)
+        await store.credentials.revoke_sdk_key(environment.id, key_id)
+        await soon(lambda: refuses(sdk))
+        assert await refuses(sdk)
+
+
+async def test_many_keys_are_looked_at_in_several_reads(
+    store: MongoStore,
+    bus: InProcessBus,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.evaluation.revocations.KEYS_AT_ONCE", 2)
+    made = [await new_sdk_key(store, environment.id, SdkKeyKind.SERVER) for _ in range(5)]
+    async with running_evaluation(store, bus) as service:
+        streams = [service.client(secret).definitions() for secret, _ in made]
+        for stream in streams:
             await stream.change()
-        await store.credentials.revoke_sdk_key(environment.id, leaked_id)
-        for stream in ending:
-            goodbye = await stream.goodbye()
-            assert goodbye.reason == sync_pb2.GOODBYE_REASON_KEY_REVOKED
+        for _, key_id in made[::2]:
+            await store.credentials.revoke_sdk_key(environment.id, key_id)
+        for stream in streams[::2]:
+            await stream.goodbye()
+        assert service.app._revocations._watched.keys() == {key_id for _, key_id in made[1::2]}
+
+
+async def test_while_the_store_is_away_keys_stay_good(
+    proxy: TcpProxy,
+    database_name: str,
+    bus: InProcessBus,
+    server_key: str,
+    operator: Operator,
+) -> None:
+    async with (
+        store_through(proxy, database_name) as distant,
+        running_evaluation(distant, bus) as service,
+    ):
+        sdk = service.client(server_key)
+        stream = sdk.definitions()
+        await stream.change()
+        await proxy.cut()
+        with pytest.raises(StoreUnavailable):
+            await distant.credentials.good_sdk_keys(["any"])
+        revocations: Revocations = service.app._revocations
+        await revocations.look()
+        assert await evaluates(sdk)
+        await proxy.open()
         committed = await operator.create(flag("a"))
-        await staying.reach(committed.revision)
+        await stream.reach(committed.revision)

@@ -1,65 +1,51 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 
-from services.evaluation.feeds import DefinitionFeed
 from services.evaluation.limits import SEND_WINDOW
-from services.evaluation.replica import Replica
-from services.evaluation.stream import Pace, Stream
+from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
+from services.evaluation.replica import Replica, Replicas
+from services.evaluation.stream import Traffic
+from services.runtime.tasks import repeat
 from services.storage.model import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
+from tests.support.streams import Reader, new_traffic
 from tests.support.waiting import PATIENCE
 
-
-class Reader:
-    """A stream's other side, which takes frames while its valve is open."""
-
-    def __init__(self, replica: Replica) -> None:
-        self.valve = asyncio.Event()
-        self.offered = asyncio.Event()
-        self.taken = 0
-        self.got = asyncio.Condition()
-        stream = Stream(replica, DefinitionFeed(), Pace(), lambda: 0)
-        self.task = asyncio.create_task(stream.run(0, self.write))
-
-    async def write(self, _frame: bytes) -> None:
-        self.offered.set()
-        await self.valve.wait()
-        async with self.got:
-            self.taken += 1
-            self.got.notify_all()
-
-    async def takes(self, count: int) -> None:
-        async with self.got:
-            await self.got.wait_for(lambda: self.taken >= count)
-
-    async def close(self) -> None:
-        self.task.cancel()
-        await asyncio.wait({self.task})
+Join = Callable[..., Reader]
 
 
 @pytest.fixture
-async def replica(store: MongoStore, environment: Environment) -> Replica:
-    return await Replica.load(store.definitions, environment.id)
+def replicas(store: MongoStore) -> Replicas:
+    return Replicas(store.definitions)
 
 
 @pytest.fixture
-async def readers() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
+async def replica(replicas: Replicas, environment: Environment) -> Replica:
+    return await replicas.get(environment.id)
 
 
-def join(replica: Replica, readers: AsyncExitStack, *, takes: bool) -> Reader:
-    reader = Reader(replica)
-    if takes:
-        reader.valve.set()
-    readers.push_async_callback(reader.close)
-    return reader
+@pytest.fixture
+async def join(replicas: Replicas, replica: Replica) -> AsyncIterator[Join]:
+    """Opens streams, whose pacer ticks as in the service."""
+    traffic: Traffic = new_traffic(replicas.sends)
+    pacer = Pacer(Pace(), replicas.sends)
+    ticking = asyncio.create_task(repeat(pacer.tick, seconds=TICK_SECONDS, what="pace"))
+    async with AsyncExitStack() as readers:
+
+        def joined(*, takes: bool) -> Reader:
+            reader = Reader(replica, traffic, takes=takes)
+            readers.push_async_callback(reader.close)
+            return reader
+
+        yield joined
+    ticking.cancel()
+    await asyncio.wait({ticking})
 
 
 async def commit(store: MongoStore, replica: Replica, key: str) -> None:
@@ -68,54 +54,81 @@ async def commit(store: MongoStore, replica: Replica, key: str) -> None:
 
 
 async def test_readers_that_are_stuck_in_their_first_set_keep_no_change_from_the_others(
-    store: MongoStore, replica: Replica, readers: AsyncExitStack
+    store: MongoStore, replica: Replica, join: Join
 ) -> None:
-    stuck = [join(replica, readers, takes=False) for _ in range(SEND_WINDOW)]
+    stuck = [join(takes=False) for _ in range(SEND_WINDOW)]
     for reader in stuck:
-        await reader.offered.wait()
-    quick = join(replica, readers, takes=True)
-    await quick.takes(1)
+        await reader.wire.offered.wait()
+    quick = join(takes=True)
+    await quick.wire.takes(1)
     await commit(store, replica, "a")
     async with asyncio.timeout(1):  # half of what a stuck reader has until it is ended
-        await quick.takes(2)
+        await quick.wire.takes(2)
 
 
 async def test_readers_that_are_stuck_in_a_change_keep_it_from_the_others_for_a_moment_only(
-    store: MongoStore, replica: Replica, readers: AsyncExitStack
+    store: MongoStore, replica: Replica, join: Join
 ) -> None:
-    stuck = [join(replica, readers, takes=True) for _ in range(SEND_WINDOW)]
+    stuck = [join(takes=True) for _ in range(SEND_WINDOW)]
     for reader in stuck:
-        await reader.takes(1)
-        reader.valve.clear()
-    quick = join(replica, readers, takes=True)
-    await quick.takes(1)
+        await reader.wire.takes(1)
+        reader.wire.valve.clear()
+    quick = join(takes=True)
+    await quick.wire.takes(1)
     await commit(store, replica, "a")
     async with asyncio.timeout(1):
-        await quick.takes(2)
+        await quick.wire.takes(2)
     await commit(store, replica, "b")
     async with asyncio.timeout(1):
-        await quick.takes(3)
+        await quick.wire.takes(3)
 
 
 async def test_no_more_sends_than_the_window_are_outstanding_at_once(
-    store: MongoStore,
-    replica: Replica,
-    readers: AsyncExitStack,
-    monkeypatch: pytest.MonkeyPatch,
+    store: MongoStore, replica: Replica, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.evaluation.stream.PLACE_SECONDS", PATIENCE)
-    many = [join(replica, readers, takes=True) for _ in range(2 * SEND_WINDOW)]
+    monkeypatch.setattr("services.evaluation.sending.PLACE_SECONDS", PATIENCE)
+    many = [join(takes=True) for _ in range(2 * SEND_WINDOW)]
     for reader in many:
-        await reader.takes(1)
-        reader.offered.clear()
-        reader.valve.clear()
+        await reader.wire.takes(1)
+        reader.wire.offered.clear()
+        reader.wire.valve.clear()
     await commit(store, replica, "a")
     async with asyncio.timeout(PATIENCE):
         for reader in many[:SEND_WINDOW]:
-            await reader.offered.wait()
-    assert not any(reader.offered.is_set() for reader in many[SEND_WINDOW:])
+            await reader.wire.offered.wait()
+    assert not any(reader.wire.offered.is_set() for reader in many[SEND_WINDOW:])
     for reader in many:
-        reader.valve.set()
+        reader.wire.valve.set()
     async with asyncio.timeout(PATIENCE):
         for reader in many:
-            await reader.takes(2)
+            await reader.wire.takes(2)
+
+
+async def test_closing_ends_the_sends_to_readers_that_are_stuck(
+    store: MongoStore, replicas: Replicas, replica: Replica, join: Join
+) -> None:
+    stuck = join(takes=True)
+    await stuck.wire.takes(1)
+    stuck.wire.valve.clear()
+    stuck.wire.offered.clear()
+    await commit(store, replica, "a")
+    async with asyncio.timeout(PATIENCE):
+        await stuck.wire.offered.wait()
+        await replicas.close()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "driver"]
+
+
+async def test_a_stream_whose_changes_cannot_be_told_ends_with_the_fault(
+    store: MongoStore, replica: Replica, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = join(takes=True)
+    await reader.wire.takes(1)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("services.evaluation.feeds.DefinitionFeed.next", fail)
+    await commit(store, replica, "a")
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.wait({reader.task})
+    assert isinstance(reader.task.exception(), ZeroDivisionError)

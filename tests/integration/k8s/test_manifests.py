@@ -93,6 +93,22 @@ def test_the_services_accept_the_configuration_and_listen_where_the_probes_ask(
     assert {pod[probe]["grpc"]["port"] for probe in PROBES} == {address.port}
 
 
+def test_metrics_are_served_where_the_annotations_send_prometheus(
+    documents: dict[str, Manifest],
+) -> None:
+    config = next(d["data"] for d in documents.values() if d["kind"] == "ConfigMap")
+    listen = EnvironmentReader(config).optional_address("FEATMESH_METRICS_LISTEN")
+    assert listen is not None
+    deployments = [each for each in documents.values() if each["kind"] == "Deployment"]
+    assert len(deployments) == 3
+    for deployment in deployments:
+        annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["prometheus.io/scrape"] == "true"
+        assert annotations["prometheus.io/path"] == "/metrics"
+        assert annotations["prometheus.io/port"] == str(listen.port)
+        assert listen.port in {port["containerPort"] for port in container(deployment)["ports"]}
+
+
 def test_the_base_names_no_namespace(documents: dict[str, Manifest]) -> None:
     assert not [n for n, document in documents.items() if "namespace" in document["metadata"]]
 

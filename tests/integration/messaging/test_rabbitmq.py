@@ -7,9 +7,11 @@ import logging
 
 import aio_pika
 import pytest
+from aiormq.connection import FrameReceiver
 
 from services.messaging.ports import Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
+from services.messaging.rabbitmq.failures import translated
 from services.messaging.topology import CONTENT_TYPE, HEADER_ENVIRONMENT, Topology
 from services.runtime.errors import BrokerUnavailable, ResourceExhausted
 from tests.integration.messaging.conftest import Line
@@ -60,6 +62,13 @@ async def test_an_outage_is_logged_once_with_variable_and_address_and_without_th
     assert len(complaints) == 1
     assert f"amqp://127.0.0.1:{line.proxy.port}/ (MY_BROKER)" in complaints[0]
     assert "secret" not in caplog.text
+
+
+async def test_a_broker_that_hangs_up_before_its_first_frame_is_away_like_any_other() -> None:
+    wire = asyncio.StreamReader()
+    wire.feed_eof()
+    with pytest.raises(BrokerUnavailable, match=r"RabbitMQ failed: \S"), translated():
+        await FrameReceiver(wire).get_frame()
 
 
 async def test_bindings_and_consumers_come_back_after_the_connection_was_cut(

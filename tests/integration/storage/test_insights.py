@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import AsyncMongoClient
 
 from services.storage.model import (
     Environment,
@@ -129,3 +132,23 @@ async def test_a_batch_of_ten_thousand_events_is_stored(
     events = [evaluation(NOON + n * timedelta(seconds=1)) for n in range(10_000)]
     assert await stored(store, batch(environment, "1", *events))
     assert sum(one.evaluations for one in await counts(store, environment)) == 10_000
+
+
+async def test_groups_of_one_process_that_count_the_same_flag_do_not_start_again(
+    store: MongoStore, environment: Environment, mongodb_uri: str
+) -> None:
+    before = await aborted_transactions(mongodb_uri)
+    for round_ in range(10):
+        groups = [batch(environment, f"{round_}/{each}", evaluation(NOON)) for each in range(3)]
+        await asyncio.gather(*(stored(store, each) for each in groups))
+    assert await aborted_transactions(mongodb_uri) == before
+    (count,) = await counts(store, environment)
+    assert count.evaluations == 30
+
+
+async def aborted_transactions(uri: str) -> int:
+    """How many this server has aborted; each was work for nothing."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri)
+    async with client:
+        status = await client.admin.command("serverStatus")
+    return int(status["transactions"]["totalAborted"])

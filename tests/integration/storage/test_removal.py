@@ -8,6 +8,7 @@ import pytest
 
 from featmesh.engine.model import Context
 from services.runtime.errors import NotFound
+from services.storage.census import StreamCensus
 from services.storage.model import (
     Environment,
     EvaluationEvent,
@@ -33,6 +34,7 @@ NOT_OF_ENVIRONMENTS = {
     "removed_environments",
     "access_tokens",
     "leases",
+    "evaluation_processes",
 }
 
 
@@ -60,6 +62,7 @@ async def filled(store: MongoStore, environment_id: str, flags: int = 3) -> None
         environment_id, [Context("ada", "Ada", {"plan": "pro"})], NOON
     )
     await store.insights.store_insights([batch(environment_id)])
+    await store.census.write_census("process-1", [StreamCensus(environment_id, 1, ())], [])
 
 
 def batch(environment_id: str) -> InsightBatch:

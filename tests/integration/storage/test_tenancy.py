@@ -75,6 +75,17 @@ async def test_an_sdk_key_is_found_by_its_hash_also_when_revoked(
     assert await store.credentials.find_sdk_key("hash-1") == revoked
 
 
+async def test_of_many_sdk_keys_those_are_good_that_are_there_and_not_revoked(
+    store: MongoStore, environment: Environment
+) -> None:
+    good, revoked, left_out = [await sdk_key(store, environment.id, f"h-{n}") for n in range(3)]
+    await store.credentials.revoke_sdk_key(environment.id, revoked.id)
+    found = await store.credentials.good_sdk_keys([good.id, revoked.id, "never made"])
+    assert found == {good.id}
+    assert await store.credentials.good_sdk_keys([left_out.id]) == {left_out.id}
+    assert await store.credentials.good_sdk_keys([]) == frozenset()
+
+
 async def test_the_first_time_of_a_revocation_is_kept(
     store: MongoStore, environment: Environment
 ) -> None:

@@ -13,6 +13,7 @@ from services.storage.mongodb.migrations import INDEXES
 from tests.integration.storage.records import NOON, change, create, flag
 from tests.support.mesh import free_address
 from tests.support.mongodb import fresh_database_name
+from tests.support.proxy import TcpProxy
 
 FAST_SECONDS = 5.0
 
@@ -52,6 +53,26 @@ async def test_a_store_that_accepts_and_never_answers_fails_its_ping_in_time() -
             await store.ping()
         assert time.monotonic() - started < FAST_SECONDS
         await store.close()
+
+
+async def test_reads_that_are_made_all_the_time_give_up_soon_on_a_store_that_stopped_answering(
+    mongodb_uri: str,
+) -> None:
+    """As when a network swallows what is sent: the driver alone would wait for 20 seconds."""
+    proxy, _ = await TcpProxy.in_front_of(mongodb_uri)
+    store = MongoStore.open(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true")
+    try:
+        assert await store.definitions.read_revisions(["e"]) == {}
+        proxy.hold()
+        for read in (store.definitions.read_revisions, store.credentials.good_sdk_keys):
+            started = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                await read(["e"])
+            assert time.monotonic() - started < FAST_SECONDS
+    finally:
+        proxy.release()
+        await store.close()
+        await proxy.cut()
 
 
 async def test_a_closed_store_is_unavailable(mongodb_uri: str) -> None:

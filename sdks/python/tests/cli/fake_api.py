@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from featmesh.management.v1 import flag_service_pb2, import_service_pb2
+from featmesh.management.v1 import flag_service_pb2, import_service_pb2, rollout_service_pb2
 from featmesh.management.v1.flag_service_pb2_grpc import (
     FlagServiceServicer,
     add_FlagServiceServicer_to_server,
@@ -21,6 +22,13 @@ from featmesh.management.v1.import_service_pb2_grpc import (
     ImportServiceServicer,
     add_ImportServiceServicer_to_server,
 )
+from featmesh.management.v1.rollout_service_pb2_grpc import (
+    RolloutServiceServicer,
+    add_RolloutServiceServicer_to_server,
+)
+
+LIMIT = 10.0
+"""Seconds that any call waits for its end."""
 
 
 @dataclass
@@ -45,7 +53,7 @@ class Refusal:
 
 
 @dataclass
-class Api(ImportServiceServicer, FlagServiceServicer):
+class Api(ImportServiceServicer, FlagServiceServicer, RolloutServiceServicer):
     CreateFlag: ClassVar[Any] = FlagServiceServicer.CreateFlag  # answer UNIMPLEMENTED
     UpdateFlag: ClassVar[Any] = FlagServiceServicer.UpdateFlag
     ArchiveFlag: ClassVar[Any] = FlagServiceServicer.ArchiveFlag
@@ -58,6 +66,9 @@ class Api(ImportServiceServicer, FlagServiceServicer):
     toggles: list[flag_service_pb2.ToggleFlagRequest] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     flags: list[flag_service_pb2.FlagResource] = field(default_factory=list)
+    rollout: list[rollout_service_pb2.WatchRolloutResponse] = field(default_factory=list)
+    """What a watch is told; without a last one that is complete it goes on for ever."""
+    watches: list[rollout_service_pb2.WatchRolloutRequest] = field(default_factory=list)
 
     def ImportItems(  # noqa: N802 - the contract's name
         self,
@@ -94,7 +105,18 @@ class Api(ImportServiceServicer, FlagServiceServicer):
         self.toggles.append(request)
         resource = flag_service_pb2.FlagResource()
         resource.flag.key, resource.flag.enabled = request.key, request.enabled
+        resource.flag.revision = 78
         return flag_service_pb2.ToggleFlagResponse(resource=resource)
+
+    def WatchRollout(  # noqa: N802 - the contract's name
+        self, request: rollout_service_pb2.WatchRolloutRequest, context: grpc.ServicerContext
+    ) -> Iterator[rollout_service_pb2.WatchRolloutResponse]:
+        self.watches.append(request)
+        yield from self.rollout
+        if not self.rollout[-1].complete:
+            ended = threading.Event()
+            context.add_callback(ended.set)
+            ended.wait(LIMIT)
 
 
 @contextmanager
@@ -104,6 +126,7 @@ def running_api() -> Iterator[Api]:
         server = grpc.server(workers)
         add_ImportServiceServicer_to_server(api, server)
         add_FlagServiceServicer_to_server(api, server)
+        add_RolloutServiceServicer_to_server(api, server)
         api.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
         try:

@@ -72,6 +72,13 @@ def patch(revision: int, *items: Flag | Segment) -> sync_pb2.SyncDefinitionsResp
     return definitions(sync_pb2.CHANGE_KIND_PATCH, revision, *items)
 
 
+def digested(
+    frame: sync_pb2.SyncDefinitionsResponse, digest: bytes
+) -> sync_pb2.SyncDefinitionsResponse:
+    frame.change_set.digest = digest
+    return frame
+
+
 def goodbye(after_ms: int, jitter_ms: int = 0) -> sync_pb2.SyncDefinitionsResponse:
     return sync_pb2.SyncDefinitionsResponse(
         goodbye=sync_pb2.Goodbye(

@@ -46,6 +46,11 @@ class Stream:
         self.outgoing.put(None, timeout=LIMIT)
 
     @property
+    def digest(self) -> bytes:
+        assert isinstance(self.request, sync_pb2.SyncDefinitionsRequest)
+        return self.request.digest
+
+    @property
     def context_key(self) -> str:
         assert isinstance(self.request, sync_pb2.SyncEvaluationsRequest)
         return self.request.context.key

@@ -10,7 +10,7 @@ import pytest
 from featmesh import Client, ErrorKind, Options, Status
 from featmesh.engine import Segment
 
-from .frames import ADA, flag, full, patch
+from .frames import ADA, digested, flag, full, patch
 from .stage import LIMIT, Stage, quick_options
 
 KEY = "server-key-0123456789"
@@ -90,6 +90,50 @@ def test_the_next_start_serves_the_cache_and_asks_only_for_what_changed(
         assert client.status is Status.STALE
         stream = stage.next_stream()
         assert stream.request.since == 6
+
+
+def test_the_digest_of_what_is_held_is_sent_by_the_next_stream_and_the_next_start(
+    stage: Stage, tmp_path: Path
+) -> None:
+    options = with_cache(tmp_path)
+    with Client(stage.address, KEY, options=options) as client:
+        stream = stage.next_stream()
+        assert stream.digest == b""
+        stream.send(digested(full(5, flag("dark")), b"five"))
+        stream.end()
+        stream = stage.next_stream()
+        assert (stream.request.since, stream.digest) == (5, b"five")
+        stream.send(digested(patch(6), b"six"))
+        stream.end()
+        assert stage.next_stream().digest == b"six"
+        assert client.revision == 6
+    with Client(stage.address, KEY, options=options):
+        stream = stage.next_stream()
+        assert (stream.request.since, stream.digest) == (6, b"six")
+
+
+def test_a_server_that_tells_no_digest_is_sent_none_of_an_earlier_one(stage: Stage) -> None:
+    with Client(stage.address, KEY, options=quick_options()):
+        stream = stage.next_stream()
+        stream.send(digested(full(5, flag("dark")), b"five"), patch(6))
+        stream.end()
+        stream = stage.next_stream()
+        assert (stream.request.since, stream.digest) == (6, b"")
+
+
+def test_who_starts_over_from_nothing_sends_no_digest(stage: Stage) -> None:
+    with Client(stage.address, KEY, options=quick_options()):
+        stream = stage.next_stream()
+        stream.send(digested(full(5, flag("dark")), b"five"), patch(4))
+        stream = stage.next_stream()
+        assert (stream.request.since, stream.digest) == (0, b"")
+
+
+def test_a_bootstraps_digest_counts_for_nothing(stage: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "flags.json"
+    path.write_text(json.dumps({"revision": "9", "digest": "bmluZQ=="}))
+    with Client(stage.address, "key", options=quick_options(bootstrap_file=path)):
+        assert stage.next_stream().digest == b""
 
 
 def test_a_cache_is_for_its_owner_and_of_one_key_and_holds_no_key(

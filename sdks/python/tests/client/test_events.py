@@ -7,7 +7,7 @@ import pytest
 
 from featmesh import Client, Context
 from featmesh.client.backoff import Backoff
-from featmesh.client.batches import MAX_BATCH_BYTES, Stamp, build_batches
+from featmesh.client.batches import MAX_BATCH_BYTES, build_batches
 from featmesh.client.events import EvaluationKey, EventBuffer, EventKind, Metric, Tally
 from featmesh.client.options import Options
 from featmesh.client.sender import EventSender
@@ -16,7 +16,7 @@ from featmesh.insights.v1 import insights_pb2
 from .frames import ADA, flag, full, result
 from .stage import LIMIT, RecordedWaits, Stage, quick_options
 
-STAMP = Stamp(sent_at_ms=1, applied_revision=2)
+SENT_AT_MS = 1
 
 
 def buffer(capacity: int = 100, known_users: int = 100) -> EventBuffer:
@@ -70,7 +70,7 @@ def test_a_flush_is_cut_into_batches_within_the_servers_limits() -> None:
     for number in range(12_000):
         events.add_metric(ADA, Metric("m", f"user-{number}", 1, 1))
     events.add_dropped(5)
-    batches = build_batches(events.drain(), STAMP)
+    batches = build_batches(events.drain(), SENT_AT_MS)
     assert sum(len(batch.users) for batch in batches) == 2_501
     assert sum(len(batch.metrics) for batch in batches) == 12_000
     assert max(len(batch.users) for batch in batches) <= 1_000
@@ -84,7 +84,7 @@ def test_a_user_that_cannot_be_written_is_dropped_alone() -> None:
     events = buffer()
     events.add_user(Context("bad", attributes={"number": float(1)}, name="\ud800"))
     events.add_user(ADA)
-    (batch,) = build_batches(events.drain(), STAMP)
+    (batch,) = build_batches(events.drain(), SENT_AT_MS)
     assert [user.key for user in batch.users] == ["ada"]
     assert batch.dropped_events == 1
 
@@ -128,10 +128,20 @@ def test_a_batch_is_sent_again_with_the_same_id_until_it_is_taken(
     batches = [stage.next_batch() for _ in range(3)]
     for batch in batches:
         batch.ClearField("sent_at_ms")
+        batch.ClearField("applied_age_ms")  # it is older each time
     assert batches[0] == batches[1] == batches[2]
     assert batches[0].evaluations[0].count == 1
     assert batches[0].applied_revision == 4
     assert 0.123 in waits.seconds
+
+
+def test_a_batch_that_a_stopping_server_cancels_is_sent_again(stage: Stage, client: Client) -> None:
+    stage.track_failures.put((grpc.StatusCode.CANCELLED, None))
+    client.track("bought", Context("bob"))
+    assert client.flush(LIMIT)
+    first, second = stage.next_batch(), stage.next_batch()
+    assert first.batch_id == second.batch_id
+    assert second.dropped_events == 0
 
 
 def test_a_batch_that_is_refused_is_dropped_counted_and_logged_once(

@@ -55,6 +55,8 @@ def test_children_stream_and_report_on_their_own_and_their_parent_goes_on(stage:
     sent = batches(stage)
     born = [metric.user_key for batch in sent for metric in batch.metrics]
     assert sorted(born) == [f"child-{number}" for number in range(CHILDREN)]
+    instances = [batch.sdk.instance_id for batch in sent if batch.metrics]
+    assert len(set(instances)) == CHILDREN, "each child is an instance of its own"
     events = [event for batch in sent for event in batch.evaluations]
     reporters = [event.user_key for event in events if event.user_key == "parent"]
     assert len(reporters) == 1, "no child sends what its parent counted"

@@ -61,6 +61,20 @@ def test_an_empty_environment_is_ready_and_has_no_flags(stage: Stage, client: Cl
     assert detail.error_kind is ErrorKind.FLAG_NOT_FOUND
 
 
+def test_every_detail_says_which_revision_answered(stage: Stage, client: Client) -> None:
+    assert client.boolean_detail("dark", ADA, default=True).revision == 0
+    stream = ready(stage, client, full(5, flag("dark", revision=3)))
+    changes = Changes(client)
+    served = client.boolean_detail("dark", ADA, default=False)
+    assert (served.revision, served.flag_revision) == (5, 3)
+    assert client.string_detail("dark", ADA, default="").revision == 5, "of another type"
+    assert client.boolean_detail("none", ADA, default=False).revision == 5, "not there"
+    stream.send(patch(6, flag("other", revision=6)))
+    changes.next()
+    served = client.boolean_detail("dark", ADA, default=False)
+    assert (served.revision, served.flag_revision) == (6, 3)
+
+
 def test_a_change_in_parts_is_applied_at_its_last_part_as_a_whole(
     stage: Stage, client: Client
 ) -> None:

@@ -30,6 +30,15 @@ def test_it_streams_its_users_results(stage: Stage, client: ClientSideClient) ->
     assert client.all_flags() == {"dark": True, "text": "hi"}
 
 
+def test_every_detail_says_which_revision_answered(stage: Stage, client: ClientSideClient) -> None:
+    assert client.boolean_detail("dark", default=False).revision == 0
+    stage.next_stream().send(results(3, result("dark", value=True, revision=2)))
+    assert client.wait_until_ready(LIMIT)
+    served = client.boolean_detail("dark", default=False)
+    assert (served.revision, served.flag_revision) == (3, 2)
+    assert client.boolean_detail("none", default=False).revision == 3
+
+
 def test_another_user_is_served_when_its_first_results_are_complete(
     stage: Stage, client: ClientSideClient
 ) -> None:

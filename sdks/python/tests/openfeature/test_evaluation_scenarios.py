@@ -192,3 +192,4 @@ def test_flag_metadata(client: OpenFeatureClient) -> None:
     assert found.flag_metadata["ruleName"] == "Rule"
     assert found.flag_metadata["inExperiment"] is False
     assert str(found.flag_metadata["version"]).isdigit()
+    assert isinstance(found.flag_metadata["revision"], int)

@@ -14,6 +14,7 @@ from featmesh.cli.commands.imports import import_group
 from featmesh.cli.commands.insights import evaluations
 from featmesh.cli.commands.keys import keys
 from featmesh.cli.commands.reports import reports
+from featmesh.cli.commands.rollout import rollout
 from featmesh.cli.commands.segments import segments
 from featmesh.cli.commands.target_lists import add_to_flag, add_to_segment
 from featmesh.cli.commands.tenancy import environments, organizations, projects
@@ -46,6 +47,7 @@ for command in (
     projects,
     environments,
     keys,
+    rollout,
     watch,
     evaluate,
     explain,

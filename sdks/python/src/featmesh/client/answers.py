@@ -21,14 +21,23 @@ BOOLEAN, STRING, NUMBER = ValueType.BOOLEAN, ValueType.STRING, ValueType.NUMBER
 """An enum's attribute takes as long to look up as a flag to evaluate (Python 3.11)."""
 
 T = TypeVar("T")
-Held = TypeVar("Held")
-Held_co = TypeVar("Held_co", covariant=True)
+Held_co = TypeVar("Held_co", bound="Held", covariant=True)
+H = TypeVar("H", bound="Held")
 
-Evaluate = Callable[[Held, str, Context, int], Result]
+Evaluate = Callable[[H, str, Context, int], Result]
 """Answers from what is held, for a flag key, a context and the clock in milliseconds."""
 
-Read = Callable[[Result, T], EvaluationDetail[T]]
-"""Reads a result as a type, or gives the default."""
+Read = Callable[[Result, T, int], EvaluationDetail[T]]
+"""Reads a result of a revision as a type, or gives the default."""
+
+
+class Held(Protocol):
+    """What a client holds at one revision of the environment."""
+
+    @property
+    def revision(self) -> int:
+        """0 before there is any."""
+        ...
 
 
 class Store(Protocol[Held_co]):
@@ -45,13 +54,13 @@ class Store(Protocol[Held_co]):
         ...
 
 
-class Answers(Generic[Held]):
+class Answers(Generic[H]):
     """Answers for an application; a fault of ours gives the default and is logged once."""
 
     def __init__(
         self,
-        store: Store[Held],
-        evaluate: Evaluate[Held],
+        store: Store[H],
+        evaluate: Evaluate[H],
         *,
         reporter: Reporter,
         hooks: Sequence[EvaluationHook],
@@ -96,8 +105,8 @@ class Answers(Generic[Held]):
         """The value and why."""
         try:
             now_ms = self._wall_ns() // 1_000_000
-            result = self._result(flag_key, context, now_ms)
-            detail = read(result, default)
+            result, revision = self._result(flag_key, context, now_ms)
+            detail = read(result, default, revision)
             if detail.error_kind is None and self.reporter.served is not None:
                 self.reporter.served(context, result, now_ms)
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
@@ -110,17 +119,18 @@ class Answers(Generic[Held]):
     def peek(self, flag_key: str, context: Context, default: T) -> T:
         """The value of the default's type; counts no evaluation and tells no hook."""
         try:
-            result = self._result(flag_key, context, self._wall_ns() // 1_000_000)
+            result, _ = self._result(flag_key, context, self._wall_ns() // 1_000_000)
             return detail_reader(default)(result, default).value
         except Exception as error:  # noqa: BLE001 - whatever it is, an answer is due
             _report(error, flag_key)
             return default
 
-    def _result(self, flag_key: str, context: Context, now_ms: int) -> Result:
-        """CLIENT_NOT_READY before there is anything."""
+    def _result(self, flag_key: str, context: Context, now_ms: int) -> tuple[Result, int]:
+        """With the revision that gave it; CLIENT_NOT_READY and 0 before there is anything."""
         if not self._store.is_loaded:
-            return failure(flag_key, ErrorKind.CLIENT_NOT_READY)
-        return self._evaluate(self._store.current, flag_key, context, now_ms)
+            return failure(flag_key, ErrorKind.CLIENT_NOT_READY), 0
+        held = self._store.current
+        return self._evaluate(held, flag_key, context, now_ms), held.revision
 
 
 def _tell(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
-from featmesh.client.connection import sdk_info
 from featmesh.client.events import EvaluationKey, EventKind, Held, Metric, Tally
 from featmesh.client.once import OnceLogger
 from featmesh.evaluation.v1 import evaluation_pb2
@@ -35,16 +33,8 @@ _KINDS = {
 Event = evaluation_pb2.Context | insights_pb2.EvaluationEvent | insights_pb2.MetricEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What every batch of one flush says about its sender."""
-
-    sent_at_ms: int
-    applied_revision: int
-
-
 def build_batches(
-    held: Held, stamp: Stamp, *, private: Collection[str] = ()
+    held: Held, sent_at_ms: int, *, private: Collection[str] = ()
 ) -> list[insights_pb2.TrackRequest]:
     """Makes requests of bounded size, each with an id of its own.
 
@@ -52,7 +42,7 @@ def build_batches(
     Users that cannot be written (an attribute of a strange type, or beyond all limits)
     are left out and count as dropped.
     """
-    cutter = _Cutter(stamp)
+    cutter = _Cutter(sent_at_ms)
     dropped = held.dropped
     for context in held.users.values():
         try:
@@ -76,14 +66,9 @@ def build_batches(
     return cutter.finish(dropped)
 
 
-def empty_batch(stamp: Stamp) -> insights_pb2.TrackRequest:
-    """A request without events; it says which revision is applied."""
-    return insights_pb2.TrackRequest(
-        batch_id=str(uuid.uuid4()),
-        sent_at_ms=stamp.sent_at_ms,
-        sdk=sdk_info(),
-        applied_revision=stamp.applied_revision,
-    )
+def empty_batch(sent_at_ms: int) -> insights_pb2.TrackRequest:
+    """A request without events, for a report alone."""
+    return insights_pb2.TrackRequest(batch_id=str(uuid.uuid4()), sent_at_ms=sent_at_ms)
 
 
 def size_of(batch: insights_pb2.TrackRequest) -> int:
@@ -95,8 +80,8 @@ def size_of(batch: insights_pb2.TrackRequest) -> int:
 class _Cutter:
     """Starts a new batch whenever the last one is full."""
 
-    def __init__(self, stamp: Stamp) -> None:
-        self._stamp = stamp
+    def __init__(self, sent_at_ms: int) -> None:
+        self._sent_at_ms = sent_at_ms
         self._batches: list[insights_pb2.TrackRequest] = []
         self._bytes = 0
 
@@ -119,7 +104,7 @@ class _Cutter:
 
     def _start(self) -> None:
         self._bytes = 0
-        self._batches.append(empty_batch(self._stamp))
+        self._batches.append(empty_batch(self._sent_at_ms))
 
 
 def _evaluation(key: EvaluationKey, tally: Tally) -> insights_pb2.EvaluationEvent:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 
 import grpc
 
@@ -25,15 +26,18 @@ Metadata = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One channel with the stubs that an SDK uses; every call carries ``metadata``."""
+    """One channel with the stubs that an SDK uses; every call carries ``metadata`` and ``sdk``."""
 
     channel: grpc.Channel
     sync: SyncServiceStub
     insights: InsightsServiceStub
     metadata: Metadata
+    sdk: sync_pb2.SdkInfo = field(default_factory=lambda: sdk_info(str(uuid.uuid4())))
+    """Its instance id is this connection's own: a client has one, and one more after a fork."""
 
     def track(self, batch: insights_pb2.TrackRequest, timeout: float) -> insights_pb2.TrackResponse:
         """Sends a batch of events within so many seconds, or raises grpc.RpcError."""
+        batch.sdk.CopyFrom(self.sdk)
         return self.insights.Track(batch, timeout=timeout, metadata=self.metadata)
 
     def close(self) -> None:
@@ -82,6 +86,6 @@ def bearer(secret: str) -> Metadata:
     return (("authorization", f"Bearer {secret}"),)
 
 
-def sdk_info() -> sync_pb2.SdkInfo:
-    """Names this SDK to the server."""
-    return sync_pb2.SdkInfo(name="featmesh-python", version=__version__)
+def sdk_info(instance_id: str = "") -> sync_pb2.SdkInfo:
+    """Names this SDK to the server; with an instance id where it has streams."""
+    return sync_pb2.SdkInfo(name="featmesh-python", version=__version__, instance_id=instance_id)

@@ -48,6 +48,7 @@ def read_bootstrap(path: str | os.PathLike[str]) -> DefinitionChanges:
         text = _read_bounded(Path(path))
         message = json_format.Parse(text, sync_pb2.DefinitionChangeSet())
         message.kind, message.part, message.last = sync_pb2.CHANGE_KIND_FULL, 0, True
+        message.digest = b""  # people write this file; what it holds is not the server's
         return _whole(message)
     except (OSError, ValueError, json_format.ParseError, ProtocolError) as error:
         shown = os.fspath(path)
@@ -75,7 +76,7 @@ class DefinitionCache:
         self._path = Path(directory) / f"featmesh-{secret[:32]}.cache"
         self._monotonic = timing.monotonic
         self._written_at: float | None = None
-        self._waiting: Snapshot | None = None
+        self._waiting: tuple[Snapshot, bytes] | None = None
 
     def read(self) -> DefinitionChanges | None:
         """What the last process left; None for nothing that can be used."""
@@ -92,21 +93,21 @@ class DefinitionCache:
             once.warning(f"read {self._path}", "the cache %s is not used: %s", self._path, error)
             return None
 
-    def offer(self, snapshot: Snapshot) -> None:
+    def offer(self, snapshot: Snapshot, digest: bytes) -> None:
         """Writes a snapshot, now or, soon after another one, when `flush` is called."""
-        self._waiting = snapshot
+        self._waiting = snapshot, digest
         last = self._written_at
         if last is None or self._monotonic() - last >= CACHE_INTERVAL:
             self.flush()
 
     def flush(self) -> None:
         """Writes what waits."""
-        snapshot, self._waiting = self._waiting, None
-        if snapshot is None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
             return
         self._written_at = self._monotonic()
         try:
-            payload = _message(snapshot).SerializeToString()
+            payload = _message(*waiting).SerializeToString()
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _replace(self._path, _MAGIC + hashlib.sha256(payload).digest() + payload)
         except (OSError, ValueError, TypeError) as error:
@@ -124,12 +125,16 @@ def _decoded(content: bytes) -> sync_pb2.DefinitionChangeSet:
     return sync_pb2.DefinitionChangeSet.FromString(payload)
 
 
-def _message(snapshot: Snapshot) -> sync_pb2.DefinitionChangeSet:
+def _message(snapshot: Snapshot, digest: bytes = b"") -> sync_pb2.DefinitionChangeSet:
     """A full change set in one part."""
     items = [sync_pb2.Item(segment=segment_to_proto(each)) for each in snapshot.segments.values()]
     items += [sync_pb2.Item(flag=flag_to_proto(each)) for each in snapshot.flags.values()]
     return sync_pb2.DefinitionChangeSet(
-        kind=sync_pb2.CHANGE_KIND_FULL, revision=snapshot.revision, last=True, items=items
+        kind=sync_pb2.CHANGE_KIND_FULL,
+        revision=snapshot.revision,
+        last=True,
+        items=items,
+        digest=digest,
     )
 
 

@@ -29,6 +29,7 @@ class EvaluationDetail(Generic[T_co]):
         in_experiment: Whether this evaluation counts for an experiment.
         flag_revision: Revision of the flag's definition.
         prerequisite_key: The flag that failed, with PREREQUISITE_FAILED, in a server SDK.
+        revision: Revision of the environment that answered; 0 before there is any.
     """
 
     value: T_co
@@ -41,9 +42,10 @@ class EvaluationDetail(Generic[T_co]):
     in_experiment: bool = False
     flag_revision: int = 0
     prerequisite_key: str = ""
+    revision: int = 0
 
 
-def served(result: Result, value: T) -> EvaluationDetail[T]:
+def served(result: Result, value: T, revision: int = 0) -> EvaluationDetail[T]:
     """The detail of a result that has a value."""
     return EvaluationDetail(
         value=value,
@@ -55,10 +57,13 @@ def served(result: Result, value: T) -> EvaluationDetail[T]:
         in_experiment=result.in_experiment,
         flag_revision=result.flag_revision,
         prerequisite_key=result.prerequisite_key,
+        revision=revision,
     )
 
 
-def failed(default: T, kind: ErrorKind, *, flag_revision: int = 0) -> EvaluationDetail[T]:
+def failed(
+    default: T, kind: ErrorKind, *, flag_revision: int = 0, revision: int = 0
+) -> EvaluationDetail[T]:
     """The detail of an evaluation that gave no value."""
     return EvaluationDetail(
         value=default,
@@ -66,6 +71,7 @@ def failed(default: T, kind: ErrorKind, *, flag_revision: int = 0) -> Evaluation
         reason=Reason.ERROR,
         error_kind=kind,
         flag_revision=flag_revision,
+        revision=revision,
     )
 
 
@@ -74,42 +80,44 @@ def failure(key: str, kind: ErrorKind) -> Result:
     return Result(flag_key=key, value=None, variation_id="", reason=Reason.ERROR, error_kind=kind)
 
 
-def boolean_detail(result: Result, default: bool) -> EvaluationDetail[bool]:
-    """Reads a result as a boolean."""
-    if result.value is not None and not isinstance(result.value, bool):
-        return _mismatch(result, default)
-    return _failed(result, default) if result.value is None else served(result, result.value)
+def boolean_detail(result: Result, default: bool, revision: int = 0) -> EvaluationDetail[bool]:
+    """Reads a result, of the environment at ``revision``, as a boolean."""
+    if result.value is None:
+        return _failed(result, default, revision)
+    if not isinstance(result.value, bool):
+        return _mismatch(result, default, revision)
+    return served(result, result.value, revision)
 
 
-def string_detail(result: Result, default: str) -> EvaluationDetail[str]:
+def string_detail(result: Result, default: str, revision: int = 0) -> EvaluationDetail[str]:
     """Reads a result as a text; a JSON flag is none."""
     if result.value is None:
-        return _failed(result, default)
+        return _failed(result, default, revision)
     if not isinstance(result.value, str) or result.value_type is ValueType.JSON:
-        return _mismatch(result, default)
-    return served(result, result.value)
+        return _mismatch(result, default, revision)
+    return served(result, result.value, revision)
 
 
-def number_detail(result: Result, default: float) -> EvaluationDetail[float]:
+def number_detail(result: Result, default: float, revision: int = 0) -> EvaluationDetail[float]:
     """Reads a result as a number."""
     if result.value is None:
-        return _failed(result, default)
+        return _failed(result, default, revision)
     if isinstance(result.value, bool | str):
-        return _mismatch(result, default)
-    return served(result, result.value)
+        return _mismatch(result, default, revision)
+    return served(result, result.value, revision)
 
 
-def json_detail(result: Result, default: Json) -> EvaluationDetail[Json]:
+def json_detail(result: Result, default: Json, revision: int = 0) -> EvaluationDetail[Json]:
     """Reads a result as a JSON document, parsed anew so that the caller may change it."""
     if result.value is None:
-        return _failed(result, default)
+        return _failed(result, default, revision)
     if not isinstance(result.value, str) or result.value_type is not ValueType.JSON:
-        return _mismatch(result, default)
+        return _mismatch(result, default, revision)
     try:
-        return served(result, json.loads(result.value))
+        return served(result, json.loads(result.value), revision)
     except (ValueError, RecursionError):
         kind = ErrorKind.MALFORMED_FLAG
-        return failed(default, kind, flag_revision=result.flag_revision)
+        return failed(default, kind, flag_revision=result.flag_revision, revision=revision)
 
 
 def detail_reader(default: T) -> Callable[[Result, T], EvaluationDetail[T]]:
@@ -131,10 +139,11 @@ def plain_value(result: Result) -> Json:
     return result.value
 
 
-def _failed(result: Result, default: T) -> EvaluationDetail[T]:
+def _failed(result: Result, default: T, revision: int) -> EvaluationDetail[T]:
     kind = result.error_kind or ErrorKind.GENERAL
-    return failed(default, kind, flag_revision=result.flag_revision)
+    return failed(default, kind, flag_revision=result.flag_revision, revision=revision)
 
 
-def _mismatch(result: Result, default: T) -> EvaluationDetail[T]:
-    return failed(default, ErrorKind.TYPE_MISMATCH, flag_revision=result.flag_revision)
+def _mismatch(result: Result, default: T, revision: int) -> EvaluationDetail[T]:
+    kind = ErrorKind.TYPE_MISMATCH
+    return failed(default, kind, flag_revision=result.flag_revision, revision=revision)

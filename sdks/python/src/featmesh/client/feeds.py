@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from featmesh.client.connection import Connection, sdk_info
+from featmesh.client.connection import Connection
 from featmesh.client.store import DefinitionStore, EvaluationStore
 from featmesh.client.stream import SyncCall
 from featmesh.engine.model import Context
@@ -30,7 +30,11 @@ class DefinitionFeed:
         """Opens a stream from a revision on."""
         self._assembler = DefinitionAssembler()
         return self._connection.sync.SyncDefinitions(
-            sync_pb2.SyncDefinitionsRequest(since=since, sdk=sdk_info()),
+            sync_pb2.SyncDefinitionsRequest(
+                since=since,
+                sdk=self._connection.sdk,
+                digest=self._store.digest if since else b"",
+            ),
             metadata=self._connection.metadata,
         )
 
@@ -65,7 +69,9 @@ class EvaluationFeed:
         """Opens a stream from a revision on."""
         self._assembler = EvaluationAssembler()
         return self._connection.sync.SyncEvaluations(
-            sync_pb2.SyncEvaluationsRequest(since=since, sdk=sdk_info(), context=self._context),
+            sync_pb2.SyncEvaluationsRequest(
+                since=since, sdk=self._connection.sdk, context=self._context
+            ),
             metadata=self._connection.metadata,
         )
 

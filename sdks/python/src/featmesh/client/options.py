@@ -33,7 +33,8 @@ class Options:
         healthy_after: Seconds that a stream must last for the back-off to start anew.
         keepalive: Seconds between two pings on the connection.
         send_timeout: Seconds that one attempt to send a batch may take.
-        send_events: False sends no events and no users at all.
+        send_events: False sends no events and no users at all; the server still hears which
+            revision is applied.
         offline: True never connects and sends nothing; flags come from ``bootstrap_file`` or
             are the callers' defaults.
         bootstrap_file: JSON file with definitions to serve until the server's have come;

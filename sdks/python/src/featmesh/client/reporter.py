@@ -10,6 +10,7 @@ from featmesh.client.events import EventBuffer, EventKind, Metric
 from featmesh.client.once import OnceLogger
 from featmesh.client.options import Options
 from featmesh.client.sender import EventSender, Track
+from featmesh.client.stream import Applied
 from featmesh.client.timing import Timing
 from featmesh.engine.attributes import valid_context
 from featmesh.engine.model import Context
@@ -30,7 +31,7 @@ class Reporter:
 
     Args:
         track: Sends a batch; None for a client that tells nobody anything.
-        revision: What is applied.
+        applied: What is applied, which is told even where no events are sent.
         options: Settings.
         timing: Clock and waiting.
     """
@@ -39,10 +40,11 @@ class Reporter:
         self,
         track: Track | None,
         *,
-        revision: Callable[[], int],
+        applied: Callable[[], Applied],
         options: Options,
         timing: Timing,
     ) -> None:
+        self._reports = track is not None
         self._enabled = track is not None and options.send_events
         self._wall_ms = timing.wall_ms
         self._buffer = EventBuffer(capacity=options.event_capacity, known_users=options.known_users)
@@ -50,14 +52,14 @@ class Reporter:
         self._sender = EventSender(
             buffer=self._buffer,
             track=track or _track_nothing,
-            revision=revision,
+            applied=applied,
             options=options,
             timing=timing,
         )
 
     def start(self) -> None:
         """Starts the thread."""
-        if self._enabled:
+        if self._reports:
             self._sender.start()
 
     def track(self, event_name: str, context: Context, value: float, kind: EventKind) -> None:
@@ -84,12 +86,13 @@ class Reporter:
     def stop(self, timeout: float) -> None:
         """Sends what it can within ``timeout`` seconds and takes no more attempts."""
         if self._enabled:
-            self._sender.flush(timeout)
+            self._sender.finish(timeout)
+        elif self._reports:
             self._sender.stop()
 
     def join(self, timeout: float) -> None:
         """Waits for the thread."""
-        if self._enabled:
+        if self._reports:
             self._sender.join(timeout)
 
 

@@ -30,6 +30,7 @@ from featmesh.client.reporter import Reporter
 from featmesh.client.sources import DefinitionSource
 from featmesh.client.status import Freshness, Status
 from featmesh.client.store import DefinitionStore
+from featmesh.client.stream import NOTHING
 from featmesh.client.timing import Timing
 from featmesh.client.uplink import Connect, Held, Uplink
 from featmesh.engine import evaluate, evaluate_all
@@ -271,7 +272,7 @@ class Client:
         self._is_bootstrapped = False
 
     def _silent_reporter(self) -> Reporter:
-        return Reporter(None, revision=lambda: 0, options=self._options, timing=self._timing)
+        return Reporter(None, applied=lambda: NOTHING, options=self._options, timing=self._timing)
 
     def _read_files(self) -> None:
         """Takes what an earlier process left, or else what the application brought."""

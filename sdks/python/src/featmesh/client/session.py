@@ -12,12 +12,12 @@ from featmesh.client.options import Options
 from featmesh.client.reporter import Reporter
 from featmesh.client.status import Freshness
 from featmesh.client.store import EvaluationStore, look_up
-from featmesh.client.stream import SyncLoop
+from featmesh.client.stream import NOTHING, Applied, SyncLoop
 from featmesh.client.timing import Timing
 from featmesh.engine.model import Context
 from featmesh.sync.v1 import sync_pb2
 
-Applied = Callable[["UserSession", frozenset[str]], None]
+OnApplied = Callable[["UserSession", frozenset[str]], None]
 
 
 class UserSession:
@@ -53,7 +53,7 @@ class UserSession:
         self._options, self._timing = options, timing
         self._loop: SyncLoop[sync_pb2.SyncEvaluationsResponse] | None = None
 
-    def start(self, connection: Connection, applied: Applied) -> None:
+    def start(self, connection: Connection, applied: OnApplied) -> None:
         """Opens the stream; ``applied`` is called after each change set."""
         self._loop = SyncLoop(
             feed=EvaluationFeed(
@@ -65,6 +65,11 @@ class UserSession:
             timing=self._timing,
         )
         self._loop.start()
+
+    @property
+    def applied(self) -> Applied:
+        """What the stream has brought last."""
+        return NOTHING if self._loop is None else self._loop.latest
 
     def stop(self) -> None:
         """Ends the stream, without waiting for it."""

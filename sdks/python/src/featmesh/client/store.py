@@ -23,11 +23,13 @@ class DefinitionStore:
     """A server client's flags and segments; one thread writes, any thread reads.
 
     ``current`` holds the definitions, and others only read it. ``is_loaded`` turns true with
-    the first change set; an empty environment's is at 0.
+    the first change set; an empty environment's is at 0. ``digest`` is what the server called
+    all of it, for the thread that writes.
     """
 
     def __init__(self) -> None:
         self.current = Snapshot.empty()
+        self.digest = b""
         self.is_loaded = False
         self._reported: frozenset[str] = frozenset()
 
@@ -48,7 +50,7 @@ class DefinitionStore:
         _check_order(self.revision, changes.revision, full=changes.full)
         before = self.current
         after = _full(changes) if changes.full else _patched(before, changes)
-        self.current = after
+        self.current, self.digest = after, changes.digest
         self.is_loaded = True
         self._report(after.faults)
         return after.affected_by(

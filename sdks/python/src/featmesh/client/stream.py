@@ -69,12 +69,24 @@ class _Ending:
     refused: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A revision, and when it was applied (seconds by the monotonic clock)."""
+
+    revision: int
+    at: float
+
+
+NOTHING = Applied(0, 0.0)
+"""Before the first change set."""
+
+
 class SyncLoop(Generic[FrameT]):
     """Opens a stream, applies what it brings, and opens the next one when it ends.
 
     Nothing that a server sends ends the loop: a contradiction starts over from nothing
     while what is held is still served. A stream on which nothing comes for as long as
-    makes data stale is ended and opened again.
+    makes data stale is ended and opened again. ``latest`` is what a stream brought last.
 
     Args:
         feed: What is streamed.
@@ -104,6 +116,7 @@ class SyncLoop(Generic[FrameT]):
         self._backoff = Backoff(
             first=options.backoff_first, maximum=options.backoff_maximum, random=timing.random
         )
+        self.latest = NOTHING
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._call: SyncCall[FrameT] | None = None
@@ -200,6 +213,8 @@ class SyncLoop(Generic[FrameT]):
         if changed is None:
             return
         self._from_nothing = False
+        if self._feed.revision != self.latest.revision:
+            self.latest = Applied(self._feed.revision, self._timing.monotonic())
         self._freshness.data_applied()
         self._applied(changed)
 
@@ -218,8 +233,7 @@ class SyncLoop(Generic[FrameT]):
             call.cancel()
 
     def _after_goodbye(self, goodbye: sync_pb2.Goodbye) -> _Ending:
-        reason = sync_pb2.GoodbyeReason.Name(goodbye.reason)
-        logger.info("the server ends the stream: %s", reason)
+        logger.info("the server ends the stream: %s", _reason(goodbye))
         wait_ms = max(0, goodbye.reconnect_after_ms)
         jitter_ms = max(0, goodbye.jitter_ms) * self._timing.random()
         return _Ending(hint=min((wait_ms + jitter_ms) / 1000, MAX_HINT))
@@ -235,3 +249,10 @@ class SyncLoop(Generic[FrameT]):
             level = logging.ERROR if refused else logging.WARNING
             logger.log(level, "the stream is down: %s %s", code.name, error.details())
         return _Ending(refused=refused)
+
+
+def _reason(goodbye: sync_pb2.Goodbye) -> str:
+    try:
+        return sync_pb2.GoodbyeReason.Name(goodbye.reason)
+    except ValueError:
+        return f"reason {goodbye.reason}, which this version does not know"

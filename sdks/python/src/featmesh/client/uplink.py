@@ -53,7 +53,7 @@ class Uplink:
         self._connection = connection
         self._held = held
         self.reporter = Reporter(
-            connection.track, revision=lambda: held.store.revision, options=options, timing=timing
+            connection.track, applied=lambda: self._loop.latest, options=options, timing=timing
         )
         self._loop = SyncLoop(
             feed=DefinitionFeed(connection, held.store),
@@ -82,7 +82,7 @@ class Uplink:
     def _applied(self, changed: frozenset[str]) -> None:
         self._held.listeners.notify(changed)
         if self._held.cache is not None:
-            self._held.cache.offer(self._held.store.current)
+            self._held.cache.offer(self._held.store.current, self._held.store.digest)
 
 
 Connect = Callable[[], Connection]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from featmesh.client import forks
-from featmesh.client.answers import BOOLEAN, NUMBER, STRING
+from featmesh.client.answers import BOOLEAN, NUMBER, STRING, Read
 from featmesh.client.connection import Connection, connect
 from featmesh.client.detail import (
     EvaluationDetail,
@@ -32,7 +32,7 @@ from featmesh.client.store import EvaluationStore, differing_results
 from featmesh.client.timing import Timing
 from featmesh.client.uplink import JOIN_TIMEOUT
 from featmesh.engine.attributes import valid_context
-from featmesh.engine.model import Context, Result
+from featmesh.engine.model import Context
 from featmesh.wire import context_to_proto
 
 logger = logging.getLogger(__name__)
@@ -261,7 +261,7 @@ class ClientSideClient:
         self._connection = self._connect() if self._connect is not None and connects else None
         self._reporter = Reporter(
             None if self._connection is None else self._connection.track,
-            revision=lambda: self._current.store.revision,
+            applied=lambda: self._current.applied,
             options=self._options,
             timing=self._timing,
         )
@@ -298,9 +298,7 @@ class ClientSideClient:
         self._retired = [old for old in self._retired if old.is_running]
         self._retired.append(session)
 
-    def _detail(
-        self, flag_key: str, default: T, read: Callable[[Result, T], EvaluationDetail[T]]
-    ) -> EvaluationDetail[T]:
+    def _detail(self, flag_key: str, default: T, read: Read[T]) -> EvaluationDetail[T]:
         session = self._current
         return session.answers.detail(flag_key, session.context, default, read)
 

@@ -73,6 +73,7 @@ def _metadata(detail: EvaluationDetail[object]) -> FlagMetadata:
     """OpenFeature's well-known ``version``, and what of ours is not empty."""
     metadata: dict[str, bool | int | float | str] = {
         "version": str(detail.flag_revision),
+        "revision": detail.revision,
         "inExperiment": detail.in_experiment,
     }
     ours = {

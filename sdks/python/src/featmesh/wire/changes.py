@@ -21,7 +21,10 @@ MAX_CHANGE_SET_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DefinitionChanges:
-    """One change of an environment's definitions; `full` replaces all that is held."""
+    """One change of an environment's definitions; `full` replaces all that is held.
+
+    `digest` is the server's of all that is held then, empty if it has told none.
+    """
 
     full: bool
     revision: int
@@ -29,6 +32,7 @@ class DefinitionChanges:
     segments: tuple[Segment, ...] = ()
     deleted_flag_keys: tuple[str, ...] = ()
     deleted_segment_ids: tuple[str, ...] = ()
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,7 @@ class DefinitionAssembler(_Assembler[sync_pb2.DefinitionChangeSet, DefinitionCha
             segments=tuple(self._segments),
             deleted_flag_keys=tuple(self._deleted_flag_keys),
             deleted_segment_ids=tuple(self._deleted_segment_ids),
+            digest=part.digest,
         )
 
 

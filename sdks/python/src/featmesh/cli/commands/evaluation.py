@@ -74,6 +74,7 @@ def evaluate(
         return
     headings = ("FLAG", "VALUE", "REASON", "RULE", "VARIATION")
     print_table(headings, map(_row, answer.results), empty="No flags.")
+    click.echo(f"The environment is at revision {answer.revision}.")
 
 
 @click.command()

@@ -9,6 +9,7 @@ import click
 from featmesh.cli.access import TIMEOUT, Management, management
 from featmesh.cli.output import print_json, print_one, print_table, shown_time
 from featmesh.cli.paging import all_pages
+from featmesh.cli.rollouts import waits
 from featmesh.flag.v1 import value_pb2
 from featmesh.management.v1 import flag_service_pb2, mutation_pb2
 from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
@@ -61,7 +62,8 @@ def get_flag(access: Management, key: str) -> None:
 @click.option("--on/--off", "enabled", default=None, help="Which; without it, the other one.")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str) -> None:
+@waits
+def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str) -> int:
     """Turn a flag on or off."""
     stub, environment_id, version = FlagServiceStub(access.channel), access.environment_id, 0
     if enabled is None:
@@ -78,6 +80,7 @@ def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str
     )
     answer = stub.ToggleFlag(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(_state_line(answer.resource))
+    return answer.resource.flag.revision
 
 
 @flags.command("archive")
@@ -85,7 +88,8 @@ def toggle_flag(access: Management, key: str, enabled: bool | None, comment: str
 @click.option("--restore", is_flag=True, help="Bring it back.")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def archive_flag(access: Management, key: str, restore: bool, comment: str) -> None:
+@waits
+def archive_flag(access: Management, key: str, restore: bool, comment: str) -> int:
     """Hide a flag from SDKs, or bring it back."""
     request = flag_service_pb2.ArchiveFlagRequest(
         environment_id=access.environment_id,
@@ -96,6 +100,7 @@ def archive_flag(access: Management, key: str, restore: bool, comment: str) -> N
     stub = FlagServiceStub(access.channel)
     answer = stub.ArchiveFlag(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(_state_line(answer.resource))
+    return answer.resource.flag.revision
 
 
 @flags.command("history")
@@ -130,7 +135,8 @@ def flag_history(access: Management, key: str, limit: int, as_json: bool) -> Non
 )
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def rollback_flag(access: Management, key: str, to_version: int, comment: str) -> None:
+@waits
+def rollback_flag(access: Management, key: str, to_version: int, comment: str) -> int:
     """Store an earlier version again, as a new one; a deleted flag comes back."""
     request = flag_service_pb2.RollbackFlagRequest(
         environment_id=access.environment_id,
@@ -144,13 +150,15 @@ def rollback_flag(access: Management, key: str, to_version: int, comment: str) -
         f"{key} is as in version {to_version}: now version {flag.version}"
         f" (revision {flag.revision})."
     )
+    return flag.revision
 
 
 @flags.command("delete")
 @click.argument("key")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def delete_flag(access: Management, key: str, comment: str) -> None:
+@waits
+def delete_flag(access: Management, key: str, comment: str) -> int:
     """Delete a flag; SDKs forget it, its history stays."""
     request = flag_service_pb2.DeleteFlagRequest(
         environment_id=access.environment_id,
@@ -160,6 +168,7 @@ def delete_flag(access: Management, key: str, comment: str) -> None:
     stub = FlagServiceStub(access.channel)
     answer = stub.DeleteFlag(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(f"{key} is deleted (revision {answer.revision}).")
+    return answer.revision
 
 
 def _state(resource: flag_service_pb2.FlagResource) -> str:

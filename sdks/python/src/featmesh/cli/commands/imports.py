@@ -10,6 +10,7 @@ import grpc
 from featmesh.cli.access import Management, management
 from featmesh.cli.failures import CommandError, describe
 from featmesh.cli.featbit import Export, locate, read_export
+from featmesh.cli.rollouts import waits
 from featmesh.management.v1 import import_service_pb2, mutation_pb2
 from featmesh.management.v1.import_service_pb2_grpc import ImportServiceStub
 
@@ -42,9 +43,10 @@ def import_group() -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @management
+@waits
 def featbit(
     access: Management, flags: Path, segments: Path, on_conflict: str, dry_run: bool
-) -> None:
+) -> int:
     """Import a FeatBit installation's flags and segments: all of them, or nothing."""
     environment_id = access.environment_id
     click.echo(f"Reading {flags} and {segments} ...", err=True)
@@ -66,6 +68,7 @@ def featbit(
     click.echo(f"Importing {_counted(export)} ...", err=True)
     answer = _send(access, request, names={"flags": flags.name, "segments": segments.name})
     click.echo(_summary(answer, dry_run=dry_run))
+    return 0 if dry_run else answer.revision
 
 
 def _check_size(request: import_service_pb2.ImportItemsRequest) -> None:

@@ -9,6 +9,7 @@ import click
 from featmesh.cli.access import TIMEOUT, Management, management
 from featmesh.cli.output import print_json, print_one, print_table, shown_time
 from featmesh.cli.paging import all_pages
+from featmesh.cli.rollouts import waits
 from featmesh.management.v1 import mutation_pb2, segment_service_pb2
 from featmesh.management.v1.segment_service_pb2_grpc import SegmentServiceStub
 
@@ -60,7 +61,8 @@ def get_segment(access: Management, key: str) -> None:
 @click.option("--restore", is_flag=True, help="Bring it back.")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def archive_segment(access: Management, key: str, restore: bool, comment: str) -> None:
+@waits
+def archive_segment(access: Management, key: str, restore: bool, comment: str) -> int:
     """Empty a segment that nothing uses by archiving it, or bring it back."""
     request = segment_service_pb2.ArchiveSegmentRequest(
         environment_id=access.environment_id,
@@ -72,6 +74,7 @@ def archive_segment(access: Management, key: str, restore: bool, comment: str) -
     resource = stub.ArchiveSegment(request, metadata=access.metadata, timeout=TIMEOUT).resource
     segment = resource.segment
     click.echo(f"{segment.key} is {_state(resource)} (revision {segment.revision}).")
+    return segment.revision
 
 
 @segments.command("history")
@@ -106,7 +109,8 @@ def segment_history(access: Management, key: str, limit: int, as_json: bool) -> 
 )
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def rollback_segment(access: Management, key: str, to_version: int, comment: str) -> None:
+@waits
+def rollback_segment(access: Management, key: str, to_version: int, comment: str) -> int:
     """Store an earlier version again, as a new one; a deleted segment comes back."""
     request = segment_service_pb2.RollbackSegmentRequest(
         environment_id=access.environment_id,
@@ -122,13 +126,15 @@ def rollback_segment(access: Management, key: str, to_version: int, comment: str
         f"{key} is as in version {to_version}: now version {segment.version}"
         f" (revision {segment.revision})."
     )
+    return segment.revision
 
 
 @segments.command("delete")
 @click.argument("key")
 @click.option("--comment", default="", help="Why, for the audit log.")
 @management
-def delete_segment(access: Management, key: str, comment: str) -> None:
+@waits
+def delete_segment(access: Management, key: str, comment: str) -> int:
     """Delete a segment; SDKs forget it, its history stays."""
     request = segment_service_pb2.DeleteSegmentRequest(
         environment_id=access.environment_id,
@@ -138,6 +144,7 @@ def delete_segment(access: Management, key: str, comment: str) -> None:
     stub = SegmentServiceStub(access.channel)
     answer = stub.DeleteSegment(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(f"{key} is deleted (revision {answer.revision}).")
+    return answer.revision
 
 
 def _state(resource: segment_service_pb2.SegmentResource) -> str:

@@ -187,6 +187,7 @@ class DefinitionChangeSet(google.protobuf.message.Message):
     PART_FIELD_NUMBER: builtins.int
     LAST_FIELD_NUMBER: builtins.int
     ITEMS_FIELD_NUMBER: builtins.int
+    DIGEST_FIELD_NUMBER: builtins.int
     kind: global___ChangeKind.ValueType
     """FULL or PATCH; the same in every part."""
     revision: builtins.int
@@ -195,6 +196,10 @@ class DefinitionChangeSet(google.protobuf.message.Message):
     """0, 1, 2 …"""
     last: builtins.bool
     """Set on the last part."""
+    digest: builtins.bytes
+    """On the last part: a digest of all that the SDK holds once applied. 32 bytes that mean
+    nothing to an SDK; it keeps them with what it holds, and forgets them if there are none.
+    """
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Item]:
         """Segments come before flags; none in an empty patch."""
@@ -207,8 +212,9 @@ class DefinitionChangeSet(google.protobuf.message.Message):
         part: builtins.int = ...,
         last: builtins.bool = ...,
         items: collections.abc.Iterable[global___Item] | None = ...,
+        digest: builtins.bytes = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["items", b"items", "kind", b"kind", "last", b"last", "part", b"part", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["digest", b"digest", "items", b"items", "kind", b"kind", "last", b"last", "part", b"part", "revision", b"revision"]) -> None: ...
 
 global___DefinitionChangeSet = DefinitionChangeSet
 
@@ -330,9 +336,14 @@ class SyncDefinitionsRequest(google.protobuf.message.Message):
 
     SINCE_FIELD_NUMBER: builtins.int
     SDK_FIELD_NUMBER: builtins.int
+    DIGEST_FIELD_NUMBER: builtins.int
     since: builtins.int
     """Revision that the SDK holds; 0 for none. A revision that the server cannot
     continue from is answered with a FULL change set.
+    """
+    digest: builtins.bytes
+    """Digest that came with the change set that led to `since`; at most 64 bytes, empty for none.
+    An SDK that holds what the server has is sent an empty patch where it were a FULL set.
     """
     @property
     def sdk(self) -> global___SdkInfo:
@@ -343,9 +354,10 @@ class SyncDefinitionsRequest(google.protobuf.message.Message):
         *,
         since: builtins.int = ...,
         sdk: global___SdkInfo | None = ...,
+        digest: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["sdk", b"sdk"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["sdk", b"sdk", "since", b"since"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["digest", b"digest", "sdk", b"sdk", "since", b"since"]) -> None: ...
 
 global___SyncDefinitionsRequest = SyncDefinitionsRequest
 

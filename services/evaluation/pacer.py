@@ -1,0 +1,92 @@
+"""When streams are due without a change: a heartbeat in silence, a Goodbye at their age.
+
+A timer wheel: streams stand in slots of `TICK_SECONDS`, and one tick visits the slots whose time
+has come. A push moves nothing; a stream that was sent something since is put off when visited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from featmesh.sync.v1 import sync_pb2
+from services.evaluation.frames import goodbye_frame
+from services.evaluation.sending import Sends
+from services.evaluation.stream import RECONNECT_JITTER_MS, Stream
+
+TICK_SECONDS: Final = 0.05
+
+_AGE_SPREAD: Final = 0.1
+"""Streams end between 80 and 90 % of the maximum age, so that they do not end together."""
+
+_MAX_AGE: Final = goodbye_frame(sync_pb2.GOODBYE_REASON_MAX_AGE, 0, RECONNECT_JITTER_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When a stream sends without being woken; seconds."""
+
+    heartbeat: float = 25.0
+    """Of silence, ± 20 %."""
+    max_age: float = 3_600.0
+
+
+class Pacer:
+    """Of all streams of a process, by the clock of ``sends``.
+
+    `tick` is to be called every `TICK_SECONDS`.
+    """
+
+    def __init__(self, pace: Pace, sends: Sends) -> None:
+        self._pace = pace
+        self._sends = sends
+        self._slots: dict[int, dict[Stream, None]] = {}
+        self._places: dict[Stream, int] = {}
+        self._visited = self._slot(sends.now())
+
+    def enroll(self, stream: Stream) -> None:
+        """A stream that was just handed its first change set."""
+        now = self._sends.now()
+        age = self._pace.max_age * (0.9 - random.uniform(0, _AGE_SPREAD))  # noqa: S311 -- spreads load
+        stream.last_sent, stream.end_at = now, now + age
+        self._put(stream, now)
+
+    def forget(self, stream: Stream) -> None:
+        """The stream has ended."""
+        slot = self._places.pop(stream, None)
+        if slot is not None:
+            self._slots[slot].pop(stream, None)
+
+    async def tick(self) -> None:
+        """Looks at sends under way, and visits the streams that are due."""
+        self._sends.look()
+        now = self._sends.now()
+        last = self._slot(now)
+        for slot in range(self._visited, last):
+            for stream in self._slots.pop(slot, ()):
+                del self._places[stream]
+                self._visit(stream, now)
+            await asyncio.sleep(0)
+        self._visited = last
+
+    def _visit(self, stream: Stream, now: float) -> None:
+        if now >= stream.end_at:
+            stream.end(_MAX_AGE)
+            return
+        if now - stream.last_sent >= self._pace.heartbeat * 0.8:
+            stream.owe_heartbeat()
+            self._put(stream, now)
+        else:
+            self._put(stream, stream.last_sent)
+
+    def _put(self, stream: Stream, since: float) -> None:
+        silence = self._pace.heartbeat * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load
+        slot = max(self._slot(min(since + silence, stream.end_at)) + 1, self._visited + 1)
+        self._slots.setdefault(slot, {})[stream] = None
+        self._places[stream] = slot
+
+    @staticmethod
+    def _slot(moment: float) -> int:
+        return int(moment / TICK_SECONDS)

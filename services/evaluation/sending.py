@@ -1,0 +1,121 @@
+"""Sends that are under way: who takes long, and who takes too long.
+
+No timer is set for a send, which would cost as much as the send: one look at all that are
+under way, every `pacer.TICK_SECONDS`, finds those that are late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
+
+from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
+from services.evaluation.transport import Wire
+from services.runtime.errors import Unavailable
+
+_IDLE: Final = float("inf")
+
+
+class SlowReader(Unavailable):
+    """The reader took no frame for `WRITE_SECONDS`; it may resume.
+
+    Its flow control is shut, so no Goodbye would reach it: the status has to say it.
+    """
+
+    reason = "SLOW_READER"
+
+
+class Send:
+    """One task's sends, one after the other. Made and used in that task.
+
+    ``overdue`` is called once, when a send takes longer than `PLACE_SECONDS`: whoever waits
+    for this task's place need wait no longer.
+    """
+
+    __slots__ = ("_began", "_is_slow", "_overdue", "_sends", "_task")
+
+    def __init__(self, sends: Sends, overdue: Callable[[], None]) -> None:
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._sends = sends
+        self._began = _IDLE
+        self._overdue: Callable[[], None] | None = overdue
+        self._is_slow = False
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the place was given away."""
+        return self._overdue is None
+
+    async def send(self, frames: tuple[bytes, ...], wire: Wire) -> None:
+        """Returns when the reader has taken them all; raises `SlowReader`, or the wire's error."""
+        try:
+            for frame in frames:
+                self._began = self._sends.now()
+                waiting = wire.offer(frame)
+                if waiting is not None:
+                    await waiting
+        except asyncio.CancelledError:
+            if not self._is_slow:
+                raise
+            self._is_slow = False
+            if self._task.uncancel():  # its owner cancelled it as well
+                raise
+            text = f"a frame was not taken within {WRITE_SECONDS:g} seconds"
+            raise SlowReader(text) from None
+        finally:
+            self._began = _IDLE
+
+    def __enter__(self) -> Send:
+        self._sends.active.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sends.active.discard(self)
+
+    def look(self, now: float) -> None:
+        """Gives the place away, or ends the send, when it is time to."""
+        waited = now - self._began
+        if waited > PLACE_SECONDS and self._overdue is not None:
+            overdue, self._overdue = self._overdue, None
+            overdue()
+        if waited > WRITE_SECONDS and not self._is_slow:
+            self._is_slow = True
+            self._task.cancel()
+
+
+class Sends:
+    """All of a process, and the tasks that do nothing but send.
+
+    ``now`` is the monotonic clock by which sends and the pace of streams are measured.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        self.active: set[Send] = set()
+        self._drivers: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def look(self) -> None:
+        """At each of them, once."""
+        now = self.now()
+        for send in tuple(self.active):
+            send.look(now)
+
+    def drive(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs ``work`` to its end, or to `close`; does nothing after that."""
+        if self._closed:
+            work.close()
+            return
+        driver = asyncio.create_task(work, name="driver")
+        self._drivers.add(driver)
+        driver.add_done_callback(self._drivers.discard)
+
+    async def close(self) -> None:
+        """Cancels the drivers and waits for them."""
+        self._closed = True
+        drivers = tuple(self._drivers)
+        for driver in drivers:
+            driver.cancel()
+        await asyncio.gather(*drivers, return_exceptions=True)

@@ -1,0 +1,164 @@
+"""The push benchmark's own arithmetic: what it says of what the generator reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from featmesh.sync.v1 import sync_pb2
+from tests.load.push import building, measures
+from tests.load.push.__main__ import SCENARIOS, folder_of, parse
+from tests.load.push.children import ChildError, running
+from tests.load.push.generator import Arrival, Change, Counts, Report, Spread
+from tests.load.push.processes import (
+    SPARE_FILES,
+    TooFewFiles,
+    allow_files,
+    cpu_seconds,
+    family,
+    resident_bytes,
+)
+from tests.load.push.run import Pushed
+from tests.load.push.scenarios.fan_out import figures
+from tests.load.push.sizes import FULL, QUICK
+from tests.load.push.workload import flag_of, patch_frame
+from tests.load.record import RECORDS
+
+MS = 1_000_000
+NOTHING = Spread(0, 0, 0, 0, 0)
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin)
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.fixture
+def parent() -> Iterator[tuple[int, int]]:
+    """A process and its child, by their numbers."""
+    command = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.pid, int(process.stdout.readline())
+        process.stdin.write("\n")
+        process.stdin.close()
+
+
+def pushed(*arrivals: tuple[int, int, int]) -> Pushed:
+    """Of (commit, first, last), in ms."""
+    changes = [Change(commit, commit * MS) for commit, _, _ in arrivals]
+    came = [Arrival(commit, 2, 0, first * MS, last * MS) for commit, first, last in arrivals]
+    counts = Counts(0, 0, 0, 0, 0, 0, 0, 0)
+    report = Report(2, 2, 0, 0, {}, counts, NOTHING, came, NOTHING)
+    return Pushed(changes, report, server_cpu=40.0, generator_cpu=9.0)
+
+
+def test_a_turn_is_the_median_of_its_changes() -> None:
+    found = figures(pushed((100, 103, 110), (200, 201, 202), (300, 310, 360)))
+    assert found[measures.LAST_RECEIPT] == 10
+    assert found[measures.SPREAD] == 7
+    assert found[measures.CPU_PER_PUSH] == 40
+
+
+def test_goals_are_ours_and_those_of_the_full_size() -> None:
+    work = measures.fan_out(FULL)
+    assert work.measure(measures.CPU_RATIO, FULL).goal == 2.0
+    assert work.measure(measures.CPU_RATIO, FULL, ours=False).goal is None
+    assert measures.fan_out(QUICK).measure(measures.CPU_RATIO, QUICK).goal is None
+
+
+def test_the_generators_report_is_read_as_it_is_written() -> None:
+    spread = {"count": 1, "min": 1, "p50": 2, "p99": 3, "max": 4}
+    counts = dict.fromkeys(Counts.__dataclass_fields__, 5)
+    arrival = {"revision": 7, "streams": 2, "missing": 1, "first": 8, "last": 9}
+    report = Report.read(
+        json.loads(
+            json.dumps(
+                {
+                    "streams": 2,
+                    "current": 2,
+                    "failed": 0,
+                    "refused": 0,
+                    "statuses": {"OK": 1},
+                    "counts": counts,
+                    "opening": spread,
+                    "delays": spread,
+                    "arrivals": [arrival],
+                }
+            )
+        )
+    )
+    assert report.opening == Spread(1, 1, 2, 3, 4)
+    assert report.arrivals == (Arrival(7, 2, 1, 8, 9),)
+    assert report.counts.heartbeats == 5
+
+
+def test_a_services_workers_count_as_the_service(parent: tuple[int, int]) -> None:
+    first, worker = parent
+    assert family(first) == [first, worker]
+    assert cpu_seconds(first) >= cpu_seconds(worker) > 0
+    assert resident_bytes(first) > resident_bytes(worker) > 0
+
+
+def test_a_process_that_has_gone_uses_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    assert cpu_seconds(process.pid) == 0
+    assert resident_bytes(process.pid) == 0
+
+
+def test_too_few_files_are_said_to_be_with_the_limit_and_what_to_do() -> None:
+    with pytest.raises(TooFewFiles, match=rf"need {10**12 + SPARE_FILES} open files.*ulimit"):
+        allow_files(10**12)
+
+
+@pytest.mark.parametrize("size", [1_000, 2_000])
+def test_a_flag_is_about_as_large_as_asked(size: int) -> None:
+    assert abs(flag_of("flag-0", size).flag.ByteSize() - size) < 30
+
+
+def test_references_send_a_patch_of_one_flag() -> None:
+    frame = sync_pb2.SyncDefinitionsResponse.FromString(patch_frame(7, 1_000))
+    change = frame.change_set
+    assert (change.kind, change.revision, change.part, change.last) == (2, 7, 0, True)
+    assert [each.flag.key for each in change.items] == ["flag-0"]
+
+
+async def test_a_program_that_ends_is_said_to_have_ended() -> None:
+    async with running("the program", [sys.executable, "-c", ""]) as child:
+        with pytest.raises(ChildError, match="the program has ended"):
+            await child.ask({"do": "cpu"})
+
+
+def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    with pytest.raises(building.CannotBuild, match=r"go is not on the path; .* needs Go 1\.26"):
+        building.generator()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [([], RECORDS), (["--quick"], building.FOLDER), (["--only", "burst"], building.FOLDER)],
+)
+def test_a_part_of_the_benchmark_replaces_no_record(arguments: list[str], folder: Path) -> None:
+    assert folder_of(parse(arguments)) == folder
+
+
+def test_an_unknown_scenario_is_refused_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--only", "fan-out,flood"])
+    said = capsys.readouterr().err
+    assert "no scenario flood" in said
+    assert all(name in said for name in SCENARIOS)

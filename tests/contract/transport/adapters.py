@@ -1,0 +1,35 @@
+"""The adapters of the transport port, each behind the same way to serve."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from grpc import aio
+
+from services.evaluation.grpc_transport import GrpcTransport
+from services.evaluation.transport import Route
+from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.server import OPTIONS
+
+SERVICE: Final = "featmesh.test.v1.Frames"
+
+Serve = Callable[[Mapping[str, Route]], AbstractAsyncContextManager[int]]
+"""Carries the routes of `SERVICE` on a free port of 127.0.0.1, which it yields."""
+
+
+@asynccontextmanager
+async def over_grpcio(routes: Mapping[str, Route]) -> AsyncIterator[int]:
+    """As `services.runtime.server` serves it."""
+    server = aio.server(interceptors=[ErrorInterceptor()], options=OPTIONS)
+    GrpcTransport(SERVICE, routes).register(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(None)
+
+
+ADAPTERS: Final[Mapping[str, Serve]] = {"grpcio": over_grpcio}

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from featmesh.sync.v1 import sync_pb2
+from services.evaluation.admission import Admission
+from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
+from services.evaluation.replica import Replica, Replicas
+from services.evaluation.sending import Sends
+from services.evaluation.stream import Traffic
+from services.storage.model import Environment
+from services.storage.mongodb import MongoStore
+from tests.integration.storage.records import change, create, flag
+from tests.support.streams import Clock, Reader
+from tests.support.waiting import PATIENCE
+
+PACE = Pace(heartbeat=10.0, max_age=100.0)
+SHORTEST, LONGEST = 8.0, 12.0
+"""Silence before a heartbeat."""
+
+Frame = sync_pb2.SyncDefinitionsResponse
+
+
+class Scene:
+    """Streams of one environment whose pacer ticks when the test moves the clock."""
+
+    def __init__(self, replica: Replica, sends: Sends, clock: Clock) -> None:
+        self.replica = replica
+        self.pacer = Pacer(PACE, sends)
+        self.readers: list[Reader] = []
+        self._clock = clock
+        self._traffic = Traffic(sends, self.pacer, Admission(), lambda: 7)
+
+    async def join(self, count: int = 1) -> list[Reader]:
+        joined = [Reader(self.replica, self._traffic) for _ in range(count)]
+        self.readers += joined
+        for reader in joined:
+            await reader.wire.takes(1)
+        await settle()
+        return joined
+
+    async def pass_time(self, seconds: float) -> None:
+        """In steps of a tick."""
+        for _ in range(round(seconds / TICK_SECONDS)):
+            self._clock.move(TICK_SECONDS)
+            await self.pacer.tick()
+        await settle()
+
+    async def jump(self, seconds: float) -> None:
+        """As when the process was not given the processor for so long."""
+        self._clock.move(seconds)
+        await self.pacer.tick()
+        await settle()
+
+
+async def settle() -> None:
+    """Returns when the loop has nothing left to run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def kinds(reader: Reader) -> list[str | None]:
+    return [Frame.FromString(frame).WhichOneof("frame") for frame in reader.wire.frames]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def scene(store: MongoStore, environment: Environment, clock: Clock) -> AsyncIterator[Scene]:
+    replicas = Replicas(store.definitions)
+    replicas.sends.now = clock
+    scene = Scene(await replicas.get(environment.id), replicas.sends, clock)
+    yield scene
+    for reader in scene.readers:
+        await reader.close()
+    assert not scene.pacer._places
+    await replicas.close()
+
+
+async def commit(store: MongoStore, replica: Replica, key: str) -> None:
+    committed = await store.items.commit(change(replica.environment_id, *create(flag(key))))
+    await replica.refresh(committed.revision)
+
+
+async def test_a_heartbeat_comes_after_silence_and_not_before(scene: Scene) -> None:
+    (reader,) = await scene.join()
+    await scene.pass_time(SHORTEST - TICK_SECONDS)
+    assert kinds(reader) == ["change_set"]
+    await scene.pass_time(LONGEST - SHORTEST + 3 * TICK_SECONDS)
+    assert kinds(reader) == ["change_set", "heartbeat"]
+    heartbeat = Frame.FromString(reader.wire.frames[-1]).heartbeat
+    assert (heartbeat.revision, heartbeat.server_time_ms) == (scene.replica.view.revision, 7)
+
+
+async def test_heartbeats_go_on_for_as_long_as_the_silence(scene: Scene) -> None:
+    (reader,) = await scene.join()
+    await scene.pass_time(4 * LONGEST)
+    assert 3 <= kinds(reader).count("heartbeat") <= 4 * LONGEST / SHORTEST
+
+
+async def test_a_push_puts_the_heartbeat_off(store: MongoStore, scene: Scene) -> None:
+    (reader,) = await scene.join()
+    for number in range(4):
+        await scene.pass_time(SHORTEST - TICK_SECONDS)
+        await commit(store, scene.replica, f"f{number}")
+        await reader.wire.takes(number + 2)
+        await settle()
+    assert "heartbeat" not in kinds(reader)
+    await scene.pass_time(SHORTEST - TICK_SECONDS)
+    assert "heartbeat" not in kinds(reader)
+    await scene.pass_time(LONGEST - SHORTEST + 3 * TICK_SECONDS)
+    assert kinds(reader)[-1] == "heartbeat"
+
+
+async def test_a_stream_ends_with_a_goodbye_near_its_age(scene: Scene) -> None:
+    (reader,) = await scene.join()
+    await scene.pass_time(0.8 * PACE.max_age - TICK_SECONDS)
+    assert not reader.task.done()
+    await scene.pass_time(0.1 * PACE.max_age + 3 * TICK_SECONDS)
+    async with asyncio.timeout(PATIENCE):
+        await reader.task
+    goodbye = Frame.FromString(reader.wire.frames[-1]).goodbye
+    assert goodbye.reason == sync_pb2.GOODBYE_REASON_MAX_AGE
+    assert kinds(reader).count("goodbye") == 1
+
+
+async def test_a_stream_that_has_ended_is_forgotten(scene: Scene) -> None:
+    gone, stays = await scene.join(2)
+    await gone.close()
+    assert len(scene.pacer._places) == 1
+    await scene.pass_time(LONGEST + 3 * TICK_SECONDS)
+    assert (kinds(gone), kinds(stays)) == (["change_set"], ["change_set", "heartbeat"])
+
+
+async def test_heartbeats_of_many_streams_are_spread(scene: Scene) -> None:
+    readers = await scene.join(300)
+    await scene.pass_time(SHORTEST)
+    most = beaten = 0
+    for _ in range(round((LONGEST - SHORTEST) / TICK_SECONDS) + 3):
+        await scene.pass_time(TICK_SECONDS)
+        now = sum("heartbeat" in kinds(reader) for reader in readers)
+        most, beaten = max(most, now - beaten), now
+    assert beaten == len(readers)
+    assert most < 30, "with equal chances it is 4 in each of 80 ticks"
+
+
+async def test_a_tick_that_comes_late_leaves_nobody_out(scene: Scene) -> None:
+    readers = await scene.join(20)
+    for beats in range(1, 4):
+        await scene.jump(2 * LONGEST)
+        assert [kinds(reader).count("heartbeat") for reader in readers] == [beats] * 20
+    await scene.jump(PACE.max_age)
+    assert [kinds(reader)[-1] for reader in readers] == ["goodbye"] * 20
+
+
+async def test_a_stream_that_joins_amid_a_late_tick_is_not_left_out(
+    scene: Scene, clock: Clock
+) -> None:
+    await scene.join()
+    clock.move(LONGEST)
+    ticking = asyncio.create_task(scene.pacer.tick())
+    await asyncio.sleep(0)
+    (late,) = await scene.join()
+    await ticking
+    await scene.pass_time(LONGEST + 3 * TICK_SECONDS)
+    assert kinds(late) == ["change_set", "heartbeat"]

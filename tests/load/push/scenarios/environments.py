@@ -1,0 +1,41 @@
+"""Streams over many environments; each change reaches those of one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.load.push import measures
+from tests.load.push.generator import Change, NotCurrent, Opening
+from tests.load.push.installation import NS_PER_MS
+from tests.load.push.run import RECEIPT_SECONDS, Run, open_all
+from tests.load.push.sizes import FLAG_BYTES
+from tests.load.push.workload import flags_of
+
+_GROUP = "all"
+_PAUSE = 0.02
+"""Seconds between two changes: they are measured one at a time."""
+
+
+async def scenario(run: Run) -> None:
+    """All rounds; one set of environments serves them."""
+    size, installation = run.size, run.installation
+    work = measures.environments(size)
+    places = await installation.new_places(size.environments, flags_of(1, FLAG_BYTES))
+    opening = Opening(
+        target=installation.mesh.evaluation,
+        streams=size.streams,
+        keys=[each.server_key for each in places],
+    )
+    for _ in run.turns("environments"):
+        async with installation.running_evaluation(), run.generating() as generator:
+            await open_all(generator, _GROUP, opening)
+            changes: list[Change] = []
+            for key, place in enumerate(places):
+                change = await installation.toggle(place, key=key)
+                if await generator.wait(_GROUP, [change], seconds=RECEIPT_SECONDS):
+                    raise NotCurrent(f"environment {key}: streams missed its change")
+                changes.append(change)
+                await asyncio.sleep(_PAUSE)
+            delays = (await generator.report(_GROUP, changes)).delays
+        run.note(work, measures.RECEIPT_P50, delays.p50 / NS_PER_MS)
+        run.note(work, measures.RECEIPT_P99, delays.p99 / NS_PER_MS)
