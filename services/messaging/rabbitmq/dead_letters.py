@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -12,9 +13,12 @@ from services.messaging.ports import DeadLetter, LetterFilter
 from services.messaging.rabbitmq.codec import decode_dead_letter, encode
 from services.messaging.rabbitmq.failures import translated
 from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
+from services.runtime.errors import BrokerUnavailable
 
 MAX_LOOKED_AT: Final = 1_000
 """Letters that are taken, and given back, by one operation at the most."""
+
+_LOOK_SECONDS: Final = 0.02
 
 Letter = tuple[DeadLetter, AbstractIncomingMessage]
 Settle = Callable[[Session, Letter], Awaitable[None]]
@@ -74,40 +78,63 @@ async def _declared(session: Session, channel: AbstractChannel) -> AbstractQueue
         return await channel.declare_queue(name, passive=True, timeout=RPC_TIMEOUT)
 
 
+class _Taken:
+    """What one operation took, one by one, and which of it is not settled."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        """Letters that there were at first."""
+        self.settled = 0
+        self.newest: AbstractIncomingMessage | None = None
+        """The last one that is not settled: giving it back gives back all before it."""
+        self._last: AbstractIncomingMessage | None = None
+
+    def next(self, incoming: AbstractIncomingMessage | None) -> None:
+        """The operation is through with the one before this."""
+        if self._last is not None:
+            if self._last.processed:
+                self.settled += 1
+            else:
+                self.newest = self._last
+        self._last = incoming
+
+
 @asynccontextmanager
 async def _taken(
     session: Session, channel: AbstractChannel, wanted: LetterFilter
 ) -> AsyncIterator[AsyncIterator[Letter]]:
     """Letters that are wanted, of those there are now; what is not acknowledged goes back."""
-    topology = session.topology
-    held: AbstractIncomingMessage | None = None
-    last: AbstractIncomingMessage | None = None
+    taken = _Taken()
 
     async def letters() -> AsyncIterator[Letter]:
-        nonlocal held, last
         declared = await _declared(session, channel)
-        waiting = declared.declaration_result.message_count or 0
-        for _ in range(min(waiting, MAX_LOOKED_AT)):  # what dies meanwhile is not for this time
+        taken.waiting = declared.declaration_result.message_count or 0
+        for _ in range(min(taken.waiting, MAX_LOOKED_AT)):  # who dies meanwhile has to wait
             with translated():
                 incoming = await declared.get(fail=False, timeout=RPC_TIMEOUT)
             if incoming is None:
                 return
-            held, last = _later_held(held, last), incoming
-            letter = decode_dead_letter(incoming, topology)
+            taken.next(incoming)
+            letter = decode_dead_letter(incoming, session.topology)
             if letter is not None and wanted.covers(letter):
                 yield letter, incoming
 
     try:
         yield letters()
     finally:
-        held = _later_held(held, last)
-        if held is not None and not channel.is_closed:
+        taken.next(None)
+        if taken.newest is not None and not channel.is_closed:
             with translated():
-                await held.nack(multiple=True, requeue=True)
+                await taken.newest.nack(multiple=True, requeue=True)
+            await _until_back(session, channel, taken.waiting - taken.settled)
 
 
-def _later_held(
-    earlier: AbstractIncomingMessage | None, later: AbstractIncomingMessage | None
-) -> AbstractIncomingMessage | None:
-    """The last one that is not settled: giving it back gives back all before it."""
-    return earlier if later is None or later.processed else later
+async def _until_back(session: Session, channel: AbstractChannel, expected: int) -> None:
+    """A quorum queue has back what it was given back a moment later: the next look sees it.
+
+    Where another operator holds letters, or settles them, this waits `RPC_TIMEOUT` in vain.
+    """
+    with suppress(BrokerUnavailable, TimeoutError):
+        async with asyncio.timeout(RPC_TIMEOUT):
+            while await count(session, channel) < expected:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(_LOOK_SECONDS)
