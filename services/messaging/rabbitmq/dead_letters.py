@@ -126,7 +126,8 @@ async def _taken(
         if taken.newest is not None and not channel.is_closed:
             with translated():
                 await taken.newest.nack(multiple=True, requeue=True)
-            await _until_back(session, channel, taken.waiting - taken.settled)
+    if taken.newest is not None:  # after a failure the connection may be going: nobody waits
+        await _until_back(session, channel, taken.waiting - taken.settled)
 
 
 async def _until_back(session: Session, channel: AbstractChannel, expected: int) -> None:
