@@ -80,6 +80,10 @@ soak: .venv/dev ## Try faults at random for MINUTES (30)
 bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
 	@$(BIN)/python -m tests.load.propagation $(ARGS)
 
+.PHONY: bench-insights
+bench-insights: .venv/dev ## Measure events from Track to roll-ups, and reports over them
+	@$(BIN)/python -m tests.load.insights $(ARGS)
+
 .PHONY: bench-push
 bench-push: .venv/dev ## Measure pushes to 10,000 streams beside references (needs Go and Node; ARGS=--quick)
 	@$(BIN)/python -m tests.load.push $(ARGS)

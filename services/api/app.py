@@ -132,7 +132,7 @@ class ApiApp:
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,
-            register=registration(store, self._committed, self._upkeep.wake),
+            register=registration(store, bus, self._committed, self._upkeep.wake),
             services=SERVICES,
             interceptors=[
                 ErrorInterceptor(REQUEST_LIMITS),

@@ -46,3 +46,29 @@ PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 500
 
 QUERY_DAYS: Final = 93
+
+REPORT_INTERVALS: Final = 1_500
+REPORT_DAYS: Final = 1_830
+MINUTES_HOURS: Final = 48
+"""How long roll-ups of minutes are kept."""
+
+ZONE_BYTES: Final = 64
+STALE_DAYS: Final = 30
+MAX_STALE_DAYS: Final = 365
+
+RETENTION_DAYS: Final = 3_650
+
+EVENT_NAME_BYTES: Final = 128
+FILTERED_ATTRIBUTES: Final = 5
+IMPORTED_USERS: Final = 1_000
+"""In one chunk."""
+
+IMPORT_CHUNK_BYTES: Final = 4 * 1024 * 1024
+REFUSALS: Final = 1_000
+"""Refused users that an import names; of more only the number is said."""
+
+EXPORT_CHUNK_BYTES: Final = 1024 * 1024
+"""A chunk of an export ends with the user that reaches it."""
+
+DEAD_LETTERS: Final = 1_000
+MESSAGE_ID_BYTES: Final = 255

@@ -10,17 +10,21 @@ from typing import Any, Final, Protocol
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from featmesh.engine import Result
 from featmesh.management.v1 import (
     audit_service_pb2,
+    end_user_service_pb2,
     flag_service_pb2,
     insight_service_pb2,
     mutation_pb2,
     segment_service_pb2,
     tenancy_pb2,
 )
-from featmesh.wire import context_to_proto, flag_to_proto, segment_to_proto
+from featmesh.wire import context_to_proto, flag_to_proto, result_to_proto, segment_to_proto
 from services.api.authentication import current_actor
 from services.api.edits import Label, Mutation
+from services.api.served import Membership
+from services.api.user_imports import UserImport
 from services.storage.model import (
     AuditEntry,
     EndUser,
@@ -28,12 +32,14 @@ from services.storage.model import (
     EvaluationCount,
     FlagRecord,
     ItemVersion,
+    LastServed,
     Organization,
     Project,
     Request,
     SdkKey,
     SdkKeyKind,
     SegmentRecord,
+    UserProperty,
 )
 
 SDK_KEY_KINDS: Final = {
@@ -96,9 +102,9 @@ def flag_resource(record: FlagRecord) -> flag_service_pb2.FlagResource:
         name=meta.name,
         description=meta.description,
         tags=meta.tags,
-        created_at=_timestamp(meta.created_at),
+        created_at=timestamp(meta.created_at),
         created_by=meta.created_by,
-        updated_at=_timestamp(meta.updated_at),
+        updated_at=timestamp(meta.updated_at),
         updated_by=meta.updated_by,
     )
 
@@ -111,9 +117,9 @@ def segment_resource(record: SegmentRecord) -> segment_service_pb2.SegmentResour
         name=meta.name,
         description=meta.description,
         tags=meta.tags,
-        created_at=_timestamp(meta.created_at),
+        created_at=timestamp(meta.created_at),
         created_by=meta.created_by,
-        updated_at=_timestamp(meta.updated_at),
+        updated_at=timestamp(meta.updated_at),
         updated_by=meta.updated_by,
     )
 
@@ -163,6 +169,7 @@ def environment_message(environment: Environment) -> tenancy_pb2.Environment:
         key=environment.key,
         name=environment.name,
         revision=environment.revision,
+        retention_days=environment.retention_days,
     )
 
 
@@ -175,8 +182,8 @@ def sdk_key_message(sdk_key: SdkKey) -> tenancy_pb2.SdkKey:
         kind=_SDK_KEY_NUMBERS[sdk_key.kind],
         name=sdk_key.name,
         last_characters=sdk_key.last_characters,
-        created_at=_timestamp(sdk_key.created_at),
-        revoked_at=_timestamp(revoked) if revoked else None,
+        created_at=timestamp(sdk_key.created_at),
+        revoked_at=timestamp(revoked) if revoked else None,
     )
 
 
@@ -184,7 +191,7 @@ def audit_entry_message(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
     """An entry of the audit log."""
     return audit_service_pb2.AuditEntry(
         id=entry.id,
-        time=_timestamp(entry.time),
+        time=timestamp(entry.time),
         actor=entry.actor,
         resource=entry.resource,
         operation=entry.operation,
@@ -198,7 +205,7 @@ def audit_entry_message(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
 def evaluation_count_message(count: EvaluationCount) -> insight_service_pb2.EvaluationCount:
     """One variation in one hour."""
     return insight_service_pb2.EvaluationCount(
-        bucket=_timestamp(count.hour),
+        bucket=timestamp(count.hour),
         variation_id=count.variation_id,
         evaluations=count.evaluations,
     )
@@ -208,12 +215,54 @@ def end_user_message(user: EndUser) -> insight_service_pb2.EndUser:
     """An end user as last seen."""
     return insight_service_pb2.EndUser(
         context=context_to_proto(user.context),
-        first_seen=_timestamp(user.first_seen),
-        last_seen=_timestamp(user.last_seen),
+        first_seen=timestamp(user.first_seen),
+        last_seen=timestamp(user.last_seen),
     )
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def property_message(known: UserProperty) -> end_user_service_pb2.UserProperty:
+    """An attribute that users had."""
+    name = f"ATTRIBUTE_TYPE_{known.type}"
+    return end_user_service_pb2.UserProperty(
+        name=known.name,
+        type=end_user_service_pb2.AttributeType.Value(name),
+        values=known.values,
+    )
+
+
+def served_flag_message(result: Result, last: LastServed | None) -> end_user_service_pb2.ServedFlag:
+    """What a flag serves a user, and what it served last."""
+    return end_user_service_pb2.ServedFlag(
+        result=result_to_proto(result, for_client=False),
+        last_variation_id=last.variation_id if last else "",
+        last_time=timestamp(last.time) if last else None,
+    )
+
+
+def membership_message(membership: Membership) -> end_user_service_pb2.UserSegment:
+    """A segment that a user is in."""
+    segment = membership.segment
+    return end_user_service_pb2.UserSegment(
+        segment_id=segment.id, segment_key=segment.key, listed=membership.listed
+    )
+
+
+def import_message(done: UserImport) -> end_user_service_pb2.ImportEndUsersResponse:
+    """What came of an import."""
+    return end_user_service_pb2.ImportEndUsersResponse(
+        created=done.counts.created,
+        updated=done.counts.updated,
+        unchanged=done.counts.unchanged,
+        refused=done.refused,
+        refusals=[
+            end_user_service_pb2.RefusedUser(line=each.line, field=each.field, reason=each.reason)
+            for each in done.refusals
+        ],
+    )
+
+
+def timestamp(time: datetime) -> Timestamp:
+    """A time."""
     message = Timestamp()
     message.FromDatetime(time)
     return message

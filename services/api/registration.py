@@ -10,12 +10,18 @@ from grpc import aio
 from featmesh.management.v1 import (
     audit_service_pb2,
     audit_service_pb2_grpc,
+    dead_letter_service_pb2,
+    dead_letter_service_pb2_grpc,
+    end_user_service_pb2,
+    end_user_service_pb2_grpc,
     flag_service_pb2,
     flag_service_pb2_grpc,
     import_service_pb2,
     import_service_pb2_grpc,
     insight_service_pb2,
     insight_service_pb2_grpc,
+    report_service_pb2,
+    report_service_pb2_grpc,
     rollout_service_pb2,
     rollout_service_pb2_grpc,
     segment_service_pb2,
@@ -26,16 +32,22 @@ from featmesh.management.v1 import (
 from services.api import limits
 from services.api.audit import AuditServicer
 from services.api.changes import Changes
+from services.api.dead_letters import DeadLetterServicer
+from services.api.end_users import EndUserServicer
 from services.api.flag_changes import FlagChanges
 from services.api.flags import FlagServicer
 from services.api.import_changes import ImportChanges
 from services.api.imports import ImportServicer
 from services.api.insights import InsightServicer
+from services.api.reports import ReportServicer
 from services.api.rollouts import RolloutServicer
 from services.api.segment_changes import SegmentChanges
 from services.api.segments import SegmentServicer
+from services.api.served import Snapshots
+from services.api.stale import StaleFlags
 from services.api.tenancy import TenancyServicer
 from services.api.tenancy_changes import TenancyChanges
+from services.messaging.ports import DeadLetters
 from services.storage.ports import Store
 
 SERVICES: Final = tuple(
@@ -46,7 +58,10 @@ SERVICES: Final = tuple(
         (segment_service_pb2, "SegmentService"),
         (import_service_pb2, "ImportService"),
         (insight_service_pb2, "InsightService"),
+        (end_user_service_pb2, "EndUserService"),
+        (report_service_pb2, "ReportService"),
         (audit_service_pb2, "AuditService"),
+        (dead_letter_service_pb2, "DeadLetterService"),
         (rollout_service_pb2, "RolloutService"),
     )
 )
@@ -56,12 +71,16 @@ REQUEST_LIMITS: Final = {
     "/featmesh.management.v1.FlagService/UpdateFlag": limits.ITEM_REQUEST_BYTES,
     "/featmesh.management.v1.SegmentService/CreateSegment": limits.ITEM_REQUEST_BYTES,
     "/featmesh.management.v1.SegmentService/UpdateSegment": limits.ITEM_REQUEST_BYTES,
+    "/featmesh.management.v1.EndUserService/ImportEndUsers": limits.IMPORT_CHUNK_BYTES,
     "/featmesh.management.v1.ImportService/ImportItems": limits.IMPORT_REQUEST_BYTES,
 }
 
 
 def registration(
-    store: Store, announce: Callable[[], None], sweep: Callable[[], None]
+    store: Store,
+    dead_letters: DeadLetters,
+    announce: Callable[[], None],
+    sweep: Callable[[], None],
 ) -> Callable[[aio.Server], None]:
     """Adds every servicer to a server.
 
@@ -90,8 +109,18 @@ def registration(
         insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
             InsightServicer(store.insights, store.tenancy), server
         )
+        end_user_service_pb2_grpc.add_EndUserServiceServicer_to_server(
+            EndUserServicer(store.end_users, Snapshots(store.definitions)), server
+        )
+        report_service_pb2_grpc.add_ReportServiceServicer_to_server(
+            ReportServicer(store.reports, StaleFlags(store.items, store.reports), store.tenancy),
+            server,
+        )
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditServicer(store.items), server
+        )
+        dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server(
+            DeadLetterServicer(dead_letters), server
         )
         rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(
             RolloutServicer(store.tenancy, store.census), server

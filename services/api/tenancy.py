@@ -11,7 +11,7 @@ from services.api import limits, messages
 from services.api.tenancy_changes import TenancyChanges
 from services.api.validation.faults import Faults
 from services.api.validation.requests import check_id, check_options, page_size
-from services.storage.model import SdkKeyKind
+from services.storage.model import EnvironmentSettings, SdkKeyKind
 from services.storage.ports import CredentialStore, TenancyStore
 
 
@@ -95,6 +95,15 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         environment = await self._tenancy.get_environment(request.environment_id)
         return pb.GetEnvironmentResponse(environment=messages.environment_message(environment))
 
+    async def UpdateEnvironment(
+        self, request: pb.UpdateEnvironmentRequest, context: Any
+    ) -> pb.UpdateEnvironmentResponse:
+        settings = _settings_of(request)
+        environment = await self._changes.update_environment(
+            request.environment_id, settings, messages.mutation_of(request)
+        )
+        return pb.UpdateEnvironmentResponse(environment=messages.environment_message(environment))
+
     async def ListEnvironments(
         self, request: pb.ListEnvironmentsRequest, context: Any
     ) -> pb.ListEnvironmentsResponse:
@@ -174,3 +183,19 @@ def _check_named(
     faults.key("key", request.key)
     faults.line("name", request.name, limits.NAME_BYTES, low=1)
     check_options(faults, request.options)
+
+
+def _settings_of(request: pb.UpdateEnvironmentRequest) -> EnvironmentSettings:
+    """What is set in the request; raises `InvalidArgument`."""
+    faults = Faults()
+    check_id(faults, "environment_id", request.environment_id)
+    check_options(faults, request.options)
+    name = request.name if request.HasField("name") else None
+    if name is not None:
+        faults.line("name", name, limits.NAME_BYTES, low=1)
+    days = request.retention_days if request.HasField("retention_days") else None
+    if days is not None and not 1 <= days <= limits.RETENTION_DAYS:
+        text = f"is {days}; it must be from 1 to {limits.RETENTION_DAYS} days"
+        faults.add("retention_days", text)
+    faults.finish()
+    return EnvironmentSettings(name, days)

@@ -8,7 +8,14 @@ from typing import Final, TypeVar
 
 from services.api.edits import Mutation
 from services.runtime.secrets import CLIENT_KEY, SERVER_KEY, hash_secret, new_secret
-from services.storage.model import Environment, Organization, Project, SdkKey, SdkKeyKind
+from services.storage.model import (
+    Environment,
+    EnvironmentSettings,
+    Organization,
+    Project,
+    SdkKey,
+    SdkKeyKind,
+)
 from services.storage.ports import CredentialStore, TenancyStore
 
 M = TypeVar("M", Organization, Project, Environment, SdkKey)
@@ -45,6 +52,12 @@ class TenancyChanges:
         """As stored."""
         made = await self._tenancy.create_environment(project_id, key, name, mutation.request)
         return _answered(made, mutation)
+
+    async def update_environment(
+        self, environment_id: str, settings: EnvironmentSettings, mutation: Mutation
+    ) -> Environment:
+        """As stored."""
+        return await self._tenancy.update_environment(environment_id, settings, mutation.request)
 
     async def delete_environment(self, environment_id: str, mutation: Mutation) -> None:
         """For good; what it held is removed in the background."""

@@ -14,7 +14,6 @@ from typing import Final
 from grpc import aio
 
 from featmesh.evaluation.v1 import evaluation_pb2_grpc
-from featmesh.insights.v1 import insights_pb2_grpc
 from services.evaluation.admission import Admission
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.callers import Callers
@@ -26,6 +25,7 @@ from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
 from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
+from services.evaluation.rate_limits import RateLimits
 from services.evaluation.replica import Replicas
 from services.evaluation.reports import Reports
 from services.evaluation.revocations import LOOK_SECONDS, Revocations
@@ -61,6 +61,8 @@ log = logging.getLogger(__name__)
 DEFAULT_PORT: Final = 7401
 LISTEN: Final = "FEATMESH_EVALUATION_LISTEN"
 
+DEFAULT_TRACK_RATE: Final = 100_000.0
+
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
 
@@ -93,6 +95,8 @@ class EvaluationSettings:
     """Seconds without a stream after which an environment is dropped from memory."""
     workers: int = 1
     """Processes that share the port."""
+    track_rate: float = DEFAULT_TRACK_RATE
+    """Users and events per second that one SDK key may send to this process."""
 
 
 def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
@@ -106,6 +110,9 @@ def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
         poll_interval=reader.number("FEATMESH_POLL_INTERVAL_SECONDS", 1.0, low=0.05, high=4.0),
         idle_environment=reader.number(
             "FEATMESH_IDLE_ENVIRONMENT_SECONDS", 300.0, low=1, high=86_400
+        ),
+        track_rate=reader.number(
+            "FEATMESH_TRACK_EVENTS_PER_SECOND", DEFAULT_TRACK_RATE, low=1, high=1e9
         ),
         workers=reader.integer("FEATMESH_EVALUATION_WORKERS", usable_cores(), low=1, high=256),
     )
@@ -243,8 +250,9 @@ class EvaluationApp:
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
             EvaluationServicer(callers, self._replicas, self._users, _now_ms), server
         )
-        insights_pb2_grpc.add_InsightsServiceServicer_to_server(
-            InsightsServicer(self._keys, self._bus, self._reports, _now_ms), server
+        rate_limits = RateLimits(self._settings.track_rate, time.monotonic)
+        InsightsServicer(self._keys, self._bus, self._reports, rate_limits, _now_ms).register(
+            server
         )
 
     async def _follow_supervisor(self, link: WorkerLink) -> None:

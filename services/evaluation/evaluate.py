@@ -10,11 +10,12 @@ from featmesh.evaluation.v1 import evaluation_pb2, evaluation_pb2_grpc
 from featmesh.wire import explanation_to_proto, result_to_proto
 from services.evaluation.authentication import environment_of_key
 from services.evaluation.callers import Callers
-from services.evaluation.contexts import read_context, text_violations
+from services.evaluation.contexts import read_context
 from services.evaluation.feeds import ClockMs
 from services.evaluation.limits import EVALUATED_FLAGS, EXPLAINED_FLAGS, FLAG_KEY_BYTES
 from services.evaluation.replica import Replicas
 from services.evaluation.seen_users import SeenUsers
+from services.runtime.contexts import text_violations
 from services.runtime.errors import InvalidArgument, PermissionDenied
 from services.runtime.interceptor import Context
 

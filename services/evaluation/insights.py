@@ -3,54 +3,141 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc import aio
 
 from featmesh.evaluation.v1 import evaluation_pb2
-from featmesh.insights.v1 import insights_pb2, insights_pb2_grpc
+from featmesh.insights.v1 import insights_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.feeds import ClockMs
+from services.evaluation.in_order import answered_in_order
 from services.evaluation.intake import CheckedBatch, user_list_violations
+from services.evaluation.limits import STREAM_BATCHES, TRACK_BYTES
+from services.evaluation.rate_limits import RateLimits
 from services.evaluation.reports import Reports
 from services.messaging.ports import Bus, Message, Topic
-from services.runtime.errors import InvalidArgument
+from services.runtime.errors import InvalidArgument, MeshError, ResourceExhausted
 from services.runtime.interceptor import Context
+from services.runtime.status import status_code, status_text
+from services.storage.model import SdkKey
+
+SERVICE: Final = "featmesh.insights.v1.InsightsService"
 
 
-class InsightsServicer(insights_pb2_grpc.InsightsServiceServicer):
-    """Forwards what is good; answers OK only after the broker's confirms."""
+class InsightsServicer:
+    """Forwards what is good; answers OK only after the broker's confirms.
 
-    def __init__(self, keys: SdkKeys, bus: Bus, reports: Reports, clock_ms: ClockMs) -> None:
+    Batches come as bytes: those of a batch in which all is well are forwarded as they are.
+    """
+
+    def __init__(
+        self,
+        keys: SdkKeys,
+        bus: Bus,
+        reports: Reports,
+        rate_limits: RateLimits,
+        clock_ms: ClockMs,
+    ) -> None:
         self._keys = keys
         self._bus = bus
         self._reports = reports
+        self._rate_limits = rate_limits
         self._clock_ms = clock_ms
 
-    async def Track(  # noqa: N802 -- gRPC's name
-        self, request: insights_pb2.TrackRequest, context: Context | Any
-    ) -> insights_pb2.TrackResponse:
+    def register(self, server: aio.Server) -> None:
+        """Adds the service; Track's bytes are decoded here, and kept."""
+        handlers: dict[str, Any] = {
+            "Track": grpc.unary_unary_rpc_method_handler(
+                self.track, None, insights_pb2.TrackResponse.SerializeToString
+            ),
+            "TrackStream": grpc.stream_stream_rpc_method_handler(
+                self.track_stream,
+                insights_pb2.TrackStreamRequest.FromString,
+                insights_pb2.TrackStreamResponse.SerializeToString,
+            ),
+            "Identify": grpc.unary_unary_rpc_method_handler(
+                self.identify,
+                insights_pb2.IdentifyRequest.FromString,
+                insights_pb2.IdentifyResponse.SerializeToString,
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    async def track(self, data: bytes, context: Context) -> insights_pb2.TrackResponse:
         """See insights.proto."""
         key = await self._keys.any_key(context.invocation_metadata())
-        now_ms = self._clock_ms()
-        batch = CheckedBatch(request, now_ms)
-        self._reports.take(_report(key.environment_id, request, now_ms))
-        if batch.users:
-            await self._publish_users(key.environment_id, batch.users)
-        if batch.evaluations or batch.metrics:
-            await self._publish_events(key.environment_id, request.batch_id, batch)
-        return insights_pb2.TrackResponse(accepted=batch.accepted, rejected=batch.rejected)
+        return await self._take(key, data, _parsed(data))
 
-    async def Identify(  # noqa: N802 -- gRPC's name
-        self, request: insights_pb2.IdentifyRequest, context: Context | Any
+    async def identify(
+        self, request: insights_pb2.IdentifyRequest, context: Context
     ) -> insights_pb2.IdentifyResponse:
         """See insights.proto."""
         key = await self._keys.any_key(context.invocation_metadata())
         violations = user_list_violations(request.users)
         if violations:
             raise InvalidArgument(violations)
+        self._rate_limits.take(key.id, len(request.users))
         await self._publish_users(key.environment_id, request.users)
         return insights_pb2.IdentifyResponse()
+
+    async def track_stream(
+        self, requests: AsyncIterator[insights_pb2.TrackStreamRequest], context: Context
+    ) -> AsyncIterator[insights_pb2.TrackStreamResponse]:
+        """See insights.proto."""
+
+        async def answer(
+            request: insights_pb2.TrackStreamRequest,
+        ) -> insights_pb2.TrackStreamResponse:
+            # Asked for each batch: a stream may outlive its key.
+            key = await self._keys.any_key(context.invocation_metadata())
+            return await self._answer(key, request.batch)
+
+        async for response in answered_in_order(requests, answer, at_once=STREAM_BATCHES):
+            yield response
+
+    async def _answer(self, key: SdkKey, data: bytes) -> insights_pb2.TrackStreamResponse:
+        """What Track answers, as a message."""
+        batch_id = ""
+        try:
+            if len(data) > TRACK_BYTES:
+                raise InvalidArgument.of("batch", f"has {len(data)} bytes; at most {TRACK_BYTES}")
+            request = _parsed(data)
+            batch_id = request.batch_id
+            taken = await self._take(key, data, request)
+        except MeshError as error:
+            return insights_pb2.TrackStreamResponse(
+                batch_id=batch_id,
+                code=status_code(error).value[0],
+                message=status_text(error),
+                pushback_ms=error.pushback_ms if isinstance(error, ResourceExhausted) else 0,
+            )
+        return insights_pb2.TrackStreamResponse(batch_id=batch_id, taken=taken)
+
+    async def _take(
+        self, key: SdkKey, data: bytes, request: insights_pb2.TrackRequest
+    ) -> insights_pb2.TrackResponse:
+        now_ms = self._clock_ms()
+        batch = CheckedBatch(request, now_ms)
+        self._rate_limits.take(key.id, batch.accepted)
+        self._reports.take(_report(key.environment_id, request, now_ms))
+        if batch.users:
+            await self._publish_users(key.environment_id, batch.users)
+        if batch.evaluations or batch.metrics or request.dropped_events:
+            untouched = not batch.rejected and not request.users
+            message = messaging_pb2.InsightBatch(
+                environment_id=key.environment_id,
+                batch_id=request.batch_id,
+                received_at_ms=now_ms,
+                skew_ms=batch.skew_ms,
+                track=data if untouched else _without_users(request, batch),
+            )
+            await self._publish_events(message)
+        return insights_pb2.TrackResponse(accepted=batch.accepted, rejected=batch.rejected)
 
     async def _publish_users(
         self, environment_id: str, users: Sequence[evaluation_pb2.Context]
@@ -60,17 +147,26 @@ class InsightsServicer(insights_pb2_grpc.InsightsServiceServicer):
         ).SerializeToString()
         await self._bus.publish(Topic.USERS, Message(str(uuid.uuid4()), environment_id, payload))
 
-    async def _publish_events(
-        self, environment_id: str, batch_id: str, batch: CheckedBatch
-    ) -> None:
-        payload = messaging_pb2.InsightBatch(
-            environment_id=environment_id,
-            batch_id=batch_id,
-            received_at_ms=self._clock_ms(),
-            evaluations=batch.evaluations,
-            metrics=batch.metrics,
-        ).SerializeToString()
-        await self._bus.publish(Topic.INSIGHTS, Message(batch_id, environment_id, payload))
+    async def _publish_events(self, batch: messaging_pb2.InsightBatch) -> None:
+        payload = batch.SerializeToString()
+        message = Message(batch.batch_id, batch.environment_id, payload)
+        await self._bus.publish(Topic.INSIGHTS, message)
+
+
+def _parsed(data: bytes) -> insights_pb2.TrackRequest:
+    try:
+        return insights_pb2.TrackRequest.FromString(data)
+    except DecodeError:
+        raise InvalidArgument.of("request", "is not a valid protobuf message") from None
+
+
+def _without_users(request: insights_pb2.TrackRequest, batch: CheckedBatch) -> bytes:
+    """What is stored of it, and nothing that was refused."""
+    return insights_pb2.TrackRequest(
+        evaluations=batch.evaluations,
+        metrics=batch.metrics,
+        dropped_events=request.dropped_events,
+    ).SerializeToString()
 
 
 def _report(

@@ -11,25 +11,26 @@ from typing import Final, TypeVar
 
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
-from services.evaluation.contexts import context_violations, sdk_violations, text_violations
+from services.evaluation.contexts import sdk_violations
 from services.evaluation.limits import (
     BATCH_EVENTS,
     BATCH_ID_BYTES,
     BATCH_USERS,
+    DROPPED_EVENTS,
     EVENT_COUNT,
     EVENT_NAME_BYTES,
     FLAG_KEY_BYTES,
-    KEY_BYTES,
     LATEST_TIME_MS,
     VARIATION_ID_BYTES,
 )
+from services.runtime.contexts import KEY_BYTES, context_violations, text_violations
 from services.runtime.errors import InvalidArgument, Violation
 
 SKEW_TOLERATED_MS: Final = 60_000
 """A sender's clock that is off by no more is believed."""
 
 SKEW_CORRECTED_MS: Final = 24 * 3_600 * 1_000
-"""Times are shifted by this much at the most."""
+"""Times are moved by this much at the most."""
 
 _METRIC_KINDS: Final = frozenset(insights_pb2.MetricKind.values())
 
@@ -41,6 +42,9 @@ Event = TypeVar(
 )
 
 
+AnyEvent = evaluation_pb2.Context | insights_pb2.EvaluationEvent | insights_pb2.MetricEvent
+
+
 class CheckedBatch:
     """What of a request is taken, and what is not."""
 
@@ -49,12 +53,12 @@ class CheckedBatch:
         _check_batch(request)
         part = insights_pb2.EventPart
         self.rejected: list[insights_pb2.RejectedEvent] = []
-        self.users = self._taken(request.users, part.EVENT_PART_USERS, _user_violations)
+        self.users = self._taken(request.users, part.EVENT_PART_USERS, _is_good_user)
         self.evaluations = self._taken(
-            request.evaluations, part.EVENT_PART_EVALUATIONS, _evaluation_violations
+            request.evaluations, part.EVENT_PART_EVALUATIONS, _is_good_evaluation
         )
-        self.metrics = self._taken(request.metrics, part.EVENT_PART_METRICS, _metric_violations)
-        self._shift(_skew(request.sent_at_ms, now_ms))
+        self.metrics = self._taken(request.metrics, part.EVENT_PART_METRICS, _is_good_metric)
+        self.skew_ms = _skew(request.sent_at_ms, now_ms)
 
     @property
     def accepted(self) -> int:
@@ -65,28 +69,20 @@ class CheckedBatch:
         self,
         events: Sequence[Event],
         part: insights_pb2.EventPart.ValueType,
-        check: Callable[[Event], Iterator[Violation]],
-    ) -> list[Event]:
-        good: list[Event] = []
+        is_good: Callable[[Event], bool],
+    ) -> Sequence[Event]:
+        """The same sequence where all are good: most are, and none is touched then."""
+        bad: dict[int, str] = {}
         for index, event in enumerate(events):
-            violation = next(check(event), None)
-            if violation is None:
-                good.append(event)
-            else:
-                reason = f"{violation.field} {violation.description}"
-                self.rejected.append(
-                    insights_pb2.RejectedEvent(part=part, index=index, reason=reason)
-                )
-        return good
-
-    def _shift(self, skew_ms: int) -> None:
-        if not skew_ms:
-            return
-        for evaluation in self.evaluations:
-            evaluation.first_time_ms = _within_times(evaluation.first_time_ms + skew_ms)
-            evaluation.last_time_ms = _within_times(evaluation.last_time_ms + skew_ms)
-        for metric in self.metrics:
-            metric.time_ms = _within_times(metric.time_ms + skew_ms)
+            if not is_good(event) and (reason := _reason(event)):
+                bad[index] = reason
+        if not bad:
+            return events
+        self.rejected.extend(
+            insights_pb2.RejectedEvent(part=part, index=index, reason=reason)
+            for index, reason in bad.items()
+        )
+        return [event for index, event in enumerate(events) if index not in bad]
 
 
 def user_list_violations(users: Sequence[evaluation_pb2.Context]) -> list[Violation]:
@@ -107,7 +103,7 @@ def _check_batch(request: insights_pb2.TrackRequest) -> None:
         *_length_violations("users", len(request.users), BATCH_USERS),
         *_length_violations("evaluations", len(request.evaluations), BATCH_EVENTS),
         *_length_violations("metrics", len(request.metrics), BATCH_EVENTS),
-        *_number_violations("dropped_events", request.dropped_events, 0, 2**62),
+        *_number_violations("dropped_events", request.dropped_events, 0, DROPPED_EVENTS),
         *_number_violations("applied_revision", request.applied_revision, 0, 2**62),
         *_number_violations("applied_age_ms", request.applied_age_ms, 0, 2**62),
     ]
@@ -125,8 +121,49 @@ def _number_violations(path: str, number: int, low: int, high: int) -> Iterator[
         yield Violation(path, f"is {number}; {low} to {high}")
 
 
-def _user_violations(user: evaluation_pb2.Context) -> Iterator[Violation]:
-    yield from context_violations(user, "user")
+def _fits(text: str, limit: int) -> bool:
+    """Surely within 1 to ``limit`` bytes; a character has at most 4."""
+    return 0 < len(text) <= limit and (text.isascii() or 4 * len(text) <= limit)
+
+
+def _is_good_user(_user: evaluation_pb2.Context) -> bool:
+    return False  # there is no shorter way than to look at everything
+
+
+def _is_good_evaluation(event: insights_pb2.EvaluationEvent) -> bool:
+    """Surely good; what is not is looked at closely."""
+    return (
+        _fits(event.flag_key, FLAG_KEY_BYTES)
+        and _fits(event.variation_id, VARIATION_ID_BYTES)
+        and _fits(event.user_key, KEY_BYTES)
+        and 1 <= event.count <= EVENT_COUNT
+        and 1 <= event.first_time_ms <= event.last_time_ms <= LATEST_TIME_MS
+    )
+
+
+def _is_good_metric(event: insights_pb2.MetricEvent) -> bool:
+    """Surely good; what is not is looked at closely."""
+    return (
+        _fits(event.name, EVENT_NAME_BYTES)
+        and _fits(event.user_key, KEY_BYTES)
+        and 1 <= event.time_ms <= LATEST_TIME_MS
+        and event.kind in _METRIC_KINDS
+        and math.isfinite(event.value)
+    )
+
+
+def _reason(event: AnyEvent) -> str:
+    """The first field that breaks a limit, and the limit; empty when none does."""
+    violation = next(_violations(event), None)
+    return f"{violation.field} {violation.description}" if violation else ""
+
+
+def _violations(event: AnyEvent) -> Iterator[Violation]:
+    if isinstance(event, evaluation_pb2.Context):
+        return context_violations(event, "user")
+    if isinstance(event, insights_pb2.EvaluationEvent):
+        return _evaluation_violations(event)
+    return _metric_violations(event)
 
 
 def _evaluation_violations(event: insights_pb2.EvaluationEvent) -> Iterator[Violation]:
@@ -156,7 +193,3 @@ def _skew(sent_at_ms: int, now_ms: int) -> int:
     if not sent_at_ms or abs(skew) <= SKEW_TOLERATED_MS:
         return 0
     return max(-SKEW_CORRECTED_MS, min(skew, SKEW_CORRECTED_MS))
-
-
-def _within_times(time_ms: int) -> int:
-    return max(1, min(time_ms, LATEST_TIME_MS))

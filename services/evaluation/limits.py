@@ -25,12 +25,6 @@ FIRST_SYNC_PATIENCE: Final = 30.0
 PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
 
-KEY_BYTES: Final = 512
-NAME_BYTES: Final = 512
-ATTRIBUTES: Final = 200
-ATTRIBUTE_NAME_BYTES: Final = 128
-TEXT_BYTES: Final = 4_096
-LIST_ELEMENTS: Final = 1_000
 SDK_TEXT_BYTES: Final = 64
 DIGEST_BYTES: Final = 64
 
@@ -42,7 +36,11 @@ BATCH_ID_BYTES: Final = 64
 EVENT_NAME_BYTES: Final = 128
 BATCH_USERS: Final = 1_000
 BATCH_EVENTS: Final = 10_000
+DROPPED_EVENTS: Final = 1_000_000_000_000
 EVENT_COUNT: Final = 1_000_000_000
+STREAM_BATCHES: Final = 16
+"""Batches of one TrackStream under way at once."""
+
 TRACK_BYTES: Final = 8 * 1024 * 1024
 """A Track or Identify request is at most so large."""
 

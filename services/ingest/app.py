@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from services.ingest.gate import StoreGate
-from services.ingest.insights import store_insights
+from services.ingest.gate import REFUSALS, StoreGate
+from services.ingest.insights import decode_insights
 from services.ingest.metrics import MEASURE_SECONDS, IngestMetrics
+from services.ingest.micro_batches import Bounds, MicroBatches
 from services.ingest.users import store_users
 from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import ConfigError, EnvironmentReader
 from services.runtime.metrics import MetricsServer
-from services.runtime.server import GrpcServer
+from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
     ServerSettings,
     StoreSettings,
@@ -29,13 +30,19 @@ from services.runtime.settings import (
     read_store,
 )
 from services.runtime.tasks import Tasks, repeat
+from services.storage.model import InsightBatch
 from services.storage.mongodb import MongoStore
 from services.storage.ports import Store
 
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 7402
-DEFAULT_PREFETCH: Final = 64
+DEFAULT_PREFETCH: Final = 128
+DEFAULT_TRANSACTION_EVENTS: Final = 10_000
+DEFAULT_LINGER_MS: Final = 200
+
+TRANSACTIONS: Final = 2
+"""Under way at once: while MongoDB works on one, the next is made ready."""
 
 PROBE_SECONDS: Final = 1.0
 """How often store and broker are looked at for readiness."""
@@ -50,6 +57,10 @@ class IngestSettings:
     amqp_url: str = ""
     prefetch: int = DEFAULT_PREFETCH
     """Messages of each topic under way at once."""
+    transaction_events: int = DEFAULT_TRANSACTION_EVENTS
+    """Events that are stored together at the most; a single batch may have more."""
+    linger: float = DEFAULT_LINGER_MS / 1_000
+    """Seconds that events wait for others to be stored with."""
 
 
 def read_settings(variables: Mapping[str, str]) -> IngestSettings:
@@ -60,6 +71,13 @@ def read_settings(variables: Mapping[str, str]) -> IngestSettings:
         store=read_store(reader),
         amqp_url=read_amqp_url(reader),
         prefetch=reader.integer("FEATMESH_INGEST_PREFETCH", DEFAULT_PREFETCH, low=1, high=10_000),
+        transaction_events=reader.integer(
+            "FEATMESH_INGEST_TRANSACTION_EVENTS", DEFAULT_TRANSACTION_EVENTS, low=1, high=100_000
+        ),
+        linger=reader.integer(
+            "FEATMESH_INGEST_LINGER_MILLISECONDS", DEFAULT_LINGER_MS, low=0, high=5_000
+        )
+        / 1_000,
     )
     reader.finish()
     return settings
@@ -73,6 +91,7 @@ async def compose() -> IngestApp:
         owned.push_async_callback(store.close)
         bus = _open_bus(settings.amqp_url)
         owned.push_async_callback(bus.close)
+        tune_garbage_collector()
         return IngestApp(settings, store, bus, owned=owned.pop_all())
 
 
@@ -110,6 +129,7 @@ class IngestApp:
         self.metrics = IngestMetrics(bus)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._consumers: list[Consumer] = []
+        self._micro_batches: MicroBatches[InsightBatch] | None = None
         self._server = GrpcServer(settings.server, register=lambda _: None, services=())
 
     @property
@@ -131,6 +151,8 @@ class IngestApp:
         await self._server.health.drain()
         await self.tasks.close()
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
+        if self._micro_batches is not None:
+            await self._micro_batches.close()
         await self._server.stop()
         await self._metrics_server.stop()
         await self._owned.aclose()
@@ -138,23 +160,39 @@ class IngestApp:
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
-        insights = self._store.insights
-        await self._consume(Topic.USERS, lambda message: store_users(insights, message))
-        await self._consume(Topic.INSIGHTS, lambda message: store_insights(insights, message))
+        await self._consume(Topic.USERS, self._take_users)
+        await self._consume(Topic.INSIGHTS, self._gathered())
         measure = repeat(
             self.metrics.measure, seconds=MEASURE_SECONDS, what="count of dead letters"
         )
         self.tasks.start(measure, "metrics")
         await self._follow_readiness()
 
-    async def _consume(self, topic: Topic, handler: Handler) -> None:
-        async def gated(message: Message) -> None:
-            await self._gate.passes(lambda: handler(message))
+    def _gathered(self) -> Handler:
+        """Takes events, which are stored with those of other messages."""
+        settings = self._settings
+        messages = max(1, settings.prefetch // TRANSACTIONS)
+        bounds = Bounds(settings.transaction_events, messages, settings.linger, TRANSACTIONS)
+        together = self._micro_batches = MicroBatches(self._store_insights, len, bounds)
+        return lambda message: together.put(decode_insights(message.payload))
 
+    async def _take_users(self, message: Message) -> None:
+        await self._gate.passes(lambda: store_users(self._store.insights, message))
+
+    async def _store_insights(self, batches: Sequence[InsightBatch]) -> None:
+        async def attempt() -> None:
+            stored = await self._store.insights.store_insights(batches)
+            if stored < len(batches):
+                log.debug("%d batches were stored before", len(batches) - stored)
+
+        # Of several, the first refusal is enough to try each alone.
+        await self._gate.passes(attempt, limit=REFUSALS if len(batches) == 1 else 1)
+
+    async def _consume(self, topic: Topic, handler: Handler) -> None:
         broker = f"FEATMESH_AMQP_URL ({address_of(self._settings.amqp_url)})"
         consumer = await until_available(
             lambda: self._bus.consume(
-                topic, self.metrics.counted(topic, gated), prefetch=self._settings.prefetch
+                topic, self.metrics.counted(topic, handler), prefetch=self._settings.prefetch
             ),
             what=broker,
         )

@@ -13,7 +13,8 @@ MAX_ID_BYTES: Final = 64
 MAX_USER_KEY_BYTES: Final = 512
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_MS: Final = 253_402_300_799_999
+
+LAST_MS: Final = 253_402_300_799_999
 """The last millisecond of year 9999, the end of what `datetime` holds."""
 
 
@@ -42,8 +43,18 @@ def text(field: str, value: str, limit: int) -> str:
     return value
 
 
-def time(field: str, milliseconds: int) -> datetime:
+def fits(value: str, limit: int) -> bool:
+    """Surely within 1 to ``limit`` bytes, by the shortest way; `text` knows for certain."""
+    return 0 < len(value) <= limit and (value.isascii() or 4 * len(value) <= limit)
+
+
+def milliseconds(field: str, value: int) -> int:
     """Milliseconds since the epoch, after it and before year 10000."""
-    if not 0 < milliseconds <= _LAST_MS:
-        raise Undecodable(field, f"{milliseconds} is no time in milliseconds since the epoch")
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    if not 0 < value <= LAST_MS:
+        raise Undecodable(field, f"{value} is no time in milliseconds since the epoch")
+    return value
+
+
+def time(field: str, value: int) -> datetime:
+    """The time of `milliseconds`."""
+    return _EPOCH + timedelta(milliseconds=milliseconds(field, value))

@@ -31,11 +31,13 @@ class StoreGate:
         self.fault = ""
         """Why the gate is closed; empty while it is open."""
 
-    async def passes(self, attempt: Callable[[], Awaitable[None]]) -> None:
+    async def passes(
+        self, attempt: Callable[[], Awaitable[None]], *, limit: int = REFUSALS
+    ) -> None:
         """Repeats ``attempt`` while the store is away; other errors go to the caller.
 
-        So does `StoreUnavailable` after `REFUSALS` of a store that answers otherwise: then
-        it is this message that the store refuses.
+        So does `StoreUnavailable` after ``limit`` refusals of a store that answers otherwise:
+        then it is this message that the store refuses.
         """
         waits = full_jitter(LOW_SECONDS, HIGH_SECONDS)
         refusals = 0
@@ -46,7 +48,7 @@ class StoreGate:
             except StoreUnavailable:
                 await self.probe()
                 refusals = 0 if self.fault else refusals + 1
-                if refusals == REFUSALS:
+                if refusals == limit:
                     raise
                 await asyncio.sleep(next(waits))
 

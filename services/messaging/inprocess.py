@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.messaging.delivery import CONFIRM_TIMEOUT, DRAIN_TIMEOUT, reason_of, retry_delay
-from services.messaging.ports import DELIVERY_LIMIT, DeadLetter, Handler, Message, Topic
+from services.messaging.ports import (
+    ANY_LETTER,
+    DELIVERY_LIMIT,
+    DeadLetter,
+    Handler,
+    LetterFilter,
+    Message,
+    Topic,
+)
 from services.messaging.topology import STORED_TOPICS, WATCHED_TOPICS
 from services.runtime.errors import BrokerUnavailable, ResourceExhausted
 
@@ -279,9 +287,31 @@ class InProcessBus:
         self._consumers = [*(c for c in self._consumers if not c.closed), consumer]
         return consumer
 
-    async def list_dead_letters(self, limit: int) -> list[DeadLetter]:
+    async def list_dead_letters(
+        self, limit: int, wanted: LetterFilter = ANY_LETTER
+    ) -> list[DeadLetter]:
         self._check_open()
-        return list(self._dead_letters)[:limit]
+        return [letter for letter in self._dead_letters if wanted.covers(letter)][:limit]
+
+    async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+        letters = await self.list_dead_letters(limit, wanted)
+        for letter in letters:
+            await self.publish(letter.topic, letter.message)
+            self._forget(letter)
+        return len(letters)
+
+    async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+        letters = await self.list_dead_letters(limit, wanted)
+        for letter in letters:
+            self._forget(letter)
+        return len(letters)
+
+    def _forget(self, letter: DeadLetter) -> None:
+        """This very one: a replayed message may have died anew and equal it."""
+        for index, each in enumerate(self._dead_letters):
+            if each is letter:
+                del self._dead_letters[index]
+                return
 
     async def count_dead_letters(self) -> int:
         return len(self._dead_letters)

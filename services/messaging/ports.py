@@ -48,6 +48,52 @@ class DeadLetter:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which dead letters: of this topic, with one of these message ids; None and empty for any."""
+
+    topic: Topic | None = None
+    message_ids: frozenset[str] = frozenset()
+
+    def covers(self, letter: DeadLetter) -> bool:
+        """Whether the letter is meant."""
+        if self.topic is not None and letter.topic is not self.topic:
+            return False
+        return not self.message_ids or letter.message.id in self.message_ids
+
+
+ANY_LETTER = LetterFilter()
+
+
+class DeadLetters(Protocol):
+    """What to do about messages that no handler could deal with.
+
+    Every call but the count looks at the oldest 1,000. All raise `BrokerUnavailable`.
+    """
+
+    async def list_dead_letters(
+        self, limit: int, wanted: LetterFilter = ANY_LETTER
+    ) -> list[DeadLetter]:
+        """A look at the oldest, at most ``limit`` and 1,000; they stay where they are."""
+        ...
+
+    async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+        """Publish them to their topic again, and remove each once that is confirmed.
+
+        A crash in between leaves a letter in both places, never in none. Raises
+        `ResourceExhausted` when the queue is full; those before it are replayed. How many.
+        """
+        ...
+
+    async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+        """Remove them for good. How many."""
+        ...
+
+    async def count_dead_letters(self) -> int:
+        """How many there are, beyond the oldest 1,000 too."""
+        ...
+
+
 class ChangeWatch(Protocol):
     """One process's own view of a topic: only environments that it binds."""
 
@@ -68,7 +114,7 @@ class Consumer(Protocol):
         ...
 
 
-class Bus(Protocol):
+class Bus(DeadLetters, Protocol):
     """Publishing and consuming. Reconnects by itself, bindings and consumers included."""
 
     async def publish(self, topic: Topic, message: Message) -> None:
@@ -92,17 +138,6 @@ class Bus(Protocol):
 
         At most ``prefetch`` handlers run at once.
         """
-        ...
-
-    async def list_dead_letters(self, limit: int) -> list[DeadLetter]:
-        """A look at the oldest, at most ``limit`` and 1,000; they stay where they are.
-
-        Raises `BrokerUnavailable`.
-        """
-        ...
-
-    async def count_dead_letters(self) -> int:
-        """How many there are. Raises `BrokerUnavailable`."""
         ...
 
     @property

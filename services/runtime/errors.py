@@ -82,9 +82,13 @@ class PermissionDenied(MeshError):
 
 
 class ResourceExhausted(MeshError):
-    """A bounded queue is full; the caller holds its data and tries again later."""
+    """A bound is reached; the caller holds its data and tries again after ``pushback_ms``."""
 
     reason = "RESOURCE_EXHAUSTED"
+
+    def __init__(self, message: str, *, pushback_ms: int = 1_000, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.pushback_ms = pushback_ms
 
 
 class DeadlineExceeded(MeshError):

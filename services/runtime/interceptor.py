@@ -51,12 +51,18 @@ class ErrorInterceptor(aio.ServerInterceptor):
     ) -> Handler | None:
         """Wraps the method's handler; unknown methods stay UNIMPLEMENTED."""
         handler = await continuation(details)
-        if handler is None or handler.request_streaming:
-            return handler
+        if handler is None:
+            return None
         method = details.method
         deserializer = _checked(
             handler.request_deserializer, self._limits.get(method, MAX_REQUEST_BYTES)
         )
+        if handler.request_streaming:
+            if handler.response_streaming:
+                return _duplex_handler(handler, method)
+            return grpc.stream_unary_rpc_method_handler(
+                _intake(handler.stream_unary, method), deserializer, handler.response_serializer
+            )
         if handler.response_streaming:
             wrap = _stream if inspect.isasyncgenfunction(handler.unary_stream) else _writer
             return grpc.unary_stream_rpc_method_handler(
@@ -65,6 +71,17 @@ class ErrorInterceptor(aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(
             _unary(handler.unary_unary, method), deserializer, handler.response_serializer
         )
+
+
+def _duplex_handler(handler: Handler, method: str) -> Handler:
+    """Streams both ways; what is a limit of one request is the method's own to check."""
+    if not inspect.isasyncgenfunction(handler.stream_stream):
+        return handler
+    return grpc.stream_stream_rpc_method_handler(
+        _stream(handler.stream_stream, method),
+        handler.request_deserializer,
+        handler.response_serializer,
+    )
 
 
 def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Handler:
@@ -83,15 +100,18 @@ def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Ha
         return grpc.unary_stream_rpc_method_handler(
             stream, handler.request_deserializer, handler.response_serializer
         )
-    behaviour = handler.unary_unary
+    behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
+    make = (
+        grpc.stream_unary_rpc_method_handler
+        if handler.request_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
 
-    async def unary(request: Any, context: Context) -> Any:
+    async def call(request: Any, context: Context) -> Any:
         await guard(context)
         return await behaviour(request, context)
 
-    return grpc.unary_unary_rpc_method_handler(
-        unary, handler.request_deserializer, handler.response_serializer
-    )
+    return make(call, handler.request_deserializer, handler.response_serializer)
 
 
 def _checked(deserialize: Callable[[bytes], Any] | None, limit: int) -> Callable[[bytes], Any]:
@@ -117,6 +137,29 @@ def _unary(behaviour: Behaviour, method: str) -> Behaviour:
             await _answer(error, method, context)
 
     return call
+
+
+def _intake(behaviour: Behaviour, method: str) -> Behaviour:
+    """Takes a stream of requests; the deadline is each request's, for the stream has no end."""
+
+    async def call(requests: AsyncIterator[Any], context: Context) -> Any:
+        try:
+            return await behaviour(_each_in_time(requests), context)
+        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
+            await _answer(error, method, context)
+
+    return call
+
+
+async def _each_in_time(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    iterator = aiter(requests)
+    while True:
+        async with asyncio.timeout(UNARY_DEADLINE):
+            request = await anext(iterator, None)
+        if request is None:
+            return
+        _raise_refused(request)
+        yield request
 
 
 def _stream(behaviour: Behaviour, method: str) -> Behaviour:

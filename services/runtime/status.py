@@ -47,9 +47,6 @@ _CODES: Final[tuple[tuple[type[MeshError], grpc.StatusCode], ...]] = (
     (Unavailable, grpc.StatusCode.UNAVAILABLE),
 )
 
-PUSHBACK_MS: Final = "1000"
-"""How long a caller holds its data when a queue is full."""
-
 Trailers = tuple[tuple[str, str | bytes], ...]
 
 
@@ -69,11 +66,11 @@ def status_text(error: MeshError) -> str:
 
 
 def trailers(error: MeshError) -> Trailers:
-    """Trailing metadata: the details, and the pushback of a full queue."""
+    """Trailing metadata: the details, and the pushback of a bound that is reached."""
     details = _details(error).SerializeToString()
     found: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", details)]
     if isinstance(error, ResourceExhausted):
-        found.append(("grpc-retry-pushback-ms", PUSHBACK_MS))
+        found.append(("grpc-retry-pushback-ms", str(error.pushback_ms)))
     return tuple(found)
 
 

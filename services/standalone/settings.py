@@ -12,8 +12,12 @@ from services.evaluation import app as evaluation
 from services.ingest import app as ingest
 from services.runtime.config import Address, ConfigError, EnvironmentReader
 
-DEFAULTS: Final = {"FEATMESH_DRAIN_DELAY_SECONDS": "0", "FEATMESH_DRAIN_WINDOW_SECONDS": "1"}
-"""A person waits, and no load balancer."""
+DEFAULTS: Final = {
+    "FEATMESH_DRAIN_DELAY_SECONDS": "0",
+    "FEATMESH_DRAIN_WINDOW_SECONDS": "1",
+    "FEATMESH_INGEST_LINGER_MILLISECONDS": "10",
+}
+"""A person waits, and no load balancer; and `Track` waits until events are stored."""
 
 _GIVEN_LATER: Final = {
     "FEATMESH_MONGODB_URI": "mongodb://embedded",

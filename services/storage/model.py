@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from featmesh.engine.model import Context, Flag, Segment
+from featmesh.engine.model import Attribute, Context, Flag, Segment
 
 T = TypeVar("T")
+
+DEFAULT_RETENTION_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Holds flags and segments; ``floor`` is the oldest revision to resume from."""
+    """Holds flags and segments; ``floor`` is the oldest revision to resume from.
+
+    ``retention_days`` is how long events are kept that are stored from now on.
+    """
 
     id: str
     project_id: str
@@ -41,6 +47,15 @@ class Environment:
     name: str
     revision: int
     floor: int
+    retention_days: int = DEFAULT_RETENTION_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """What shall be different in an environment; None leaves it."""
+
+    name: str | None = None
+    retention_days: int | None = None
 
 
 class SdkKeyKind(StrEnum):
@@ -257,18 +272,157 @@ class EndUser:
     last_seen: datetime
 
 
+class ReportDetail(NamedTuple):
+    """How fine a report of evaluations is: from minutes or hours, with users or without."""
+
+    minutes: bool
+    users: bool
+
+
+class VariationOfFlag(NamedTuple):
+    """Which variation."""
+
+    environment_id: str
+    flag_key: str
+    variation_id: str
+
+
 @dataclass(frozen=True, slots=True)
-class EvaluationEvent:
-    """``count`` evaluations of one flag with one outcome for one user."""
+class LastServed:
+    """What a flag served a user when it was evaluated last."""
+
+    variation_id: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalCount:
+    """One variation in one interval; ``users`` is an estimate, None if not asked for."""
+
+    start: datetime
+    end: datetime
+    variation_id: str
+    evaluations: int
+    users: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """Intervals that are not empty, by time and variation, and each variation in all of them."""
+
+    counts: tuple[IntervalCount, ...]
+    totals: tuple[IntervalCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an environment was used for; ``active_users`` is an estimate."""
+
+    start: datetime
+    end: datetime
+    evaluations: int
+    events: int
+    active_users: int
+    dropped_events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VariationUser:
+    """An end user that was served a variation, and when last."""
+
+    key: str
+    name: str
+    last_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FlagUse:
+    """When a flag was evaluated last (the start of the hour), and what it served then.
+
+    ``alone`` says that it served nothing else since the time that was asked about.
+    """
+
+    last_hour: datetime
+    variation_id: str
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentVariation:
+    """See ``featmesh.management.v1.ExperimentVariation``."""
+
+    variation_id: str
+    users: int
+    users_of_several: int
+    converted_users: int = 0
+    events: int = 0
+    sum: float = 0.0
+    sum_of_squares: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """Lets end users through that fulfil all of it; texts that are empty ask for nothing.
+
+    Of a list attribute one element is enough.
+    """
+
+    key_prefix: str = ""
+    name_prefix: str = ""
+    attributes: tuple[tuple[str, Attribute], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserProperty:
+    """An attribute that end users had: STRING, NUMBER, BOOLEAN or LIST, and texts seen."""
+
+    name: str
+    type: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedUser:
+    """A user that comes from a file and not from an SDK.
+
+    ``last_seen`` None: as of now, and a user that is known was not seen by this.
+    """
+
+    context: Context
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedUsers:
+    """How many users were new, known and different, and known and the same."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: ImportedUsers) -> ImportedUsers:
+        return ImportedUsers(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+        )
+
+
+class EvaluationEvent(NamedTuple):
+    """So many evaluations of one flag with one outcome for one user.
+
+    There are tens of thousands in a second: a tuple, and times in milliseconds since the epoch.
+    """
 
     flag_key: str
     variation_id: str
     user_key: str
     flag_revision: int
     in_experiment: bool
-    count: int
-    first_time: datetime
-    last_time: datetime
+    evaluations: int
+    first_ms: int
+    last_ms: int
 
 
 class MetricKind(StrEnum):
@@ -279,15 +433,14 @@ class MetricKind(StrEnum):
     CLICK = "CLICK"
 
 
-@dataclass(frozen=True, slots=True)
-class MetricEvent:
-    """Something that a user did."""
+class MetricEvent(NamedTuple):
+    """Something that a user did, at a time in milliseconds since the epoch."""
 
     name: str
     user_key: str
     value: float
     kind: MetricKind
-    time: datetime
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,9 +449,16 @@ class InsightBatch:
 
     environment_id: str
     batch_id: str
-    received_at: datetime
-    evaluations: tuple[EvaluationEvent, ...]
-    metrics: tuple[MetricEvent, ...]
+    received_ms: int
+    """Server clock at intake, milliseconds since the epoch."""
+    evaluations: Sequence[EvaluationEvent]
+    metrics: Sequence[MetricEvent]
+    dropped: int = 0
+    """Events that the SDK lost before it sent these."""
+
+    def __len__(self) -> int:
+        """How many events."""
+        return len(self.evaluations) + len(self.metrics)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,19 +22,32 @@ from services.storage.model import (
     Definitions,
     EndUser,
     Environment,
+    EnvironmentSettings,
     EvaluationCount,
+    EvaluationReport,
+    ExperimentVariation,
     FlagRecord,
+    FlagUse,
+    ImportedUser,
+    ImportedUsers,
     InsightBatch,
     ItemVersion,
+    LastServed,
     Organization,
     OutboxBacklog,
     OutboxEntry,
     Page,
     Project,
+    ReportDetail,
     Request,
     SdkKey,
     SdkKeyKind,
     SegmentRecord,
+    Usage,
+    UserFilter,
+    UserProperty,
+    VariationOfFlag,
+    VariationUser,
 )
 
 
@@ -74,6 +87,12 @@ class TenancyStore(Protocol):
     async def list_environments(
         self, project_id: str, size: int, token: str
     ) -> Page[Environment]: ...
+
+    async def update_environment(
+        self, environment_id: str, settings: EnvironmentSettings, request: Request = PLAINLY
+    ) -> Environment:
+        """As stored afterwards; its revision stays, for SDKs see nothing of it."""
+        ...
 
     async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
         """Environment and SDK keys at once; `UpkeepStore` removes the rest."""
@@ -266,6 +285,40 @@ class UpkeepStore(Protocol):
         ...
 
 
+class EndUserStore(Protocol):
+    """End users as operators see them. Each method raises `NotFound` for the environment."""
+
+    async def search_end_users(
+        self, environment_id: str, size: int, token: str, *, user_filter: UserFilter
+    ) -> Page[EndUser]:
+        """By key; by name and key if the filter has a name.
+
+        A page may be short, or empty, and not the last one: a bounded number of users is
+        looked at.
+        """
+        ...
+
+    async def get_end_user(self, environment_id: str, key: str) -> EndUser:
+        """Raises `NotFound` for the user too."""
+        ...
+
+    async def list_user_properties(
+        self, environment_id: str, size: int, token: str
+    ) -> Page[UserProperty]:
+        """By name."""
+        ...
+
+    async def import_end_users(
+        self, environment_id: str, users: Sequence[ImportedUser], *, dry_run: bool
+    ) -> ImportedUsers:
+        """Merges users with different keys; what was seen later stays. Repeating is harmless."""
+        ...
+
+    async def find_last_served(self, environment_id: str, key: str) -> dict[str, LastServed]:
+        """By flag, as far as the user's last 1,000 reports go."""
+        ...
+
+
 class InsightStore(Protocol):
     """End users, events and roll-ups."""
 
@@ -279,14 +332,53 @@ class InsightStore(Protocol):
         self, environment_id: str, size: int, token: str, *, key_prefix: str
     ) -> Page[EndUser]: ...
 
-    async def store_insights(self, batch: InsightBatch) -> bool:
-        """Events and hourly roll-ups in one transaction; False if the batch was there already."""
+    async def store_insights(self, batches: Sequence[InsightBatch]) -> int:
+        """Events and roll-ups of all in one transaction; how many batches were not there yet.
+
+        A batch that was there, or comes twice, is left out. First exposures are merged as
+        well. Stored as docs/protocol/insights.md says.
+        """
         ...
 
     async def count_evaluations(
         self, environment_id: str, flag_key: str, start: datetime, end: datetime
     ) -> list[EvaluationCount]:
         """Hours from the one that holds ``start`` up to but without ``end``; by hour, variation."""
+        ...
+
+
+class ReportStore(Protocol):
+    """What SDKs reported, from roll-ups. The caller has checked that the environment is there.
+
+    ``bounds`` are times in order: each one and the next are an interval's start and end.
+    """
+
+    async def report_evaluations(
+        self, environment_id: str, flag_key: str, bounds: Sequence[datetime], detail: ReportDetail
+    ) -> EvaluationReport: ...
+
+    async def report_usage(
+        self, environment_id: str, bounds: Sequence[datetime]
+    ) -> tuple[Sequence[Usage], Usage]:
+        """Intervals that are not empty, and all of them together."""
+        ...
+
+    async def list_variation_users(
+        self, variation: VariationOfFlag, size: int, token: str, *, key_prefix: str
+    ) -> Page[VariationUser]:
+        """By key, as far back as evaluations are kept."""
+        ...
+
+    async def find_flag_use(
+        self, environment_id: str, flag_keys: Sequence[str], since: datetime
+    ) -> dict[str, FlagUse]:
+        """Of those flags that were ever evaluated."""
+        ...
+
+    async def read_experiment(
+        self, environment_id: str, flag_key: str, event_name: str
+    ) -> Sequence[ExperimentVariation]:
+        """By variation id; an empty name counts no events."""
         ...
 
 
@@ -329,6 +421,8 @@ class Store(Protocol):
     outbox: OutboxStore
     upkeep: UpkeepStore
     insights: InsightStore
+    end_users: EndUserStore
+    reports: ReportStore
     census: CensusStore
 
     async def migrate(self) -> None:

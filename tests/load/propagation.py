@@ -95,14 +95,14 @@ class Place:
     secret: str
 
 
-async def make_place(mesh: Mesh, channel: aio.Channel) -> Place:
+async def make_place(mesh: Mesh, channel: aio.Channel, name: str = "bench") -> Place:
     """A new environment with a flag that can be toggled."""
     tenancy = cast(
         "tenancy_pb2_grpc.TenancyServiceAsyncStub", tenancy_pb2_grpc.TenancyServiceStub(channel)
     )
     metadata = mesh.metadata()
     organization = await tenancy.CreateOrganization(
-        tenancy_pb2.CreateOrganizationRequest(key="bench", name="Bench"), metadata=metadata
+        tenancy_pb2.CreateOrganizationRequest(key=name, name="Bench"), metadata=metadata
     )
     project = await tenancy.CreateProject(
         tenancy_pb2.CreateProjectRequest(

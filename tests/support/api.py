@@ -15,10 +15,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from featmesh.flag.v1 import flag_pb2, rollout_pb2, value_pb2
 from featmesh.management.v1 import (
     audit_service_pb2_grpc,
+    dead_letter_service_pb2_grpc,
+    end_user_service_pb2_grpc,
     flag_service_pb2,
     flag_service_pb2_grpc,
     import_service_pb2_grpc,
     insight_service_pb2_grpc,
+    report_service_pb2_grpc,
     rollout_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
@@ -51,8 +54,11 @@ class ApiClient:
         self.segments: Any = segment_service_pb2_grpc.SegmentServiceStub(channel)
         self.imports: Any = import_service_pb2_grpc.ImportServiceStub(channel)
         self.insights: Any = insight_service_pb2_grpc.InsightServiceStub(channel)
+        self.users: Any = end_user_service_pb2_grpc.EndUserServiceStub(channel)
+        self.reports: Any = report_service_pb2_grpc.ReportServiceStub(channel)
         self.rollouts: Any = rollout_service_pb2_grpc.RolloutServiceStub(channel)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
+        self.dead_letters: Any = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
 
     async def call(self, method: Any, request: Any) -> Any:
         """One call with the token and a deadline."""

@@ -57,6 +57,7 @@ class Timing:
     idle_environment: float = 300.0
     heartbeat: float = 25.0
     max_age: float = 3_600.0
+    track_rate: float = 100_000.0
 
 
 def settings(timing: Timing) -> EvaluationSettings:
@@ -67,6 +68,7 @@ def settings(timing: Timing) -> EvaluationSettings:
         pace=Pace(heartbeat=timing.heartbeat, max_age=timing.max_age),
         poll_interval=timing.poll_interval,
         idle_environment=timing.idle_environment,
+        track_rate=timing.track_rate,
     )
 
 
@@ -229,6 +231,15 @@ class EvaluationClient:
     async def track(self, request: Any) -> Any:
         """One `Track` call."""
         return await self._call(self._insights.Track, request)
+
+    async def track_bytes(self, data: bytes) -> Any:
+        """One `Track` call with a request that may be anything."""
+        method: Any = self.channel.unary_unary("/featmesh.insights.v1.InsightsService/Track")
+        return await self._call(method, data)
+
+    def track_stream(self) -> Any:
+        """Opens a relay's stream."""
+        return self._insights.TrackStream(metadata=self.metadata, timeout=PATIENCE)
 
     async def identify(self, request: Any) -> Any:
         """One `Identify` call."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.request import urlopen
 
@@ -193,7 +194,14 @@ class Mesh:
         return (("authorization", f"Bearer {self.token}"),)
 
 
-def three_services(folder: Path, *, mongodb: str, database: str, amqp: str) -> Mesh:
+def three_services(
+    folder: Path,
+    *,
+    mongodb: str,
+    database: str,
+    amqp: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Mesh:
     """api, evaluation and ingest on a real MongoDB and RabbitMQ, not yet started."""
     addresses = {name: free_address() for name in ("api", "evaluation", "ingest")}
     metrics = {name: free_address() for name in addresses}
@@ -205,6 +213,7 @@ def three_services(folder: Path, *, mongodb: str, database: str, amqp: str) -> M
         "FEATMESH_BOOTSTRAP_TOKEN_FILE": str(token_file),
         "FEATMESH_DRAIN_DELAY_SECONDS": "0",
         "FEATMESH_DRAIN_WINDOW_SECONDS": "1",
+        **variables,
     }
     processes = [
         ServiceProcess(

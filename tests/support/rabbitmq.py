@@ -26,6 +26,7 @@ VARIABLE: Final = "FEATMESH_TEST_AMQP_URL"
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_TIMEOUT = 90.0
 _STOP_TIMEOUT = 20.0
+_ATTEMPTS = 4
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 _INSTALL = """
@@ -145,12 +146,25 @@ class RabbitMqNode:
 @contextmanager
 def rabbitmq_node() -> Iterator[RabbitMqNode]:
     """A node that runs within the context."""
-    node = RabbitMqNode()
+    node = _started_node()
     try:
-        node.start()
         yield node
     finally:
         node.remove()
+
+
+def _started_node() -> RabbitMqNode:
+    """On a busy machine another process may take a free port before the node does."""
+    for _ in range(_ATTEMPTS - 1):
+        node = RabbitMqNode()
+        try:
+            node.start()
+        except RuntimeError:
+            continue
+        return node
+    node = RabbitMqNode()
+    node.start()
+    return node
 
 
 @pytest.fixture(scope="session")

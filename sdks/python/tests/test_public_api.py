@@ -32,7 +32,8 @@ CLIENT = SHARED | {
     "for_testing": "(source: 'DefinitionSource') -> 'Self'",
     "all_flags": "(self, context: 'Context') -> 'dict[str, Json]'",
     "identify": "(self, context: 'Context') -> 'None'",
-    "track": "(self, event_name: 'str', context: 'Context', value: 'float' = 1.0) -> 'None'",
+    "track": "(self, event_name: 'str', context: 'Context', value: 'float' = 1.0, *, "
+    "kind: 'EventKind' = <EventKind.CUSTOM: 'CUSTOM'>) -> 'None'",
     "on_value_change": "(self, flag_key: 'str', context: 'Context', default: 'T', "
     "callback: 'Callable[[T, T], None]') -> 'Unsubscribe'",
     "on_status_change": "(self, callback: 'Callable[[Status], None]') -> 'Unsubscribe'",
@@ -44,7 +45,8 @@ USER_CLIENT = SHARED | {
     "options: 'Options | None' = None, timing: 'Timing | None' = None) -> 'None'",
     "all_flags": "(self) -> 'dict[str, Json]'",
     "identify": "(self, context: 'Context', timeout: 'float' = 10.0) -> 'bool'",
-    "track": "(self, event_name: 'str', value: 'float' = 1.0) -> 'None'",
+    "track": "(self, event_name: 'str', value: 'float' = 1.0, *, "
+    "kind: 'EventKind' = <EventKind.CUSTOM: 'CUSTOM'>) -> 'None'",
     "on_value_change": "(self, flag_key: 'str', default: 'T', "
     "callback: 'Callable[[T, T], None]') -> 'Unsubscribe'",
     "context": "property",
@@ -123,6 +125,7 @@ def test_modules_export_these_names() -> None:
         "Context",
         "ErrorKind",
         "EvaluationDetail",
+        "EventKind",
         "Options",
         "Reason",
         "Status",
@@ -134,6 +137,7 @@ def test_modules_export_these_names() -> None:
         "DefinitionSource",
         "EvaluationDetail",
         "EvaluationHook",
+        "EventKind",
         "Json",
         "Options",
         "Status",

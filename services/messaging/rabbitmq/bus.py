@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aio_pika.abc import AbstractChannel
 
 from services.messaging.delivery import CONFIRM_TIMEOUT
-from services.messaging.ports import DeadLetter, Handler, Message, Topic
-from services.messaging.rabbitmq.codec import decode_dead_letter, encode
+from services.messaging.ports import (
+    ANY_LETTER,
+    DeadLetter,
+    Handler,
+    LetterFilter,
+    Message,
+    Topic,
+)
+from services.messaging.rabbitmq import dead_letters
+from services.messaging.rabbitmq.codec import encode
 from services.messaging.rabbitmq.consumer import RabbitMqConsumer
-from services.messaging.rabbitmq.failures import translated
 from services.messaging.rabbitmq.lifeline import Lifeline
-from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
+from services.messaging.rabbitmq.session import Session
 from services.messaging.rabbitmq.watch import RabbitMqChangeWatch
 from services.messaging.topology import DEFAULT_PREFIX, MAX_LENGTH, STORED_TOPICS, Topology
 from services.runtime.errors import BrokerUnavailable
-
-MAX_LISTED: Final = 1000
-"""Dead letters that one look returns at most."""
 
 
 class _Attachment(Protocol):
@@ -112,24 +117,33 @@ class RabbitMqBus:
         await self._add(consumer)
         return consumer
 
-    async def list_dead_letters(self, limit: int) -> list[DeadLetter]:
-        session = await self._lifeline.session()
-        channel = await session.channel(prefetch=1)
-        try:
-            with translated():
-                return await _peek(channel, self._topology, min(limit, MAX_LISTED))
-        finally:
-            with suppress(BrokerUnavailable):
-                await session.release(channel)
+    async def list_dead_letters(
+        self, limit: int, wanted: LetterFilter = ANY_LETTER
+    ) -> list[DeadLetter]:
+        async with self._own_channel() as (session, channel):
+            return await dead_letters.look(session, channel, wanted, limit)
+
+    async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+        async with self._own_channel() as (session, channel):
+            how = dead_letters.replay
+            return await dead_letters.settle(session, channel, wanted, limit, how)
+
+    async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+        async with self._own_channel() as (session, channel):
+            how = dead_letters.drop
+            return await dead_letters.settle(session, channel, wanted, limit, how)
 
     async def count_dead_letters(self) -> int:
+        async with self._own_channel() as (session, channel):
+            return await dead_letters.count(session, channel)
+
+    @asynccontextmanager
+    async def _own_channel(self) -> AsyncIterator[tuple[Session, AbstractChannel]]:
+        """For one operation; it takes messages one by one and may hold many."""
         session = await self._lifeline.session()
         channel = await session.channel(prefetch=1)
         try:
-            with translated():
-                name = self._topology.dead_letters
-                queue = await channel.declare_queue(name, passive=True, timeout=RPC_TIMEOUT)
-                return queue.declaration_result.message_count or 0
+            yield session, channel
         finally:
             with suppress(BrokerUnavailable):
                 await session.release(channel)
@@ -161,23 +175,6 @@ class RabbitMqBus:
     async def _restore(self, session: Session) -> None:
         for attachment in list(self._attachments):
             await attachment.attach(session)
-
-
-async def _peek(channel: AbstractChannel, topology: Topology, limit: int) -> list[DeadLetter]:
-    """Take up to ``limit`` messages and give them all back."""
-    queue = await channel.get_queue(topology.dead_letters, ensure=False)
-    letters: list[DeadLetter] = []
-    last = None
-    for _ in range(limit):
-        incoming = await queue.get(fail=False, timeout=RPC_TIMEOUT)
-        if incoming is None:
-            break
-        last = incoming
-        if letter := decode_dead_letter(incoming, topology):
-            letters.append(letter)
-    if last is not None:
-        await last.nack(multiple=True, requeue=True)
-    return letters
 
 
 def _address(url: str, variable: str) -> str:

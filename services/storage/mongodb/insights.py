@@ -1,14 +1,10 @@
-"""End users, events and their hourly roll-ups."""
+"""End users, and events with their roll-ups."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from weakref import WeakValueDictionary
-
-from pymongo import UpdateOne
 
 from featmesh.engine.model import Context
 from services.storage.model import EndUser, EvaluationCount, InsightBatch, Page
@@ -21,8 +17,8 @@ from services.storage.mongodb.connection import (
 )
 from services.storage.mongodb.end_users import end_user_of, property_merges, user_merge
 from services.storage.mongodb.errors import translated
+from services.storage.mongodb.event_writer import EventWriter
 from services.storage.mongodb.paging import BY_KEY, read_page
-from services.storage.mongodb.transactions import Session
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -32,7 +28,7 @@ class MongoInsights(Part):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._writer = EventWriter(connection)
 
     @translated
     async def upsert_end_users(
@@ -66,15 +62,8 @@ class MongoInsights(Part):
         )
 
     @translated
-    async def store_insights(self, batch: InsightBatch) -> bool:
-        async def store(session: Session) -> bool:
-            return await self._store(batch, session)
-
-        # Batches of one environment count the same flags in the same hour, and MongoDB refuses
-        # the second of two that do so at once: those of this process take turns.
-        turn = self._turns.setdefault(batch.environment_id, asyncio.Lock())
-        async with turn:
-            return await self._connection.transactions.run(store)
+    async def store_insights(self, batches: Sequence[InsightBatch]) -> int:
+        return await self._writer.store(batches)
 
     @translated
     async def count_evaluations(
@@ -82,88 +71,10 @@ class MongoInsights(Part):
     ) -> list[EvaluationCount]:
         hours = {"$gte": _hour_of(start), "$lt": end}
         query = {"environment": environment_id, "flag": flag_key, "hour": hours}
-        cursor = self._connection["flag_hours"].find(query).sort([("hour", 1), ("variation", 1)])
-        return [
-            EvaluationCount(document["hour"], document["variation"], document["evaluations"])
-            async for document in cursor
-        ]
-
-    async def _store(self, batch: InsightBatch, session: Session) -> bool:
-        stored = {
-            "_id": f"{batch.environment_id}/{batch.batch_id}",
-            "received_at": whole_milliseconds(batch.received_at),
-        }
-        known = await self._connection["insight_batches"].find_one(
-            {"_id": stored["_id"]}, {"_id": 1}, session=session
-        )
-        if known is not None:
-            return False
-        await self._connection["insight_batches"].insert_one(stored, session=session)
-        if batch.evaluations:
-            rows = _evaluation_rows(batch)
-            await self._connection["flag_evaluations"].insert_many(rows, session=session)
-            await self._connection["flag_hours"].bulk_write(
-                _roll_ups(batch), ordered=False, session=session
-            )
-        if batch.metrics:
-            rows = _metric_rows(batch)
-            await self._connection["metric_events"].insert_many(rows, session=session)
-        return True
-
-
-def _roll_ups(batch: InsightBatch) -> list[UpdateOne]:
-    counts: Counter[tuple[str, datetime, str]] = Counter()
-    for event in batch.evaluations:
-        counts[event.flag_key, _hour_of(event.last_time), event.variation_id] += event.count
-    # Sorted: two batches lock the rows that they share in one order.
-    return [
-        UpdateOne(
-            {
-                "environment": batch.environment_id,
-                "flag": flag_key,
-                "hour": hour,
-                "variation": variation_id,
-            },
-            {"$inc": {"evaluations": count}},
-            upsert=True,
-        )
-        for (flag_key, hour, variation_id), count in sorted(counts.items())
-    ]
-
-
-def _evaluation_rows(batch: InsightBatch) -> list[Document]:
-    received_at = whole_milliseconds(batch.received_at)
-    return [
-        {
-            "environment": batch.environment_id,
-            "flag": event.flag_key,
-            "variation": event.variation_id,
-            "user": event.user_key,
-            "flag_revision": event.flag_revision,
-            "in_experiment": event.in_experiment,
-            "count": event.count,
-            "first_time": whole_milliseconds(event.first_time),
-            "last_time": whole_milliseconds(event.last_time),
-            "received_at": received_at,
-        }
-        for event in batch.evaluations
-    ]
-
-
-def _metric_rows(batch: InsightBatch) -> list[Document]:
-    received_at = whole_milliseconds(batch.received_at)
-    return [
-        {
-            "environment": batch.environment_id,
-            "name": event.name,
-            "user": event.user_key,
-            "value": float(event.value),
-            "kind": event.kind.value,
-            "time": whole_milliseconds(event.time),
-            "received_at": received_at,
-        }
-        for event in batch.metrics
-    ]
+        counts: Counter[tuple[datetime, str]] = Counter()
+        async for part in self._connection["flag_hours"].find(query):
+            counts[part["hour"], part["variation"]] += part["evaluations"]
+        return [EvaluationCount(*bucket, count) for bucket, count in sorted(counts.items())]
 
 
 def _hour_of(time: datetime) -> datetime:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from services.storage.model import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.connection import Connection
 from services.storage.ports import CENSUS_SECONDS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
-EVENT_SECONDS = 30 * 24 * 3600
 PROCESS_FORGOTTEN_SECONDS = 60
 
 
@@ -30,6 +31,9 @@ def _index(*fields: str, **options: Any) -> IndexModel:
 
 TOMBSTONES = _index("revision", partialFilterExpression={"deleted": True})
 """Of all environments by age; it holds nothing that is alive."""
+
+EXPIRY = _index("expires_at", expireAfterSeconds=0)
+"""A document is removed when its own time has come."""
 
 INDEXES: dict[str, list[IndexModel]] = {
     "organizations": [_index("key", unique=True)],
@@ -64,25 +68,48 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "outbox": [_index("revision", "_id"), _index("environment")],
     "requests": [_index("created_at", expireAfterSeconds=REQUEST_SECONDS)],
-    "end_users": [_index("environment", "key", unique=True), _index("environment", "name")],
+    "end_users": [
+        _index("environment", "key", unique=True),
+        _index("environment", "folded_name", "key"),
+        _index("environment", "attributes.name", "attributes.value", "key"),
+    ],
     "user_properties": [_index("environment", "name", unique=True)],
     "insight_batches": [_index("received_at", expireAfterSeconds=BATCH_SECONDS)],
     "flag_evaluations": [
-        _index("environment", "flag", "last_time"),
-        _index("received_at", expireAfterSeconds=EVENT_SECONDS),
+        _index("environment", "flag", "variation", "user", "last_time"),
+        _index("environment", "user", "last_time"),
+        EXPIRY,
     ],
     "metric_events": [
         _index("environment", "name", "time"),
-        _index("received_at", expireAfterSeconds=EVENT_SECONDS),
+        _index("environment", "user", "time"),
+        EXPIRY,
     ],
+    # Environment, flag, variation, start and part of a bucket are its `_id`.
+    "flag_minutes": [_index("environment", "flag", "minute"), EXPIRY],
+    "flag_hours": [
+        _index("environment", "flag", "hour"),
+        _index("environment", "flag", "variation", "hour"),
+    ],
+    "environment_days": [_index("environment", "day")],
+    "experiment_exposures": [_index("environment", "flag", "user", unique=True)],
     "evaluation_processes": [_index("seen_at", expireAfterSeconds=PROCESS_FORGOTTEN_SECONDS)],
     "stream_census": [
         _index("environment", "process"),
         _index("process"),
         _index("written_at", expireAfterSeconds=CENSUS_SECONDS),
     ],
-    "flag_hours": [_index("environment", "flag", "hour", "variation", unique=True)],
 }
+
+
+OLD_INDEXES = (
+    ("flag_evaluations", "received_at_1"),
+    ("flag_evaluations", "environment_1_flag_1_last_time_1"),
+    ("metric_events", "received_at_1"),
+    ("flag_hours", "environment_1_flag_1_hour_1_variation_1"),
+    ("end_users", "environment_1_name_1"),
+)
+"""Of earlier versions, which this one does without."""
 
 
 async def migrate(connection: Connection) -> None:
@@ -94,7 +121,35 @@ async def migrate(connection: Connection) -> None:
     for outcome in await asyncio.gather(*steps, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
+    await _from_version_2(connection)
+    await _fold_names(connection)
     await _record_version(connection)
+
+
+async def _from_version_2(connection: Connection) -> None:
+    """Events had one retention for all, and a bucket one document."""
+    for collection in ("flag_evaluations", "metric_events"):
+        kept = {"$add": ["$received_at", DEFAULT_RETENTION_DAYS * 24 * 3_600 * 1_000]}
+        await connection[collection].update_many(
+            {"expires_at": None, "received_at": {"$type": "date"}},
+            [{"$set": {"expires_at": kept}}, {"$unset": "received_at"}],
+        )
+    for collection, index in OLD_INDEXES:
+        with suppress(OperationFailure):  # it is gone already
+            await connection[collection].drop_index(index)
+
+
+async def _fold_names(connection: Connection) -> None:
+    """Since version 3 names are searched for in whichever capitals.
+
+    Those that were stored before are folded in ASCII alone until they are seen again.
+    """
+    recorded = await connection["schema"].find_one({"_id": "schema"})
+    if recorded is None or recorded["version"] >= 3:
+        return
+    unfolded = {"name": {"$exists": True}, "folded_name": {"$exists": False}}
+    fold = [{"$set": {"folded_name": {"$toLower": "$name"}}}]
+    await connection["end_users"].update_many(unfolded, fold)
 
 
 async def _record_version(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -22,28 +22,45 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 class Order:
     """Fields that order a list, most significant first; together they are unique.
 
-    ``types`` are those of the fields: str, int or datetime.
+    ``types`` are those of the fields: str, int or datetime. ``index``, if set, names the
+    fields of the index that must be used.
     """
 
     fields: tuple[str, ...]
     types: tuple[type, ...]
     descending: bool = False
+    index: tuple[str, ...] = ()
 
     def sort(self) -> list[tuple[str, int]]:
         """As the driver wants it."""
         return [(field, -1 if self.descending else 1) for field in self.fields]
 
-    def after(self, token: str) -> Document:
-        """The filter for what follows ``token``; raises `InvalidArgument`."""
+    def hint(self) -> list[tuple[str, int]]:
+        """The index, as the driver wants it."""
+        return [(field, 1) for field in self.index]
+
+    def after(self, token: str) -> list[Document]:
+        """Filters for what follows ``token``, to be read one after the other.
+
+        Each is one range of an index, which an `$or` of them would not be. Raises
+        `InvalidArgument`.
+        """
         if not token:
-            return {}
-        comparison = "$lt" if self.descending else "$gt"
+            return [{}]
         values = self._decode(token)
-        alternatives: list[Document] = []
-        for position, field in enumerate(self.fields):
-            same = dict(zip(self.fields[:position], values, strict=False))
-            alternatives.append({**same, field: {comparison: values[position]}})
-        return {"$or": alternatives}
+        return self._beside(values, "$lt" if self.descending else "$gt")[::-1]
+
+    def up_to(self, document: Document) -> list[Document]:
+        """As `after`, in an ascending order, for what does not follow ``document``."""
+        *before, last = self._beside([document[field] for field in self.fields], "$lt")
+        name = self.fields[-1]
+        return [*before, {**last, name: {"$lte": document[name]}}]
+
+    def _beside(self, values: list[Any], comparison: str) -> list[Document]:
+        return [
+            {**dict(zip(self.fields, values[:position], strict=False)), field: {comparison: value}}
+            for position, (field, value) in enumerate(zip(self.fields, values, strict=True))
+        ]
 
     def token(self, document: Document) -> str:
         """The token that continues after ``document``."""
@@ -75,9 +92,27 @@ async def read_page(
     decode: Callable[[Document], T],
 ) -> Page[T]:
     """The page of ``query`` that follows ``token``."""
-    following = {"$and": [query, order.after(token)]}
-    cursor = collection.find(following).sort(order.sort()).limit(size + 1)
-    documents = await cursor.to_list(size + 1)
+    ranges = [{"$and": [query, following]} for following in order.after(token)]
+    return await read_ranges(collection, ranges, order=order, size=size, decode=decode)
+
+
+async def read_ranges(
+    collection: Collection,
+    ranges: Sequence[Document],
+    *,
+    order: Order,
+    size: int,
+    decode: Callable[[Document], T],
+) -> Page[T]:
+    """The first page of filters that follow each other in ``order``."""
+    documents: list[Document] = []
+    for query in ranges:
+        missing = size + 1 - len(documents)
+        if missing:
+            cursor = collection.find(query).sort(order.sort()).limit(missing)
+            if order.index:
+                cursor = cursor.hint(order.hint())
+            documents += await cursor.to_list(missing)
     shown = documents[:size]
     more = len(documents) > size
     return Page(tuple(map(decode, shown)), order.token(shown[-1]) if more else "")

@@ -20,7 +20,10 @@ BY_FIELD: Final = (
     "user_properties",
     "flag_evaluations",
     "metric_events",
+    "flag_minutes",
     "flag_hours",
+    "environment_days",
+    "experiment_exposures",
     "stream_census",
 )
 """Collections whose documents name their environment."""

@@ -9,20 +9,24 @@ from services.storage.mongodb.census import MongoCensus
 from services.storage.mongodb.connection import Clock, Connection, utc_now
 from services.storage.mongodb.credentials import MongoCredentials
 from services.storage.mongodb.definitions import MongoDefinitions
+from services.storage.mongodb.end_user_search import MongoEndUsers
 from services.storage.mongodb.errors import translating
 from services.storage.mongodb.insights import MongoInsights
 from services.storage.mongodb.items import MongoItems
 from services.storage.mongodb.migrations import migrate
 from services.storage.mongodb.outbox import MongoOutbox
+from services.storage.mongodb.reports import MongoReports
 from services.storage.mongodb.tenancy import MongoTenancy
 from services.storage.mongodb.upkeep import MongoUpkeep
 from services.storage.ports import (
     CensusStore,
     CredentialStore,
     DefinitionStore,
+    EndUserStore,
     InsightStore,
     ItemStore,
     OutboxStore,
+    ReportStore,
     TenancyStore,
     UpkeepStore,
 )
@@ -40,6 +44,8 @@ class MongoStore:
     outbox: OutboxStore
     upkeep: UpkeepStore
     insights: InsightStore
+    end_users: EndUserStore
+    reports: ReportStore
     census: CensusStore
 
     def __init__(self, connection: Connection) -> None:
@@ -51,6 +57,8 @@ class MongoStore:
         self.outbox = MongoOutbox(connection)
         self.upkeep = MongoUpkeep(connection)
         self.insights = MongoInsights(connection)
+        self.end_users = MongoEndUsers(connection)
+        self.reports = MongoReports(connection)
         self.census = MongoCensus(connection)
 
     @classmethod

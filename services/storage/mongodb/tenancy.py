@@ -9,12 +9,22 @@ from uuid import uuid4
 from pymongo.errors import DuplicateKeyError
 
 from services.runtime.errors import AlreadyExists
-from services.storage.model import PLAINLY, Environment, Organization, Page, Project, Request
+from services.storage.model import (
+    DEFAULT_RETENTION_DAYS,
+    PLAINLY,
+    Environment,
+    EnvironmentSettings,
+    Organization,
+    Page,
+    Project,
+    Request,
+)
 from services.storage.mongodb.connection import Document, Part, milliseconds, require
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import BY_KEY, read_page
 from services.storage.mongodb.removals import begin_removal
 from services.storage.mongodb.requests import INSTALLATION, once
+from services.storage.mongodb.retentions import RETENTION_FIELD
 from services.storage.mongodb.transactions import Session
 
 
@@ -71,6 +81,7 @@ class MongoTenancy(Part):
             "name": name,
             "revision": milliseconds(self._connection),
             "floor": 0,
+            RETENTION_FIELD: DEFAULT_RETENTION_DAYS,
         }
 
         async def create(session: Session) -> Document:
@@ -82,6 +93,23 @@ class MongoTenancy(Part):
     @translated
     async def get_environment(self, environment_id: str) -> Environment:
         return _environment_of(await require(self._connection, "environments", environment_id))
+
+    @translated
+    async def update_environment(
+        self, environment_id: str, settings: EnvironmentSettings, request: Request = PLAINLY
+    ) -> Environment:
+        wanted = {"name": settings.name, RETENTION_FIELD: settings.retention_days}
+        changed = {field: value for field, value in wanted.items() if value is not None}
+
+        async def update(session: Session) -> Document:
+            document = await require(self._connection, "environments", environment_id, session)
+            if changed:
+                await self._connection["environments"].update_one(
+                    {"_id": environment_id}, {"$set": changed}, session=session
+                )
+            return {**document, **changed}
+
+        return _environment_of(await self._once(request, update))
 
     @translated
     async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
@@ -129,4 +157,5 @@ def _environment_of(document: Document) -> Environment:
         name=document["name"],
         revision=document["revision"],
         floor=document.get("floor", 0),
+        retention_days=document.get(RETENTION_FIELD, DEFAULT_RETENTION_DAYS),
     )

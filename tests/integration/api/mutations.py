@@ -220,6 +220,11 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        "UpdateEnvironment",
+        "tenancy",
+        items(tenancy.UpdateEnvironmentRequest, {"retention_days": 7}, {"name": "Live"}),
+    ),
+    Mutation(
         "DeleteEnvironment",
         "tenancy",
         lambda world: (

@@ -33,8 +33,9 @@ def query(environment_id: str, start: datetime, end: datetime) -> pb.QueryFlagEv
 async def test_evaluations_are_counted_per_variation_and_hour(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
-    event = EvaluationEvent("f", "on", "u1", 1, False, 3, NOON, NOON)
-    await store.insights.store_insights(InsightBatch(environment.id, "b1", NOON, (event,), ()))
+    noon = round(NOON.timestamp() * 1000)
+    event = EvaluationEvent("f", "on", "u1", 1, False, 3, noon, noon)
+    await store.insights.store_insights([InsightBatch(environment.id, "b1", noon, (event,), ())])
 
     request = query(environment.id, NOON, NOON + timedelta(hours=1))
     (count,) = (await api.call(api.insights.QueryFlagEvaluations, request)).counts

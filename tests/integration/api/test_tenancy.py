@@ -35,6 +35,41 @@ async def test_an_environment_is_made_in_a_project_of_an_organization(api: ApiCl
     assert list((await api.call(stub.ListEnvironments, environments)).environments) == [environment]
 
 
+async def test_an_environment_keeps_events_for_30_days_or_as_long_as_it_is_told(
+    api: ApiClient, environment: Environment
+) -> None:
+    get = pb.GetEnvironmentRequest(environment_id=environment.id)
+    before = (await api.call(api.tenancy.GetEnvironment, get)).environment
+    assert before.retention_days == 30
+
+    request = pb.UpdateEnvironmentRequest(environment_id=environment.id, retention_days=3_650)
+    updated = (await api.call(api.tenancy.UpdateEnvironment, request)).environment
+
+    assert (updated.retention_days, updated.name) == (3_650, before.name)
+    assert updated.revision == before.revision
+    assert (await api.call(api.tenancy.GetEnvironment, get)).environment == updated
+
+
+async def test_an_environment_is_renamed_and_its_retention_stays(
+    api: ApiClient, environment: Environment
+) -> None:
+    for fields in ({"retention_days": 7}, {"name": "Live"}):
+        request = pb.UpdateEnvironmentRequest(environment_id=environment.id, **fields)
+        updated = (await api.call(api.tenancy.UpdateEnvironment, request)).environment
+    assert (updated.retention_days, updated.name) == (7, "Live")
+
+
+async def test_a_retention_beyond_its_limits_is_refused(
+    api: ApiClient, environment: Environment
+) -> None:
+    for days in (-1, 0, 3_651):
+        request = pb.UpdateEnvironmentRequest(
+            environment_id=environment.id, retention_days=days, name=""
+        )
+        error = await api.refused(api.tenancy.UpdateEnvironment, request)
+        assert set(violations(error)) == {"retention_days", "name"}
+
+
 async def test_a_taken_key_already_exists(api: ApiClient) -> None:
     request = pb.CreateOrganizationRequest(key="shop", name="Shop")
     await api.call(api.tenancy.CreateOrganization, request)
@@ -67,6 +102,7 @@ async def test_unknown_parents_are_not_found(api: ApiClient) -> None:
             pb.CreateEnvironmentRequest(project_id=UNKNOWN, key="k", name="n"),
         ),
         (stub.GetEnvironment, pb.GetEnvironmentRequest(environment_id=UNKNOWN)),
+        (stub.UpdateEnvironment, pb.UpdateEnvironmentRequest(environment_id=UNKNOWN)),
         (stub.ListSdkKeys, pb.ListSdkKeysRequest(environment_id=UNKNOWN)),
         (stub.RevokeSdkKey, pb.RevokeSdkKeyRequest(environment_id=UNKNOWN, sdk_key_id=UNKNOWN)),
     ):

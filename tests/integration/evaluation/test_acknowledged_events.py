@@ -44,8 +44,10 @@ def test_ingest_can_store_every_event_that_track_accepts(sent_at_ms: int) -> Non
         environment_id="e",
         batch_id="b",
         received_at_ms=NOW_MS,
-        evaluations=checked.evaluations,
-        metrics=checked.metrics,
+        skew_ms=checked.skew_ms,
+        track=insights_pb2.TrackRequest(
+            evaluations=checked.evaluations, metrics=checked.metrics
+        ).SerializeToString(),
     )
     stored = decode_insights(forwarded.SerializeToString())
     assert len(stored.evaluations) + len(stored.metrics) == checked.accepted

@@ -13,11 +13,12 @@ from featmesh.insights.v1 import insights_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from featmesh.wire import context_from_proto
 from services.evaluation.seen_users import SeenUsers
+from services.ingest.insights import decode_insights
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.storage.model import Environment
 from services.storage.mongodb import MongoStore
-from tests.support.evaluation import EvaluationClient, now_ms, running_evaluation
+from tests.support.evaluation import EvaluationClient, Timing, now_ms, running_evaluation
 from tests.support.messaging import Recorder, message
 from tests.support.statuses import error_info, violations
 
@@ -45,6 +46,11 @@ def track(**fields: Any) -> insights_pb2.TrackRequest:
     return insights_pb2.TrackRequest(**{"batch_id": "batch-1", "sent_at_ms": now_ms(), **fields})
 
 
+def forwarded(received: Message) -> insights_pb2.TrackRequest:
+    batch = messaging_pb2.InsightBatch.FromString(received.payload)
+    return insights_pb2.TrackRequest.FromString(batch.track)
+
+
 async def test_good_events_and_users_reach_their_topics(
     client_sdk: EvaluationClient, environment: Environment, users: Recorder, insights: Recorder
 ) -> None:
@@ -56,8 +62,10 @@ async def test_good_events_and_users_reach_their_topics(
     batch = messaging_pb2.InsightBatch.FromString(message.payload)
     assert (batch.batch_id, batch.environment_id) == ("batch-1", environment.id)
     assert abs(batch.received_at_ms - now_ms()) < CLOCK_TOLERANCE_MS
-    assert list(batch.evaluations) == [evaluation()]
-    assert list(batch.metrics) == [metric()]
+    events = insights_pb2.TrackRequest.FromString(batch.track)
+    assert list(events.evaluations) == [evaluation()]
+    assert list(events.metrics) == [metric()]
+    assert not events.users
     seen = messaging_pb2.UserBatch.FromString((await users.until(1))[0].payload)
     assert (seen.environment_id, list(seen.users)) == (environment.id, [user("ada")])
 
@@ -94,8 +102,8 @@ async def test_a_bad_event_is_refused_alone_with_its_index_and_the_reason(
         "value",
         "user_key",
     ]
-    batch = messaging_pb2.InsightBatch.FromString((await insights.until(1))[0].payload)
-    assert (list(batch.evaluations), list(batch.metrics)) == ([evaluation()], [metric()])
+    events = forwarded((await insights.until(1))[0])
+    assert (list(events.evaluations), list(events.metrics)) == ([evaluation()], [metric()])
     seen = messaging_pb2.UserBatch.FromString((await users.until(1))[0].payload)
     assert list(seen.users) == [user("ada")]
 
@@ -106,6 +114,14 @@ async def test_a_batch_with_nothing_good_publishes_nothing(
     response = await client_sdk.track(track(metrics=[metric(name="")]))
     assert (response.accepted, len(response.rejected)) == (0, 1)
     assert (users.got, insights.got) == ([], [])
+
+
+async def test_what_an_sdk_lost_is_passed_on_even_where_nothing_else_is_to_be_told(
+    client_sdk: EvaluationClient, insights: Recorder
+) -> None:
+    await client_sdk.track(track(dropped_events=3))
+    await client_sdk.track(track(dropped_events=4, users=[user("ada")], metrics=[metric()]))
+    assert [decode_insights(each.payload).dropped for each in await insights.until(2)] == [3, 4]
 
 
 async def test_a_batch_beyond_its_limits_is_refused_as_a_whole(
@@ -124,28 +140,69 @@ async def test_a_batch_beyond_its_limits_is_refused_as_a_whole(
     assert insights.got == []
 
 
-async def test_times_of_a_sender_whose_clock_is_wrong_are_shifted(
+async def test_the_bytes_of_a_batch_in_which_all_is_well_are_forwarded_as_they_are(
     client_sdk: EvaluationClient, insights: Recorder
 ) -> None:
-    now = now_ms()
-    slow = now - HOUR_MS
-    event = evaluation(first_time_ms=slow - 500, last_time_ms=slow - 100)
+    slow = now_ms() - HOUR_MS  # and what is to be moved is moved later, by a number beside them
+    request = track(sent_at_ms=slow, evaluations=[evaluation()], metrics=[metric()])
+    unknown_field = bytes([0xFA, 0x7F, 0x01, 0x2A])  # an SDK of a later version
+    request.MergeFromString(unknown_field)
+    await client_sdk.track(request)
+    batch = messaging_pb2.InsightBatch.FromString((await insights.until(1))[0].payload)
+    assert batch.track == request.SerializeToString()
+    assert batch.track.endswith(unknown_field)
+
+
+@pytest.mark.parametrize(
+    ("behind_ms", "skew_ms"),
+    [(0, 0), (59_000, 0), (HOUR_MS, HOUR_MS), (-HOUR_MS, -HOUR_MS), (90 * HOUR_MS, 24 * HOUR_MS)],
+)
+async def test_times_of_a_sender_whose_clock_is_wrong_are_moved_by_a_day_at_most(
+    client_sdk: EvaluationClient, insights: Recorder, behind_ms: int, skew_ms: int
+) -> None:
+    sent = now_ms() - behind_ms
+    event = evaluation(first_time_ms=sent - 500, last_time_ms=sent - 100)
     await client_sdk.track(
-        track(sent_at_ms=slow, evaluations=[event], metrics=[metric(time_ms=slow - 300)])
+        track(sent_at_ms=sent, evaluations=[event], metrics=[metric(time_ms=sent - 300)])
     )
-    batch = messaging_pb2.InsightBatch.FromString((await insights.until(1))[0].payload)
-    shifted = batch.evaluations[0]
-    assert 0 <= shifted.first_time_ms - (now - 500) < CLOCK_TOLERANCE_MS
-    assert shifted.last_time_ms - shifted.first_time_ms == 400
-    assert batch.metrics[0].time_ms - shifted.first_time_ms == 200
+    stored = decode_insights((await insights.until(1))[0].payload)
+    moved = stored.evaluations[0]
+    assert 0 <= moved.first_ms - (sent - 500 + skew_ms) < CLOCK_TOLERANCE_MS
+    assert moved.last_ms - moved.first_ms == 400
+    assert stored.metrics[0].time_ms - moved.first_ms == 200
 
 
-async def test_a_clock_that_is_wrong_by_years_shifts_by_a_day_at_most(
+async def test_a_batch_that_does_not_say_when_it_was_sent_is_believed(
     client_sdk: EvaluationClient, insights: Recorder
 ) -> None:
-    await client_sdk.track(track(sent_at_ms=1, metrics=[metric(time_ms=500)]))
-    batch = messaging_pb2.InsightBatch.FromString((await insights.until(1))[0].payload)
-    assert batch.metrics[0].time_ms == 500 + 24 * HOUR_MS
+    await client_sdk.track(track(sent_at_ms=0, metrics=[metric(time_ms=500)]))
+    stored = decode_insights((await insights.until(1))[0].payload)
+    assert stored.metrics[0].time_ms == 500
+
+
+async def test_what_is_no_batch_is_refused(client_sdk: EvaluationClient) -> None:
+    with pytest.raises(aio.AioRpcError) as caught:
+        await client_sdk.track_bytes(b"\xff\xff")
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_key_that_sends_too_much_is_told_when_to_come_again(
+    store: MongoStore, bus: InProcessBus, client_key: str, server_key: str
+) -> None:
+    async with running_evaluation(store, bus, Timing(track_rate=10)) as service:
+        sdk = service.client(client_key)
+        await sdk.track(track(metrics=[metric()] * 40))  # 20 at once, and 20 to be paid for
+        for call in (
+            sdk.track(track(batch_id="batch-2", metrics=[metric()])),
+            sdk.identify(insights_pb2.IdentifyRequest(users=[user("ada")])),
+        ):
+            with pytest.raises(aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            pushback = dict(caught.value.trailing_metadata() or ())["grpc-retry-pushback-ms"]
+            assert 0 < int(pushback) <= 2_100
+        other = await service.client(server_key).track(track(metrics=[metric()]))
+        assert other.accepted == 1
 
 
 async def test_without_a_bus_nothing_is_acknowledged(

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from featmesh.engine.model import Context
-from services.evaluation.limits import LIST_ELEMENTS, TRACK_BYTES
+from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.seen_users import WAITING_BYTES, SeenUsers
 from services.messaging.inprocess import InProcessBus
+from services.runtime.contexts import LIST_ELEMENTS
 from tests.support.messaging import Recorder
 
 LARGE = tuple("x" * 1_000 for _ in range(LIST_ELEMENTS))

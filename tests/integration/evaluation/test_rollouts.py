@@ -175,6 +175,22 @@ async def test_a_report_that_reaches_another_process_counts_where_the_stream_is(
     assert (await mesh.complete(revision)).connected_streams == 2
 
 
+async def test_a_report_that_a_relay_forwards_counts_as_the_sdks_own(
+    mesh: Mesh, server_key: str
+) -> None:
+    sdk = instance()
+    stream = await opened(mesh.here.client(server_key), sdk)
+    await mesh.connected(1)
+    revision = await mesh.toggle(enabled=False)
+    await stream.reach(revision)
+    await mesh.until(revision, delivered=1, applied=0)
+    relay = mesh.there.client(server_key).track_stream()
+    batch = report(sdk, revision).SerializeToString()
+    await relay.write(insights_pb2.TrackStreamRequest(batch=batch))
+    assert (await relay.read()).code == 0
+    assert (await mesh.complete(revision)).connected_streams == 1
+
+
 async def test_a_reader_that_does_not_apply_is_waited_for_until_it_goes(
     mesh: Mesh, server_key: str
 ) -> None:

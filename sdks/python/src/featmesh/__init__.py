@@ -12,7 +12,14 @@ from featmesh.engine.model import Context, ErrorKind, Reason
 from featmesh.version import __version__
 
 if TYPE_CHECKING:
-    from featmesh.client import Client, ClientSideClient, EvaluationDetail, Options, Status
+    from featmesh.client import (
+        Client,
+        ClientSideClient,
+        EvaluationDetail,
+        EventKind,
+        Options,
+        Status,
+    )
 
 __all__ = [
     "Client",
@@ -20,13 +27,16 @@ __all__ = [
     "Context",
     "ErrorKind",
     "EvaluationDetail",
+    "EventKind",
     "Options",
     "Reason",
     "Status",
     "__version__",
 ]
 
-_CLIENT_NAMES = frozenset({"Client", "ClientSideClient", "EvaluationDetail", "Options", "Status"})
+_CLIENT_NAMES = frozenset(
+    {"Client", "ClientSideClient", "EvaluationDetail", "EventKind", "Options", "Status"}
+)
 
 
 def __getattr__(name: str) -> object:

@@ -109,6 +109,14 @@ class Stage(SyncServiceServicer, InsightsServiceServicer):
         context.abort(code, "as the test asked")
         raise AssertionError("abort raises")
 
+    def TrackStream(  # noqa: N802 - the contract's name
+        self,
+        requests: Iterator[insights_pb2.TrackStreamRequest],
+        context: grpc.ServicerContext,
+    ) -> Iterator[insights_pb2.TrackStreamResponse]:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "SDKs send batches one by one")
+        raise AssertionError("abort raises")
+
     def Identify(  # noqa: N802 - the contract's name
         self, request: insights_pb2.IdentifyRequest, context: grpc.ServicerContext
     ) -> insights_pb2.IdentifyResponse:

@@ -8,8 +8,10 @@ import pytest
 from featmesh import Client, Context
 from featmesh.client.backoff import Backoff
 from featmesh.client.batches import MAX_BATCH_BYTES, build_batches
-from featmesh.client.events import EvaluationKey, EventBuffer, Metric, Tally
+from featmesh.client.events import EvaluationKey, EventBuffer, EventKind, Metric, Tally
 from featmesh.client.options import Options
+from featmesh.client.sender import EventSender
+from featmesh.insights.v1 import insights_pb2
 
 from .frames import ADA, flag, full, result
 from .stage import LIMIT, RecordedWaits, Stage, quick_options
@@ -125,6 +127,7 @@ def test_a_batch_is_sent_again_with_the_same_id_until_it_is_taken(
     assert client.flush(LIMIT)
     batches = [stage.next_batch() for _ in range(3)]
     for batch in batches:
+        batch.ClearField("sent_at_ms")
         batch.ClearField("applied_age_ms")  # it is older each time
     assert batches[0] == batches[1] == batches[2]
     assert batches[0].evaluations[0].count == 1
@@ -177,7 +180,37 @@ def test_a_metric_event_beyond_its_limits_is_dropped_and_counted(
     client.track("bought", ADA, float("nan"))
     client.track("bought", Context(""))
     client.track("bought", Context("\ud800"))
+    client.track("bought", ADA, kind="CLICK")  # type: ignore[arg-type]
     client.track("good", ADA)
     assert client.flush(LIMIT)
     batch = stage.next_batch()
-    assert (batch.dropped_events, [metric.name for metric in batch.metrics]) == (4, ["good"])
+    assert (batch.dropped_events, [metric.name for metric in batch.metrics]) == (5, ["good"])
+
+
+def test_a_metric_event_says_what_kind_it_is(stage: Stage, client: Client) -> None:
+    client.track("bought", ADA, 9.5)
+    client.track("/checkout", ADA, kind=EventKind.PAGE_VIEW)
+    client.track("buy-button", ADA, kind=EventKind.CLICK)
+    assert client.flush(LIMIT)
+    kind = insights_pb2.MetricKind
+    assert [(each.name, each.kind, each.value) for each in stage.next_batch().metrics] == [
+        ("bought", kind.METRIC_KIND_CUSTOM, 9.5),
+        ("/checkout", kind.METRIC_KIND_PAGE_VIEW, 1.0),
+        ("buy-button", kind.METRIC_KIND_CLICK, 1.0),
+    ]
+
+
+def test_what_a_fault_of_ours_loses_is_counted_with_the_next_batch(
+    stage: Stage, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: EventSender, __: insights_pb2.TrackRequest) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EventSender, "_attempt", fail)
+        client.track("bought", ADA)
+        assert client.flush(LIMIT)
+    client.track("bought", ADA)
+    assert client.flush(LIMIT)
+    lost = 2  # the event, and the user that came with it
+    assert stage.next_batch().dropped_events == lost

@@ -56,7 +56,7 @@ class Playing:
     def _track(
         self, batch: insights_pb2.TrackRequest, _timeout: float
     ) -> insights_pb2.TrackResponse:
-        self.batches.put(batch)
+        self.batches.put(insights_pb2.TrackRequest.FromString(batch.SerializeToString()))
         if self.failures:
             raise self.failures.pop()
         return insights_pb2.TrackResponse()
@@ -121,6 +121,20 @@ def test_events_are_a_report_too(playing: Playing) -> None:
 def test_a_client_that_holds_nothing_reports_nothing(playing: Playing) -> None:
     playing.pass_seconds(60)
     assert playing.batches.empty()
+
+
+def test_a_batch_that_waited_through_an_outage_says_what_time_it_is_now(playing: Playing) -> None:
+    """Else the server would take an hour's wait for a clock that is an hour behind."""
+    playing.failures = [Refused()]
+    playing.buffer.add_user(ADA)
+    playing.clock.next_wait(EVENTS)
+    playing.clock.advance(5)
+    first = playing.batches.get(timeout=LIMIT)
+    playing.clock.next_wait(EVENTS)
+    playing.clock.advance(3_600)
+    second = playing.batches.get(timeout=LIMIT)
+    assert second.batch_id == first.batch_id
+    assert second.sent_at_ms - first.sent_at_ms == 3_600_000
 
 
 def test_a_report_that_fails_is_said_again_later_and_keeps_no_flush_waiting(

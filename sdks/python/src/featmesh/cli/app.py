@@ -5,15 +5,21 @@ from __future__ import annotations
 import click
 
 from featmesh.cli.commands.audit import audit
+from featmesh.cli.commands.dead_letters import dead_letters
 from featmesh.cli.commands.evaluation import evaluate, track, watch
+from featmesh.cli.commands.experiments import experiments
 from featmesh.cli.commands.explain import explain
 from featmesh.cli.commands.flags import flags
 from featmesh.cli.commands.imports import import_group
-from featmesh.cli.commands.insights import evaluations, users
+from featmesh.cli.commands.insights import evaluations
 from featmesh.cli.commands.keys import keys
+from featmesh.cli.commands.reports import reports
 from featmesh.cli.commands.rollout import rollout
 from featmesh.cli.commands.segments import segments
+from featmesh.cli.commands.target_lists import add_to_flag, add_to_segment
 from featmesh.cli.commands.tenancy import environments, organizations, projects
+from featmesh.cli.commands.user_transfers import export_users, import_users
+from featmesh.cli.commands.users import users
 from featmesh.cli.failures import failures_as_lines
 from featmesh.version import __version__
 
@@ -27,6 +33,11 @@ def app() -> None:
     FEATMESH_ENVIRONMENT to manage; FEATMESH_EVALUATION and FEATMESH_SDK_KEY to evaluate.
     """
 
+
+flags.add_command(add_to_flag)
+segments.add_command(add_to_segment)
+users.add_command(import_users)
+users.add_command(export_users)
 
 for command in (
     import_group,
@@ -42,8 +53,11 @@ for command in (
     explain,
     track,
     evaluations,
+    reports,
+    experiments,
     users,
     audit,
+    dead_letters,
 ):
     app.add_command(command)
 

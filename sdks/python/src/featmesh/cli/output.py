@@ -44,6 +44,15 @@ def print_one(message: Message) -> None:
     click.echo(json.dumps(_document(message), indent=2, ensure_ascii=False))
 
 
+def print_object(**parts: Message | Iterable[Message]) -> None:
+    """Prints a JSON object whose fields are messages, or lists of them."""
+    document = {
+        name: _document(part) if isinstance(part, Message) else [_document(each) for each in part]
+        for name, part in parts.items()
+    }
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
 def shown_time(time: Timestamp) -> str:
     """A time in UTC to the second; empty when it is not set."""
     if not time.seconds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from featmesh.client import forks as forks  # first: it asks gRPC to survive forks
 from featmesh.client.detail import EvaluationDetail, Json
+from featmesh.client.events import EventKind
 from featmesh.client.hooks import EvaluationHook
 from featmesh.client.options import Options
 from featmesh.client.server import Client
@@ -17,6 +18,7 @@ __all__ = [
     "DefinitionSource",
     "EvaluationDetail",
     "EvaluationHook",
+    "EventKind",
     "Json",
     "Options",
     "Status",

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable, Collection
 
-from featmesh.client.events import EvaluationKey, Held, Metric, Tally
+from featmesh.client.events import EvaluationKey, EventKind, Held, Metric, Tally
 from featmesh.client.once import OnceLogger
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
@@ -23,6 +23,12 @@ MAX_COUNT = 1_000_000_000
 
 _OVERHEAD = 6
 """Bytes around one element: its tag and its length."""
+
+_KINDS = {
+    EventKind.CUSTOM: insights_pb2.METRIC_KIND_CUSTOM,
+    EventKind.PAGE_VIEW: insights_pb2.METRIC_KIND_PAGE_VIEW,
+    EventKind.CLICK: insights_pb2.METRIC_KIND_CLICK,
+}
 
 Event = evaluation_pb2.Context | insights_pb2.EvaluationEvent | insights_pb2.MetricEvent
 
@@ -119,6 +125,6 @@ def _metric(metric: Metric) -> insights_pb2.MetricEvent:
         name=metric.name,
         user_key=metric.user_key,
         value=metric.value,
-        kind=insights_pb2.METRIC_KIND_CUSTOM,
+        kind=_KINDS[metric.kind],
         time_ms=metric.time_ms,
     )

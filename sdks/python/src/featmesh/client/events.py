@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from featmesh.engine.model import Context, Result
@@ -38,6 +39,17 @@ class _Recent:
     tally: Tally
 
 
+class EventKind(Enum):
+    """What a user did."""
+
+    CUSTOM = "CUSTOM"
+    """Whatever the application names."""
+    PAGE_VIEW = "PAGE_VIEW"
+    """A page was shown; the event's name is the page's."""
+    CLICK = "CLICK"
+    """An element was clicked; the event's name is the element's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """Something that a user did."""
@@ -46,6 +58,7 @@ class Metric:
     user_key: str
     value: float
     time_ms: int
+    kind: EventKind = EventKind.CUSTOM
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 
-from featmesh.client.events import EventBuffer, Metric
+from featmesh.client.events import EventBuffer, EventKind, Metric
 from featmesh.client.once import OnceLogger
 from featmesh.client.options import Options
 from featmesh.client.sender import EventSender, Track
@@ -62,16 +62,16 @@ class Reporter:
         if self._reports:
             self._sender.start()
 
-    def track(self, event_name: str, context: Context, value: float) -> None:
+    def track(self, event_name: str, context: Context, value: float, kind: EventKind) -> None:
         """Takes a metric event; one beyond its limits is logged and counted as dropped."""
         if not self._enabled:
             return
-        fault = _fault_of(event_name, context, value)
+        fault = _fault_of(event_name, context, value, kind)
         if fault:
             once.warning(fault, "a metric event is dropped: %s", fault)
             self._buffer.add_dropped(1)
             return
-        metric = Metric(event_name, context.key, float(value), self._wall_ms())
+        metric = Metric(event_name, context.key, float(value), self._wall_ms(), kind)
         self._buffer.add_metric(context, metric)
 
     def identify(self, context: Context) -> None:
@@ -102,11 +102,13 @@ def _track_nothing(
     raise RuntimeError("a reporter that tells nobody anything has no thread")
 
 
-def _fault_of(event_name: object, context: Context, value: object) -> str:
+def _fault_of(event_name: object, context: Context, value: object, kind: object) -> str:
     if not isinstance(event_name, str) or not 0 < _size_of(event_name) <= MAX_EVENT_NAME:
         return f"its name must be 1 to {MAX_EVENT_NAME} bytes of UTF-8"
     if not isinstance(value, int | float) or not math.isfinite(as_double(value)):
         return "its value must be a finite number"
+    if not isinstance(kind, EventKind):
+        return "its kind must be an EventKind"
     if not valid_context(context):
         return "its context's key must be 1 to 512 bytes of UTF-8"
     return ""

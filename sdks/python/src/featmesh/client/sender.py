@@ -122,6 +122,7 @@ class EventSender:
             try:
                 self._send_all()
             except Exception:
+                self._buffer.add_dropped(sum(map(size_of, self._pending)))
                 self._pending.clear()
                 logger.exception("events could not be sent and were dropped")
             with self._progress:
@@ -157,6 +158,9 @@ class EventSender:
 
     def _attempt(self, batch: insights_pb2.TrackRequest) -> float | None:
         """Sends a batch once; seconds until the next attempt, or None when it is done with."""
+        # As the clock is at this attempt: after an outage the server would take the time that
+        # the batch has waited for a clock that is wrong.
+        batch.sent_at_ms = self._timing.wall_ms()
         self._state_applied(batch)
         try:
             answer = self._track(batch, self._options.send_timeout)

@@ -23,6 +23,7 @@ from featmesh.client.detail import (
     plain_value,
     string_detail,
 )
+from featmesh.client.events import EventKind
 from featmesh.client.listeners import ChangeCallback, ChangeListeners, Listeners, Unsubscribe
 from featmesh.client.options import Options, check_endpoint
 from featmesh.client.reporter import Reporter
@@ -205,9 +206,16 @@ class Client:
             key: plain_value(result) for key, result in results.items() if result.error_kind is None
         }
 
-    def track(self, event_name: str, context: Context, value: float = 1.0) -> None:
+    def track(
+        self,
+        event_name: str,
+        context: Context,
+        value: float = 1.0,
+        *,
+        kind: EventKind = EventKind.CUSTOM,
+    ) -> None:
         """Reports that a user did something; sent with the next batch."""
-        self._answers.reporter.track(event_name, context, value)
+        self._answers.reporter.track(event_name, context, value, kind)
 
     def identify(self, context: Context) -> None:
         """Makes a user and its attributes known; sent with the next batch."""

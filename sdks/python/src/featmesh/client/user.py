@@ -22,6 +22,7 @@ from featmesh.client.detail import (
     plain_value,
     string_detail,
 )
+from featmesh.client.events import EventKind
 from featmesh.client.listeners import ChangeCallback, ChangeListeners, Unsubscribe
 from featmesh.client.options import Options, check_endpoint
 from featmesh.client.reporter import Reporter
@@ -183,9 +184,11 @@ class ClientSideClient:
             key: plain_value(result) for key, result in results.items() if result.error_kind is None
         }
 
-    def track(self, event_name: str, value: float = 1.0) -> None:
+    def track(
+        self, event_name: str, value: float = 1.0, *, kind: EventKind = EventKind.CUSTOM
+    ) -> None:
         """Reports that the user did something; sent with the next batch."""
-        self._reporter.track(event_name, self._current.context, value)
+        self._reporter.track(event_name, self._current.context, value, kind)
 
     def identify(self, context: Context, timeout: float = 10.0) -> bool:
         """Serves another user from now on, or the same one with other attributes.

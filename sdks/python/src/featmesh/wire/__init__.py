@@ -9,7 +9,12 @@ from featmesh.wire.changes import (
     EvaluationAssembler,
     EvaluationChanges,
 )
-from featmesh.wire.contexts import context_from_proto, context_to_proto
+from featmesh.wire.contexts import (
+    attribute_from_proto,
+    attribute_to_proto,
+    context_from_proto,
+    context_to_proto,
+)
 from featmesh.wire.definitions import (
     flag_from_proto,
     flag_to_proto,
@@ -26,6 +31,8 @@ __all__ = [
     "DefinitionChanges",
     "EvaluationAssembler",
     "EvaluationChanges",
+    "attribute_from_proto",
+    "attribute_to_proto",
     "context_from_proto",
     "context_to_proto",
     "explanation_to_proto",

@@ -25,7 +25,7 @@ def context_to_proto(context: Context, *, private: Collection[str] = ()) -> eval
     for name, value in context.attributes.items():
         if name in hidden:
             continue
-        encoded = _attribute_to_proto(value)
+        encoded = attribute_to_proto(value)
         if encoded is not None:
             message.attributes[name].CopyFrom(encoded)
     return message
@@ -35,7 +35,7 @@ def context_from_proto(message: evaluation_pb2.Context) -> Context:
     """A context; an attribute that is not set is left out. Limits are not looked at."""
     attributes: dict[str, Attribute] = {}
     for name, encoded in message.attributes.items():
-        value = _attribute_from_proto(encoded)
+        value = attribute_from_proto(encoded)
         if value is not None:
             attributes[name] = value
     return Context(message.key, message.name, attributes)
@@ -46,7 +46,8 @@ def _names(names: Collection[str]) -> Collection[str]:
     return (names,) if isinstance(names, str) else names
 
 
-def _attribute_to_proto(value: object) -> evaluation_pb2.AttributeValue | None:
+def attribute_to_proto(value: object) -> evaluation_pb2.AttributeValue | None:
+    """The message of an attribute; None when it is no text, number, boolean or list."""
     if isinstance(value, str):
         return evaluation_pb2.AttributeValue(string_value=value)
     if isinstance(value, bool):
@@ -59,7 +60,8 @@ def _attribute_to_proto(value: object) -> evaluation_pb2.AttributeValue | None:
     return None
 
 
-def _attribute_from_proto(message: evaluation_pb2.AttributeValue) -> Attribute | None:
+def attribute_from_proto(message: evaluation_pb2.AttributeValue) -> Attribute | None:
+    """An attribute; None when it is not set."""
     kind = message.WhichOneof("kind")
     if kind is None:
         return None

@@ -1,9 +1,8 @@
-"""`featmesh evaluations` and `featmesh users`: what SDKs reported."""
+"""`featmesh evaluations`: what SDKs reported."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import click
 import grpc
@@ -11,12 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from featmesh.cli.access import TIMEOUT, Management, management
 from featmesh.cli.output import print_json, print_table, shown_time
-from featmesh.cli.paging import all_pages
-from featmesh.management.v1 import (
-    flag_service_pb2,
-    insight_service_pb2,
-    mutation_pb2,
-)
+from featmesh.management.v1 import flag_service_pb2, insight_service_pb2
 from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
 from featmesh.management.v1.insight_service_pb2_grpc import InsightServiceStub
 
@@ -49,7 +43,7 @@ def evaluations(access: Management, flag: str, hours: int, as_json: bool) -> Non
     if as_json:
         print_json(answer.counts)
         return
-    names = _variation_names(access, flag)
+    names = variation_names(access, flag)
     rows = (
         (
             shown_time(count.bucket)[:16],
@@ -61,38 +55,7 @@ def evaluations(access: Management, flag: str, hours: int, as_json: bool) -> Non
     print_table(("HOUR", "VARIATION", "EVALUATIONS"), rows, empty="No evaluations.")
 
 
-@click.group()
-def users() -> None:
-    """See the end users that SDKs told of."""
-
-
-@users.command("list")
-@click.option("--prefix", default="", help="Only keys that start with this.")
-@click.option("--limit", type=click.IntRange(0), default=500, show_default=True, help="0: all.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@management
-def list_users(access: Management, prefix: str, limit: int, as_json: bool) -> None:
-    """List the environment's end users by key."""
-    stub, environment_id = InsightServiceStub(access.channel), access.environment_id
-
-    def fetch(
-        page: mutation_pb2.PageRequest,
-    ) -> tuple[Sequence[insight_service_pb2.EndUser], str]:
-        request = insight_service_pb2.ListEndUsersRequest(
-            environment_id=environment_id, page=page, key_prefix=prefix
-        )
-        answer = stub.ListEndUsers(request, metadata=access.metadata, timeout=TIMEOUT)
-        return answer.end_users, answer.next_token
-
-    found = all_pages(fetch, limit=limit)
-    if as_json:
-        print_json(found)
-    else:
-        headings = ("KEY", "NAME", "ATTRIBUTES", "FIRST SEEN", "LAST SEEN")
-        print_table(headings, map(_user_row, found), empty="No users.")
-
-
-def _variation_names(access: Management, flag: str) -> dict[str, str]:
+def variation_names(access: Management, flag: str) -> dict[str, str]:
     """Names of the flag's variations by id; none when the flag is deleted by now."""
     request = flag_service_pb2.GetFlagRequest(environment_id=access.environment_id, key=flag)
     stub = FlagServiceStub(access.channel)
@@ -103,15 +66,3 @@ def _variation_names(access: Management, flag: str) -> dict[str, str]:
             return {}
         raise
     return {each.id: each.name or each.id for each in resource.flag.variations}
-
-
-def _user_row(user: insight_service_pb2.EndUser) -> tuple[str, ...]:
-    context = user.context
-    attributes = ", ".join(sorted(context.attributes))
-    return (
-        context.key,
-        context.name,
-        attributes,
-        shown_time(user.first_seen),
-        shown_time(user.last_seen),
-    )

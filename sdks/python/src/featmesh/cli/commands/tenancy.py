@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from featmesh.cli.access import TIMEOUT, Management, management
-from featmesh.cli.output import print_json, print_table
+from featmesh.cli.output import print_json, print_one, print_table
 from featmesh.cli.paging import all_pages
 from featmesh.management.v1 import mutation_pb2, tenancy_pb2
 from featmesh.management.v1.tenancy_pb2_grpc import TenancyServiceStub
@@ -97,7 +97,7 @@ def create_project(access: Management, key: str, organization: str, name: str) -
 
 @click.group()
 def environments() -> None:
-    """List, create and delete environments."""
+    """List, show, create, change and delete environments."""
 
 
 @environments.command("list")
@@ -131,6 +131,60 @@ def create_environment(access: Management, key: str, project: str, name: str) ->
     stub = TenancyServiceStub(access.channel)
     answer = stub.CreateEnvironment(request, metadata=access.metadata, timeout=TIMEOUT)
     click.echo(answer.environment.id)
+
+
+@environments.command("show")
+@click.argument("environment_id", metavar="ID", required=False)
+@_as_json
+@management
+def show_environment(access: Management, environment_id: str | None, as_json: bool) -> None:
+    """Show an environment; without an ID the one that --environment names."""
+    request = tenancy_pb2.GetEnvironmentRequest(
+        environment_id=environment_id or access.environment_id
+    )
+    stub = TenancyServiceStub(access.channel)
+    environment = stub.GetEnvironment(request, metadata=access.metadata, timeout=TIMEOUT)
+    _show(environment.environment, as_json=as_json)
+
+
+@environments.command("update")
+@click.argument("environment_id", metavar="ID", required=False)
+@click.option("--name", default=None, help="Shown to operators.")
+@click.option(
+    "--retention-days",
+    type=click.IntRange(1, 3_650),
+    default=None,
+    help="How long events are kept that are stored from now on.",
+)
+@management
+def update_environment(
+    access: Management, environment_id: str | None, name: str | None, retention_days: int | None
+) -> None:
+    """Change an environment's name, or how long its events are kept."""
+    if name is None and retention_days is None:
+        raise click.UsageError("nothing to change: give --name or --retention-days")
+    request = tenancy_pb2.UpdateEnvironmentRequest(
+        environment_id=environment_id or access.environment_id,
+        name=name,
+        retention_days=retention_days,
+    )
+    stub = TenancyServiceStub(access.channel)
+    environment = stub.UpdateEnvironment(request, metadata=access.metadata, timeout=TIMEOUT)
+    _show(environment.environment, as_json=False)
+
+
+def _show(environment: tenancy_pb2.Environment, *, as_json: bool) -> None:
+    if as_json:
+        print_one(environment)
+        return
+    rows = (
+        ("id", environment.id),
+        ("key", environment.key),
+        ("name", environment.name),
+        ("revision", str(environment.revision)),
+        ("events kept", f"{environment.retention_days} days"),
+    )
+    print_table(("FIELD", "VALUE"), rows, empty="")
 
 
 @environments.command("delete")

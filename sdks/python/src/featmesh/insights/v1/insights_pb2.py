@@ -26,17 +26,17 @@ from featmesh.evaluation.v1 import evaluation_pb2 as featmesh_dot_evaluation_dot
 from featmesh.sync.v1 import sync_pb2 as featmesh_dot_sync_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#featmesh/insights/v1/insights.proto\x12\x14\x66\x65\x61tmesh.insights.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\"\xb5\x01\n\x0f\x45valuationEvent\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x14\n\x0cvariation_id\x18\x02 \x01(\t\x12\x10\n\x08user_key\x18\x03 \x01(\t\x12\x15\n\rflag_revision\x18\x04 \x01(\x03\x12\x15\n\rin_experiment\x18\x05 \x01(\x08\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x15\n\rfirst_time_ms\x18\x07 \x01(\x03\x12\x14\n\x0clast_time_ms\x18\x08 \x01(\x03\"}\n\x0bMetricEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08user_key\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12.\n\x04kind\x18\x04 \x01(\x0e\x32 .featmesh.insights.v1.MetricKind\x12\x0f\n\x07time_ms\x18\x05 \x01(\x03\"\xc6\x02\n\x0cTrackRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x03\x12&\n\x03sdk\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12.\n\x05users\x18\x04 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12:\n\x0b\x65valuations\x18\x05 \x03(\x0b\x32%.featmesh.insights.v1.EvaluationEvent\x12\x32\n\x07metrics\x18\x06 \x03(\x0b\x32!.featmesh.insights.v1.MetricEvent\x12\x16\n\x0e\x64ropped_events\x18\x07 \x01(\x03\x12\x18\n\x10\x61pplied_revision\x18\x08 \x01(\x03\x12\x16\n\x0e\x61pplied_age_ms\x18\t \x01(\x03\"]\n\rRejectedEvent\x12-\n\x04part\x18\x01 \x01(\x0e\x32\x1f.featmesh.insights.v1.EventPart\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\"X\n\rTrackResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x35\n\x08rejected\x18\x02 \x03(\x0b\x32#.featmesh.insights.v1.RejectedEvent\"A\n\x0fIdentifyRequest\x12.\n\x05users\x18\x01 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\x12\n\x10IdentifyResponse*s\n\nMetricKind\x12\x1b\n\x17METRIC_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12METRIC_KIND_CUSTOM\x10\x01\x12\x19\n\x15METRIC_KIND_PAGE_VIEW\x10\x02\x12\x15\n\x11METRIC_KIND_CLICK\x10\x03*q\n\tEventPart\x12\x1a\n\x16\x45VENT_PART_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_PART_USERS\x10\x01\x12\x1a\n\x16\x45VENT_PART_EVALUATIONS\x10\x02\x12\x16\n\x12\x45VENT_PART_METRICS\x10\x03\x32\xbe\x01\n\x0fInsightsService\x12P\n\x05Track\x12\".featmesh.insights.v1.TrackRequest\x1a#.featmesh.insights.v1.TrackResponse\x12Y\n\x08Identify\x12%.featmesh.insights.v1.IdentifyRequest\x1a&.featmesh.insights.v1.IdentifyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#featmesh/insights/v1/insights.proto\x12\x14\x66\x65\x61tmesh.insights.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\"\xb5\x01\n\x0f\x45valuationEvent\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x14\n\x0cvariation_id\x18\x02 \x01(\t\x12\x10\n\x08user_key\x18\x03 \x01(\t\x12\x15\n\rflag_revision\x18\x04 \x01(\x03\x12\x15\n\rin_experiment\x18\x05 \x01(\x08\x12\r\n\x05\x63ount\x18\x06 \x01(\x03\x12\x15\n\rfirst_time_ms\x18\x07 \x01(\x03\x12\x14\n\x0clast_time_ms\x18\x08 \x01(\x03\"}\n\x0bMetricEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08user_key\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12.\n\x04kind\x18\x04 \x01(\x0e\x32 .featmesh.insights.v1.MetricKind\x12\x0f\n\x07time_ms\x18\x05 \x01(\x03\"\xc6\x02\n\x0cTrackRequest\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x03\x12&\n\x03sdk\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12.\n\x05users\x18\x04 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12:\n\x0b\x65valuations\x18\x05 \x03(\x0b\x32%.featmesh.insights.v1.EvaluationEvent\x12\x32\n\x07metrics\x18\x06 \x03(\x0b\x32!.featmesh.insights.v1.MetricEvent\x12\x16\n\x0e\x64ropped_events\x18\x07 \x01(\x03\x12\x18\n\x10\x61pplied_revision\x18\x08 \x01(\x03\x12\x16\n\x0e\x61pplied_age_ms\x18\t \x01(\x03\"]\n\rRejectedEvent\x12-\n\x04part\x18\x01 \x01(\x0e\x32\x1f.featmesh.insights.v1.EventPart\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\"X\n\rTrackResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x35\n\x08rejected\x18\x02 \x03(\x0b\x32#.featmesh.insights.v1.RejectedEvent\"#\n\x12TrackStreamRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"\x8f\x01\n\x13TrackStreamResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0bpushback_ms\x18\x04 \x01(\x03\x12\x32\n\x05taken\x18\x05 \x01(\x0b\x32#.featmesh.insights.v1.TrackResponse\"A\n\x0fIdentifyRequest\x12.\n\x05users\x18\x01 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\x12\n\x10IdentifyResponse*s\n\nMetricKind\x12\x1b\n\x17METRIC_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12METRIC_KIND_CUSTOM\x10\x01\x12\x19\n\x15METRIC_KIND_PAGE_VIEW\x10\x02\x12\x15\n\x11METRIC_KIND_CLICK\x10\x03*q\n\tEventPart\x12\x1a\n\x16\x45VENT_PART_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_PART_USERS\x10\x01\x12\x1a\n\x16\x45VENT_PART_EVALUATIONS\x10\x02\x12\x16\n\x12\x45VENT_PART_METRICS\x10\x03\x32\xa6\x02\n\x0fInsightsService\x12P\n\x05Track\x12\".featmesh.insights.v1.TrackRequest\x1a#.featmesh.insights.v1.TrackResponse\x12\x66\n\x0bTrackStream\x12(.featmesh.insights.v1.TrackStreamRequest\x1a).featmesh.insights.v1.TrackStreamResponse(\x01\x30\x01\x12Y\n\x08Identify\x12%.featmesh.insights.v1.IdentifyRequest\x1a&.featmesh.insights.v1.IdentifyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.insights.v1.insights_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_METRICKIND']._serialized_start=1043
-  _globals['_METRICKIND']._serialized_end=1158
-  _globals['_EVENTPART']._serialized_start=1160
-  _globals['_EVENTPART']._serialized_end=1273
+  _globals['_METRICKIND']._serialized_start=1226
+  _globals['_METRICKIND']._serialized_end=1341
+  _globals['_EVENTPART']._serialized_start=1343
+  _globals['_EVENTPART']._serialized_end=1456
   _globals['_EVALUATIONEVENT']._serialized_start=132
   _globals['_EVALUATIONEVENT']._serialized_end=313
   _globals['_METRICEVENT']._serialized_start=315
@@ -47,10 +47,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REJECTEDEVENT']._serialized_end=864
   _globals['_TRACKRESPONSE']._serialized_start=866
   _globals['_TRACKRESPONSE']._serialized_end=954
-  _globals['_IDENTIFYREQUEST']._serialized_start=956
-  _globals['_IDENTIFYREQUEST']._serialized_end=1021
-  _globals['_IDENTIFYRESPONSE']._serialized_start=1023
-  _globals['_IDENTIFYRESPONSE']._serialized_end=1041
-  _globals['_INSIGHTSSERVICE']._serialized_start=1276
-  _globals['_INSIGHTSSERVICE']._serialized_end=1466
+  _globals['_TRACKSTREAMREQUEST']._serialized_start=956
+  _globals['_TRACKSTREAMREQUEST']._serialized_end=991
+  _globals['_TRACKSTREAMRESPONSE']._serialized_start=994
+  _globals['_TRACKSTREAMRESPONSE']._serialized_end=1137
+  _globals['_IDENTIFYREQUEST']._serialized_start=1139
+  _globals['_IDENTIFYREQUEST']._serialized_end=1204
+  _globals['_IDENTIFYRESPONSE']._serialized_start=1206
+  _globals['_IDENTIFYRESPONSE']._serialized_end=1224
+  _globals['_INSIGHTSSERVICE']._serialized_start=1459
+  _globals['_INSIGHTSSERVICE']._serialized_end=1753
 # @@protoc_insertion_point(module_scope)

@@ -175,9 +175,14 @@ class TrackRequest(google.protobuf.message.Message):
     batch_id: builtins.str
     """Unique per batch and the same on every retry; 1 to 64 bytes (a UUID)."""
     sent_at_ms: builtins.int
-    """The sender's clock when the batch was first sent, milliseconds since the epoch."""
+    """The sender's clock at this attempt, milliseconds since the epoch; 0 for a sender
+    whose events have the right times. Beyond 60 seconds the difference to the server's
+    clock is added to the times of all events, at most 24 hours.
+    """
     dropped_events: builtins.int
-    """Events that the SDK had to drop since its last batch."""
+    """Events that the SDK had to drop since its last batch; at most 1,000,000,000,000. They
+    are counted, with the batch, in the environment's day.
+    """
     applied_revision: builtins.int
     """Environment revision that the SDK has applied; 0 for none. It is reported with every
     batch and at least every 30 seconds, in a batch without events if there are none.
@@ -267,6 +272,61 @@ class TrackResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["accepted", b"accepted", "rejected", b"rejected"]) -> None: ...
 
 global___TrackResponse = TrackResponse
+
+@typing.final
+class TrackStreamRequest(google.protobuf.message.Message):
+    """TrackStreamRequest is one batch of a stream."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: builtins.int
+    batch: builtins.bytes
+    """The bytes of a TrackRequest, so that a relay need not decode it; at most 8 MiB."""
+    def __init__(
+        self,
+        *,
+        batch: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch", b"batch"]) -> None: ...
+
+global___TrackStreamRequest = TrackStreamRequest
+
+@typing.final
+class TrackStreamResponse(google.protobuf.message.Message):
+    """TrackStreamResponse says what became of one batch."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BATCH_ID_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    PUSHBACK_MS_FIELD_NUMBER: builtins.int
+    TAKEN_FIELD_NUMBER: builtins.int
+    batch_id: builtins.str
+    """Its id; empty where it could not be read."""
+    code: builtins.int
+    """The gRPC status code that Track would have answered with; 0 for OK."""
+    message: builtins.str
+    """The status's text; empty for OK."""
+    pushback_ms: builtins.int
+    """With RESOURCE_EXHAUSTED: how many milliseconds to wait before it is sent again."""
+    @property
+    def taken(self) -> global___TrackResponse:
+        """What was taken; not set unless OK."""
+
+    def __init__(
+        self,
+        *,
+        batch_id: builtins.str = ...,
+        code: builtins.int = ...,
+        message: builtins.str = ...,
+        pushback_ms: builtins.int = ...,
+        taken: global___TrackResponse | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["taken", b"taken"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["batch_id", b"batch_id", "code", b"code", "message", b"message", "pushback_ms", b"pushback_ms", "taken", b"taken"]) -> None: ...
+
+global___TrackStreamResponse = TrackStreamResponse
 
 @typing.final
 class IdentifyRequest(google.protobuf.message.Message):

@@ -28,8 +28,9 @@ if _version_not_supported:
 class InsightsServiceStub(object):
     """InsightsService takes what SDKs saw. UNAUTHENTICATED: unknown or revoked key.
     INVALID_ARGUMENT: a batch beyond its limits. UNAVAILABLE: the broker is away,
-    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, wait as the
-    `grpc-retry-pushback-ms` metadata says and send the same batch again.
+    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, or this key sends
+    more than it may; wait as the `grpc-retry-pushback-ms` metadata says and send the
+    same batch again. A request is at most 8 MiB.
     """
 
     def __init__(self, channel):
@@ -43,6 +44,11 @@ class InsightsServiceStub(object):
                 request_serializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackRequest.SerializeToString,
                 response_deserializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackResponse.FromString,
                 _registered_method=True)
+        self.TrackStream = channel.stream_stream(
+                '/featmesh.insights.v1.InsightsService/TrackStream',
+                request_serializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackStreamRequest.SerializeToString,
+                response_deserializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackStreamResponse.FromString,
+                _registered_method=True)
         self.Identify = channel.unary_unary(
                 '/featmesh.insights.v1.InsightsService/Identify',
                 request_serializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.IdentifyRequest.SerializeToString,
@@ -53,13 +59,24 @@ class InsightsServiceStub(object):
 class InsightsServiceServicer(object):
     """InsightsService takes what SDKs saw. UNAUTHENTICATED: unknown or revoked key.
     INVALID_ARGUMENT: a batch beyond its limits. UNAVAILABLE: the broker is away,
-    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, wait as the
-    `grpc-retry-pushback-ms` metadata says and send the same batch again.
+    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, or this key sends
+    more than it may; wait as the `grpc-retry-pushback-ms` metadata says and send the
+    same batch again. A request is at most 8 MiB.
     """
 
     def Track(self, request, context):
         """Track stores a batch of events once, however often it is sent. OK means that
         the broker holds it safely. A bad event is refused alone, with its index.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TrackStream(self, request_iterator, context):
+        """TrackStream is Track for relays that forward batches of many SDKs: each batch is
+        answered by itself, in the order in which they came. At most 16 are under way; then
+        the stream is not read on. The stream ends with a status when the key is refused;
+        batches without an answer are sent again, with the same ids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -80,6 +97,11 @@ def add_InsightsServiceServicer_to_server(servicer, server):
                     request_deserializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackRequest.FromString,
                     response_serializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackResponse.SerializeToString,
             ),
+            'TrackStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.TrackStream,
+                    request_deserializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackStreamRequest.FromString,
+                    response_serializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackStreamResponse.SerializeToString,
+            ),
             'Identify': grpc.unary_unary_rpc_method_handler(
                     servicer.Identify,
                     request_deserializer=featmesh_dot_insights_dot_v1_dot_insights__pb2.IdentifyRequest.FromString,
@@ -96,8 +118,9 @@ def add_InsightsServiceServicer_to_server(servicer, server):
 class InsightsService(object):
     """InsightsService takes what SDKs saw. UNAUTHENTICATED: unknown or revoked key.
     INVALID_ARGUMENT: a batch beyond its limits. UNAVAILABLE: the broker is away,
-    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, wait as the
-    `grpc-retry-pushback-ms` metadata says and send the same batch again.
+    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, or this key sends
+    more than it may; wait as the `grpc-retry-pushback-ms` metadata says and send the
+    same batch again. A request is at most 8 MiB.
     """
 
     @staticmethod
@@ -117,6 +140,33 @@ class InsightsService(object):
             '/featmesh.insights.v1.InsightsService/Track',
             featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackRequest.SerializeToString,
             featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TrackStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/featmesh.insights.v1.InsightsService/TrackStream',
+            featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackStreamRequest.SerializeToString,
+            featmesh_dot_insights_dot_v1_dot_insights__pb2.TrackStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -20,8 +20,9 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 class InsightsServiceStub:
     """InsightsService takes what SDKs saw. UNAUTHENTICATED: unknown or revoked key.
     INVALID_ARGUMENT: a batch beyond its limits. UNAVAILABLE: the broker is away,
-    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, wait as the
-    `grpc-retry-pushback-ms` metadata says and send the same batch again.
+    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, or this key sends
+    more than it may; wait as the `grpc-retry-pushback-ms` metadata says and send the
+    same batch again. A request is at most 8 MiB.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
@@ -33,6 +34,16 @@ class InsightsServiceStub:
     the broker holds it safely. A bad event is refused alone, with its index.
     """
 
+    TrackStream: grpc.StreamStreamMultiCallable[
+        featmesh.insights.v1.insights_pb2.TrackStreamRequest,
+        featmesh.insights.v1.insights_pb2.TrackStreamResponse,
+    ]
+    """TrackStream is Track for relays that forward batches of many SDKs: each batch is
+    answered by itself, in the order in which they came. At most 16 are under way; then
+    the stream is not read on. The stream ends with a status when the key is refused;
+    batches without an answer are sent again, with the same ids.
+    """
+
     Identify: grpc.UnaryUnaryMultiCallable[
         featmesh.insights.v1.insights_pb2.IdentifyRequest,
         featmesh.insights.v1.insights_pb2.IdentifyResponse,
@@ -42,8 +53,9 @@ class InsightsServiceStub:
 class InsightsServiceAsyncStub:
     """InsightsService takes what SDKs saw. UNAUTHENTICATED: unknown or revoked key.
     INVALID_ARGUMENT: a batch beyond its limits. UNAVAILABLE: the broker is away,
-    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, wait as the
-    `grpc-retry-pushback-ms` metadata says and send the same batch again.
+    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, or this key sends
+    more than it may; wait as the `grpc-retry-pushback-ms` metadata says and send the
+    same batch again. A request is at most 8 MiB.
     """
 
     Track: grpc.aio.UnaryUnaryMultiCallable[
@@ -52,6 +64,16 @@ class InsightsServiceAsyncStub:
     ]
     """Track stores a batch of events once, however often it is sent. OK means that
     the broker holds it safely. A bad event is refused alone, with its index.
+    """
+
+    TrackStream: grpc.aio.StreamStreamMultiCallable[
+        featmesh.insights.v1.insights_pb2.TrackStreamRequest,
+        featmesh.insights.v1.insights_pb2.TrackStreamResponse,
+    ]
+    """TrackStream is Track for relays that forward batches of many SDKs: each batch is
+    answered by itself, in the order in which they came. At most 16 are under way; then
+    the stream is not read on. The stream ends with a status when the key is refused;
+    batches without an answer are sent again, with the same ids.
     """
 
     Identify: grpc.aio.UnaryUnaryMultiCallable[
@@ -63,8 +85,9 @@ class InsightsServiceAsyncStub:
 class InsightsServiceServicer(metaclass=abc.ABCMeta):
     """InsightsService takes what SDKs saw. UNAUTHENTICATED: unknown or revoked key.
     INVALID_ARGUMENT: a batch beyond its limits. UNAVAILABLE: the broker is away,
-    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, wait as the
-    `grpc-retry-pushback-ms` metadata says and send the same batch again.
+    send the same batch again. RESOURCE_EXHAUSTED: the queue is full, or this key sends
+    more than it may; wait as the `grpc-retry-pushback-ms` metadata says and send the
+    same batch again. A request is at most 8 MiB.
     """
 
     @abc.abstractmethod
@@ -75,6 +98,18 @@ class InsightsServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[featmesh.insights.v1.insights_pb2.TrackResponse, collections.abc.Awaitable[featmesh.insights.v1.insights_pb2.TrackResponse]]:
         """Track stores a batch of events once, however often it is sent. OK means that
         the broker holds it safely. A bad event is refused alone, with its index.
+        """
+
+    @abc.abstractmethod
+    def TrackStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[featmesh.insights.v1.insights_pb2.TrackStreamRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[featmesh.insights.v1.insights_pb2.TrackStreamResponse], collections.abc.AsyncIterator[featmesh.insights.v1.insights_pb2.TrackStreamResponse]]:
+        """TrackStream is Track for relays that forward batches of many SDKs: each batch is
+        answered by itself, in the order in which they came. At most 16 are under way; then
+        the stream is not read on. The stream ends with a status when the key is refused;
+        batches without an answer are sent again, with the same ids.
         """
 
     @abc.abstractmethod

@@ -112,6 +112,7 @@ class Environment(google.protobuf.message.Message):
     KEY_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    RETENTION_DAYS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """UUID, set by the server."""
     project_id: builtins.str
@@ -122,6 +123,8 @@ class Environment(google.protobuf.message.Message):
     """1 to 256 bytes."""
     revision: builtins.int
     """Rises with every change of a flag or segment; milliseconds since the epoch or later."""
+    retention_days: builtins.int
+    """How long evaluations and metric events are kept, in days; see UpdateEnvironmentRequest."""
     def __init__(
         self,
         *,
@@ -130,8 +133,9 @@ class Environment(google.protobuf.message.Message):
         key: builtins.str = ...,
         name: builtins.str = ...,
         revision: builtins.int = ...,
+        retention_days: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "key", b"key", "name", b"name", "project_id", b"project_id", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "key", b"key", "name", b"name", "project_id", b"project_id", "retention_days", b"retention_days", "revision", b"revision"]) -> None: ...
 
 global___Environment = Environment
 
@@ -472,6 +476,67 @@ class GetEnvironmentResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["environment", b"environment"]) -> None: ...
 
 global___GetEnvironmentResponse = GetEnvironmentResponse
+
+@typing.final
+class UpdateEnvironmentRequest(google.protobuf.message.Message):
+    """UpdateEnvironmentRequest holds what is to be different."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    RETENTION_DAYS_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    environment_id: builtins.str
+    """Its id."""
+    name: builtins.str
+    """See Environment."""
+    retention_days: builtins.int
+    """1 to 3,650; 30 in a new environment. It applies to what is stored from then on, within
+    a minute: what is stored already is removed when it would have been. Roll-ups, from
+    which reports are made, are kept.
+    """
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Checks and request id; the comment is not kept."""
+
+    def __init__(
+        self,
+        *,
+        environment_id: builtins.str = ...,
+        name: builtins.str | None = ...,
+        retention_days: builtins.int | None = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_name", b"_name", "_retention_days", b"_retention_days", "name", b"name", "options", b"options", "retention_days", b"retention_days"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_name", b"_name", "_retention_days", b"_retention_days", "environment_id", b"environment_id", "name", b"name", "options", b"options", "retention_days", b"retention_days"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_name", b"_name"]) -> typing.Literal["name"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_retention_days", b"_retention_days"]) -> typing.Literal["retention_days"] | None: ...
+
+global___UpdateEnvironmentRequest = UpdateEnvironmentRequest
+
+@typing.final
+class UpdateEnvironmentResponse(google.protobuf.message.Message):
+    """UpdateEnvironmentResponse shows it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENVIRONMENT_FIELD_NUMBER: builtins.int
+    @property
+    def environment(self) -> global___Environment:
+        """As stored."""
+
+    def __init__(
+        self,
+        *,
+        environment: global___Environment | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["environment", b"environment"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment", b"environment"]) -> None: ...
+
+global___UpdateEnvironmentResponse = UpdateEnvironmentResponse
 
 @typing.final
 class ListEnvironmentsRequest(google.protobuf.message.Message):

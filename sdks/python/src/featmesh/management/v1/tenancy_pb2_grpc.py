@@ -67,6 +67,11 @@ class TenancyServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.GetEnvironmentRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.GetEnvironmentResponse.FromString,
                 _registered_method=True)
+        self.UpdateEnvironment = channel.unary_unary(
+                '/featmesh.management.v1.TenancyService/UpdateEnvironment',
+                request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.UpdateEnvironmentRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.UpdateEnvironmentResponse.FromString,
+                _registered_method=True)
         self.ListEnvironments = channel.unary_unary(
                 '/featmesh.management.v1.TenancyService/ListEnvironments',
                 request_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.ListEnvironmentsRequest.SerializeToString,
@@ -142,6 +147,13 @@ class TenancyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateEnvironment(self, request, context):
+        """UpdateEnvironment changes what is set in the request and leaves the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEnvironments(self, request, context):
         """ListEnvironments lists a project's environments by key.
         """
@@ -211,6 +223,11 @@ def add_TenancyServiceServicer_to_server(servicer, server):
                     servicer.GetEnvironment,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.GetEnvironmentRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.GetEnvironmentResponse.SerializeToString,
+            ),
+            'UpdateEnvironment': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEnvironment,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.UpdateEnvironmentRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_tenancy__pb2.UpdateEnvironmentResponse.SerializeToString,
             ),
             'ListEnvironments': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEnvironments,
@@ -403,6 +420,33 @@ class TenancyService(object):
             '/featmesh.management.v1.TenancyService/GetEnvironment',
             featmesh_dot_management_dot_v1_dot_tenancy__pb2.GetEnvironmentRequest.SerializeToString,
             featmesh_dot_management_dot_v1_dot_tenancy__pb2.GetEnvironmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEnvironment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.TenancyService/UpdateEnvironment',
+            featmesh_dot_management_dot_v1_dot_tenancy__pb2.UpdateEnvironmentRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_tenancy__pb2.UpdateEnvironmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,12 @@ class TenancyServiceStub:
     ]
     """GetEnvironment returns one, with its current revision."""
 
+    UpdateEnvironment: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.tenancy_pb2.UpdateEnvironmentRequest,
+        featmesh.management.v1.tenancy_pb2.UpdateEnvironmentResponse,
+    ]
+    """UpdateEnvironment changes what is set in the request and leaves the rest."""
+
     ListEnvironments: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.tenancy_pb2.ListEnvironmentsRequest,
         featmesh.management.v1.tenancy_pb2.ListEnvironmentsResponse,
@@ -134,6 +140,12 @@ class TenancyServiceAsyncStub:
         featmesh.management.v1.tenancy_pb2.GetEnvironmentResponse,
     ]
     """GetEnvironment returns one, with its current revision."""
+
+    UpdateEnvironment: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.tenancy_pb2.UpdateEnvironmentRequest,
+        featmesh.management.v1.tenancy_pb2.UpdateEnvironmentResponse,
+    ]
+    """UpdateEnvironment changes what is set in the request and leaves the rest."""
 
     ListEnvironments: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.tenancy_pb2.ListEnvironmentsRequest,
@@ -221,6 +233,14 @@ class TenancyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.tenancy_pb2.GetEnvironmentResponse, collections.abc.Awaitable[featmesh.management.v1.tenancy_pb2.GetEnvironmentResponse]]:
         """GetEnvironment returns one, with its current revision."""
+
+    @abc.abstractmethod
+    def UpdateEnvironment(
+        self,
+        request: featmesh.management.v1.tenancy_pb2.UpdateEnvironmentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.tenancy_pb2.UpdateEnvironmentResponse, collections.abc.Awaitable[featmesh.management.v1.tenancy_pb2.UpdateEnvironmentResponse]]:
+        """UpdateEnvironment changes what is set in the request and leaves the rest."""
 
     @abc.abstractmethod
     def ListEnvironments(

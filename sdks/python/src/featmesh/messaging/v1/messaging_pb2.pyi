@@ -77,19 +77,29 @@ class InsightBatch(google.protobuf.message.Message):
     RECEIVED_AT_MS_FIELD_NUMBER: builtins.int
     EVALUATIONS_FIELD_NUMBER: builtins.int
     METRICS_FIELD_NUMBER: builtins.int
+    TRACK_FIELD_NUMBER: builtins.int
+    SKEW_MS_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
     """Where."""
     batch_id: builtins.str
     """Unique per environment; a batch that is delivered again changes nothing."""
     received_at_ms: builtins.int
     """Server clock at intake, milliseconds since the epoch."""
+    track: builtins.bytes
+    """A featmesh.insights.v1.TrackRequest of which all events are good: the bytes that
+    the SDK sent, where nothing had to be left out. Its users travel in a UserBatch.
+    """
+    skew_ms: builtins.int
+    """To be added to every time of every event; the sum is to be kept from 1 to the end of
+    the year 9999. Milliseconds.
+    """
     @property
     def evaluations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[featmesh.insights.v1.insights_pb2.EvaluationEvent]:
-        """Checked evaluation events."""
+        """Checked evaluation events, beside those of `track`."""
 
     @property
     def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[featmesh.insights.v1.insights_pb2.MetricEvent]:
-        """Checked metric events."""
+        """Checked metric events, beside those of `track`."""
 
     def __init__(
         self,
@@ -99,8 +109,10 @@ class InsightBatch(google.protobuf.message.Message):
         received_at_ms: builtins.int = ...,
         evaluations: collections.abc.Iterable[featmesh.insights.v1.insights_pb2.EvaluationEvent] | None = ...,
         metrics: collections.abc.Iterable[featmesh.insights.v1.insights_pb2.MetricEvent] | None = ...,
+        track: builtins.bytes = ...,
+        skew_ms: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["batch_id", b"batch_id", "environment_id", b"environment_id", "evaluations", b"evaluations", "metrics", b"metrics", "received_at_ms", b"received_at_ms"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch_id", b"batch_id", "environment_id", b"environment_id", "evaluations", b"evaluations", "metrics", b"metrics", "received_at_ms", b"received_at_ms", "skew_ms", b"skew_ms", "track", b"track"]) -> None: ...
 
 global___InsightBatch = InsightBatch
 

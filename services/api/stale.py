@@ -1,0 +1,66 @@
+"""Flags that nobody may need any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from services.storage.model import FlagRecord, FlagUse, Page
+from services.storage.ports import ItemStore, ReportStore
+
+
+class StaleReason(StrEnum):
+    """Why."""
+
+    NEVER_EVALUATED = "NEVER_EVALUATED"
+    NOT_EVALUATED = "NOT_EVALUATED"
+    SAME_VARIATION = "SAME_VARIATION"
+
+
+@dataclass(frozen=True, slots=True)
+class StaleFlag:
+    """A flag, why it is stale, and how it was used last, if ever."""
+
+    record: FlagRecord
+    reason: StaleReason
+    use: FlagUse | None
+
+
+class StaleFlags:
+    """Finds them among the flags that are not archived."""
+
+    def __init__(self, items: ItemStore, reports: ReportStore) -> None:
+        self._items = items
+        self._reports = reports
+
+    async def list(
+        self, environment_id: str, size: int, token: str, *, days: int
+    ) -> Page[StaleFlag]:
+        """Those among ``size`` flags by key; raises `NotFound`."""
+        since = datetime.now(UTC) - timedelta(days=days)
+        flags = await self._items.list_flags(
+            environment_id, size, token, include_archived=False, tag=""
+        )
+        keys = [record.item.key for record in flags.items]
+        used = await self._reports.find_flag_use(environment_id, keys, since)
+        return Page(tuple(_stale(flags.items, used, since)), flags.next_token)
+
+
+def _stale(
+    flags: Sequence[FlagRecord], used: dict[str, FlagUse], since: datetime
+) -> Iterator[StaleFlag]:
+    for record in flags:
+        use = used.get(record.item.key)
+        reason = _reason(use, since, is_old=record.meta.created_at < since)
+        if reason is not None:
+            yield StaleFlag(record, reason, use)
+
+
+def _reason(use: FlagUse | None, since: datetime, *, is_old: bool) -> StaleReason | None:
+    if use is None:
+        return StaleReason.NEVER_EVALUATED if is_old else None
+    if use.last_hour < since - timedelta(hours=1):  # it may have been at the end of that hour
+        return StaleReason.NOT_EVALUATED
+    return StaleReason.SAME_VARIATION if use.alone and is_old else None

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from featmesh.management.v1 import report_service_pb2 as pb
+from featmesh.management.v1.mutation_pb2 import PageRequest
+from services.storage.model import Environment
+from services.storage.mongodb import MongoStore
+from tests.integration.api.test_reports import evaluation, track
+from tests.integration.storage.records import change, create, flag
+from tests.support.api import ApiClient
+from tests.support.statuses import violations
+
+DAY = timedelta(days=1)
+NEVER, UNUSED, SAME = (
+    pb.STALE_REASON_NEVER_EVALUATED,
+    pb.STALE_REASON_NOT_EVALUATED,
+    pb.STALE_REASON_SAME_VARIATION,
+)
+
+
+async def make_flags(
+    store: MongoStore, environment: Environment, age: timedelta, *keys: str, **fields: Any
+) -> None:
+    records = [flag(key, **fields) for key in keys]
+    created_at = datetime.now(UTC) - age
+    aged = [replace(each, meta=replace(each.meta, created_at=created_at)) for each in records]
+    await store.items.commit(change(environment.id, *create(*aged)))
+
+
+async def stale(
+    api: ApiClient, environment: Environment, days: int = 0, size: int = 100
+) -> dict[str, tuple[int, str]]:
+    request = pb.ListStaleFlagsRequest(
+        environment_id=environment.id, days=days, page=PageRequest(size=size)
+    )
+    found: dict[str, tuple[int, str]] = {}
+    while True:
+        answer = await api.call(api.reports.ListStaleFlags, request)
+        found |= {each.flag_key: (each.reason, each.variation_id) for each in answer.flags}
+        request.page.token = answer.next_token
+        if not answer.next_token:
+            return found
+
+
+async def test_flags_that_nobody_asks_or_that_answer_alike_are_stale(
+    api: ApiClient, environment: Environment, store: MongoStore
+) -> None:
+    now = datetime.now(UTC)
+    await make_flags(store, environment, 60 * DAY, "never", "unused", "same", "lively", "back")
+    await make_flags(store, environment, 60 * DAY, "archived", archived=True)
+    await make_flags(store, environment, 5 * DAY, "new", "new-same")
+    await track(
+        store,
+        environment,
+        evaluation(now - 40 * DAY, flag="unused"),
+        evaluation(now - 40 * DAY, flag="same", variation="off"),
+        evaluation(now - 20 * DAY, flag="same"),
+        evaluation(now, flag="same"),
+        evaluation(now - 20 * DAY, flag="lively", variation="off"),
+        evaluation(now, flag="lively"),
+        evaluation(now, flag="back"),
+        evaluation(now - DAY, flag="back", variation="off"),
+        evaluation(now, flag="new-same"),
+    )
+    expected = {"never": (NEVER, ""), "unused": (UNUSED, "on"), "same": (SAME, "on")}
+    assert await stale(api, environment) == expected
+    assert await stale(api, environment, size=1) == expected, "page by page"
+    assert await stale(api, environment, days=10) == {**expected, "lively": (SAME, "on")}
+    assert await stale(api, environment, days=45) == {"never": (NEVER, ""), "unused": (SAME, "on")}
+
+
+async def test_stale_days_beyond_their_limit_are_refused(
+    api: ApiClient, environment: Environment
+) -> None:
+    for days in (-1, 366):
+        request = pb.ListStaleFlagsRequest(environment_id=environment.id, days=days)
+        error = await api.refused(api.reports.ListStaleFlags, request)
+        assert set(violations(error)) == {"days"}
