@@ -80,6 +80,11 @@ class EmbeddedMongod:
         self._uri = ""
 
     @property
+    def pid(self) -> int | None:
+        """Of the running process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def uri(self) -> str:
         """Connection string; empty until started."""
         return self._uri

@@ -16,7 +16,7 @@ import featmesh
 from services.storage.model import SdkKeyKind
 from services.storage.mongodb import MongoStore
 from tests.support.evaluation import new_sdk_key
-from tests.support.mesh import ServiceProcess, free_address
+from tests.support.mesh import ServiceProcess, children_of, free_address, is_running
 from tests.support.mongodb import fresh_database_name
 from tests.support.waiting import PATIENCE, eventually
 
@@ -50,21 +50,8 @@ def service(tmp_path: Path, mongodb_uri: str, amqp_url: str) -> Iterator[Service
     process.stop()
 
 
-def workers_of(pid: int) -> set[int]:
-    """The running children of a process."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in children}
-
-
 def all_workers(service: ServiceProcess) -> set[int]:
-    return eventually(lambda: workers_of(service.pid), accept=lambda found: len(found) == WORKERS)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    return eventually(lambda: children_of(service.pid), accept=lambda found: len(found) == WORKERS)
 
 
 def test_a_dead_worker_is_replaced(service: ServiceProcess) -> None:
@@ -72,7 +59,7 @@ def test_a_dead_worker_is_replaced(service: ServiceProcess) -> None:
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
     after = eventually(
-        lambda: workers_of(service.pid),
+        lambda: children_of(service.pid),
         accept=lambda found: len(found) == WORKERS and victim not in found,
     )
     assert before - {victim} < after

@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +20,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
@@ -29,6 +31,21 @@ def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def children_of(pid: int) -> set[int]:
+    """The running children of a process; none of one that is gone."""
+    with suppress(FileNotFoundError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return {int(child) for child in children}
+    return set()
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there, and more than an entry that waits to be read."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 @dataclass
@@ -85,19 +102,33 @@ class ServiceProcess:
         return self._process.pid
 
     def wait_until_serving(self) -> None:
-        """Follows the health service until it says SERVING; bounded."""
+        """Follows the health service until it says SERVING; bounded.
+
+        A worker that dies while it is asked leaves the question to the others.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while not self._says_serving(deadline):
+            assert self.running, f"{self.name} has ended\n{self._log_end()}"
+
+    def _says_serving(self, deadline: float) -> bool:
+        """False when the connection ended without an answer, and there is time left."""
         with grpc.insecure_channel(self.address) as channel:
             request = health_pb2.HealthCheckRequest()
             watch = health_pb2_grpc.HealthStub(channel).Watch(
-                request, timeout=PATIENCE, wait_for_ready=True
+                request, timeout=max(deadline - time.monotonic(), 0), wait_for_ready=True
             )
             try:
-                assert any(answer.status == _SERVING for answer in watch)
+                return any(answer.status == _SERVING for answer in watch)
             except grpc.RpcError as error:
-                text = self.log.read_text(errors="replace")[-4_000:]
-                raise AssertionError(f"{self.name} does not serve: {error}\n{text}") from error
+                if error.code() is grpc.StatusCode.UNAVAILABLE and time.monotonic() < deadline:
+                    return False
+                text = f"{self.name} does not serve: {error}\n{self._log_end()}"
+                raise AssertionError(text) from error
             finally:
                 watch.cancel()
+
+    def _log_end(self) -> str:
+        return self.log.read_text(errors="replace")[-4_000:]
 
     def wait(self, seconds: float) -> int:
         """The exit code of a process that ends by itself."""
@@ -117,10 +148,15 @@ class ServiceProcess:
             raise AssertionError(f"{self.name} did not stop on SIGTERM") from None
 
     def kill(self) -> None:
-        """SIGKILL: a crash."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        """SIGKILL: a crash, of its workers too; all are gone on return."""
+        if self._process is None:
+            return
+        workers = children_of(self._process.pid)
+        for pid in (self._process.pid, *workers):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        eventually(lambda: not any(map(is_running, workers)))
 
     @property
     def running(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tests.load.insights.stage import Stage, children, own_children
+from tests.load.insights.stage import Stage, children
 
 DOWN_SECONDS: Final = 0.5
 """How long a killed service stays away."""
@@ -59,8 +59,8 @@ def step_down(stage: Stage) -> None:
 
 def kill_mongod(stage: Stage) -> None:
     """SIGKILL to the primary; it comes back with its journal."""
-    for pid in own_children("mongod"):
-        os.kill(pid, signal.SIGKILL)
+    assert stage.mongod.pid is not None
+    os.kill(stage.mongod.pid, signal.SIGKILL)
     asyncio.run(stage.mongod.stop())
     asyncio.run(stage.mongod.start())
 
