@@ -32,11 +32,20 @@ from tests.load.record import RECORDS
 
 MS = 1_000_000
 NOTHING = Spread(0, 0, 0, 0, 0)
-PARENT = """
+CHILD = """
+import time
+while time.process_time() < 0.1:  # the kernel counts ticks of 10 ms, and small use not at all
+    pass
+print(flush=True)
+input()
+"""
+PARENT = f"""
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=sys.stdin)
-print(child.pid, flush=True)
-child.wait()
+with subprocess.Popen(
+    [sys.executable, "-c", {CHILD!r}], stdin=sys.stdin, stdout=subprocess.PIPE
+) as child:
+    child.stdout.readline()
+    print(child.pid, flush=True)
 """
 
 
