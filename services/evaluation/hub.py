@@ -1,21 +1,22 @@
 """The streams of one environment, and what hands them their frames.
 
-A change is one pass over the streams. Only so many sends are outstanding at once, each by a
-driver: a task that takes the next stream as soon as its last one has taken its frames. Waking
-thousands of streams together stalls every other call of the process (measured in sync.md), and
-a task for each stream costs twice as much as a driver's send (docs/benchmarks/push.md).
+A change is one pass over the streams, in turns of the loop that are short, since waking
+thousands of streams together stalls every other call of the process (measured in sync.md). Most
+readers take their frames at once; only one that does not costs a task that waits for it, and
+only so many of these are waited for at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Protocol
 
 from services.evaluation.frames import Frames
 from services.evaluation.limits import SEND_WINDOW
-from services.evaluation.sending import Send, Sends, SlowReader
+from services.evaluation.sending import Send, Sends, SlowReader, Stuck, offer_all
 from services.evaluation.transport import Wire
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Hub:
         self._sends = sends
         self._window = window
         self._streams: dict[Member, None] = {}
-        self._waiting: dict[Member, None] = {}
+        self._waiting: OrderedDict[Member, None] = OrderedDict()
         self._places = 0
         self._closing: bytes | None = None
 
@@ -97,60 +98,81 @@ class Hub:
     def announce(self) -> None:
         """There is a new revision for every stream."""
         self._waiting.update(self._streams)
-        self._fill()
+        self._ask_for_a_turn()
 
     def wake(self, stream: Member) -> None:
         """There is something for this stream."""
         if stream in self._streams:
             self._waiting[stream] = None
-            self._fill()
+            self._ask_for_a_turn()
+
+    def work(self, until: float) -> bool:
+        """Serves streams until about then; whether it could go on."""
+        while self._can_go_on():
+            stream, _ = self._waiting.popitem(last=False)
+            if not stream.is_busy:
+                self._serve(stream)
+            if self._sends.now() >= until:
+                break
+        return self._can_go_on()
 
     async def close(self, goodbye: bytes) -> None:
         """Every stream writes this frame next and ends, also one that joins later."""
         self._closing = goodbye
         await end_in_turns(self._streams, goodbye)
 
-    def _fill(self) -> None:
-        needed = min(self._window - self._places, len(self._waiting))
-        for _ in range(needed):
-            self._places += 1
-            self._sends.drive(self._drive())
+    def _can_go_on(self) -> bool:
+        return bool(self._waiting) and self._places < self._window
 
-    async def _drive(self) -> None:
+    def _ask_for_a_turn(self) -> None:
+        if self._can_go_on():
+            self._sends.turns.ask(self)
+
+    def _serve(self, stream: Member) -> None:
+        stream.is_busy = True
+        try:
+            while frames := stream.take_due():
+                if not self._hand_over(frames, stream):
+                    return
+                stream.taken()
+        except Exception as error:  # noqa: BLE001 -- one stream's fault is not that of the others
+            stream.fail(error)
+        stream.is_busy = False
+
+    def _hand_over(self, frames: Frames, stream: Member) -> bool:
+        """Whether the reader has taken them all; else it is waited for, or is gone."""
+        try:
+            stuck = offer_all(frames, stream.wire)
+        except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
+            _lose(stream, error)
+            stream.is_busy = False
+            return False
+        if stuck is None:
+            return True
+        self._places += 1
+        self._sends.drive(self._finish(stuck, stream))
+        return False
+
+    async def _finish(self, stuck: Stuck, stream: Member) -> None:
         with Send(self._sends, self._give_place) as send:
             try:
-                while self._waiting and not send.is_overdue:
-                    stream = next(iter(self._waiting))
-                    del self._waiting[stream]
-                    if not stream.is_busy:
-                        await _bring_up_to_date(stream, send)
+                await send.finish(stuck, stream.wire)
+                stream.taken()
+            except SlowReader as error:
+                stream.fail(error)
+            except Exception as error:  # noqa: BLE001 -- as in `_hand_over`
+                _lose(stream, error)
             finally:
+                stream.is_busy = False
                 if not send.is_overdue:
                     self._give_place()
+        self.wake(stream)  # for what came meanwhile
 
     def _give_place(self) -> None:
         self._places -= 1
-        self._fill()
+        self._ask_for_a_turn()
 
 
-async def _bring_up_to_date(stream: Member, send: Send) -> None:
-    stream.is_busy = True
-    try:
-        while (frames := stream.take_due()) and await _sent(frames, stream, send):
-            stream.taken()
-    except Exception as error:  # noqa: BLE001 -- one stream's fault is not that of the others
-        stream.fail(error)
-    finally:
-        stream.is_busy = False
-
-
-async def _sent(frames: Frames, stream: Member, send: Send) -> bool:
-    try:
-        await send.send(frames, stream.wire)
-    except SlowReader:
-        raise
-    except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
-        log.debug("a reader is gone: %r", error)
-        stream.lose()
-        return False
-    return True
+def _lose(stream: Member, error: Exception) -> None:
+    log.debug("a reader is gone: %r", error)
+    stream.lose()

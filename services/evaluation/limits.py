@@ -11,7 +11,11 @@ WRITE_SECONDS: Final = 2.0
 """A reader that does not take a frame for so long is ended."""
 
 SEND_WINDOW: Final = 64
-"""Sends outstanding per environment: each finished one wakes the next stream (sync.md)."""
+"""Readers per environment that are waited for at once: the next stream's turn comes when one
+of them has taken its frame (sync.md)."""
+
+SLICE_SECONDS: Final = 0.001
+"""Sending for so long, the process does everything else before it goes on."""
 
 PLACE_SECONDS: Final = 0.1
 """Whoever takes longer to send gives its place in the window to the next stream."""

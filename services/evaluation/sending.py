@@ -1,4 +1,4 @@
-"""Sends that are under way: who takes long, and who takes too long.
+"""Sends that have to wait for their reader: who takes long, and who takes too long.
 
 No timer is set for a send, which would cost as much as the send: one look at all that are
 under way, every `pacer.TICK_SECONDS`, finds those that are late.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, NamedTuple, cast
 
+from services.evaluation.frames import Frames
 from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
 from services.evaluation.transport import Wire
+from services.evaluation.turns import Turns
 from services.runtime.errors import Unavailable
 
 _IDLE: Final = float("inf")
@@ -25,6 +27,22 @@ class SlowReader(Unavailable):
     """
 
     reason = "SLOW_READER"
+
+
+class Stuck(NamedTuple):
+    """A reader that has to be waited for: until it takes a frame, and what comes after that."""
+
+    waiting: Awaitable[None]
+    rest: Frames
+
+
+def offer_all(frames: Frames, wire: Wire) -> Stuck | None:
+    """Hands them over as far as the reader takes them; raises the wire's error."""
+    for index, frame in enumerate(frames, 1):
+        waiting = wire.offer(frame)
+        if waiting is not None:
+            return Stuck(waiting, frames[index:])
+    return None
 
 
 class Send:
@@ -48,14 +66,20 @@ class Send:
         """Whether the place was given away."""
         return self._overdue is None
 
-    async def send(self, frames: tuple[bytes, ...], wire: Wire) -> None:
-        """Returns when the reader has taken them all; raises `SlowReader`, or the wire's error."""
+    async def send(self, frames: Frames, wire: Wire) -> None:
+        """Returns when the reader has taken them all; raises as `finish` does."""
+        stuck = offer_all(frames, wire)
+        if stuck is not None:
+            await self.finish(stuck, wire)
+
+    async def finish(self, stuck: Stuck, wire: Wire) -> None:
+        """Waits until everything is taken; raises `SlowReader`, or the wire's error."""
+        left: Stuck | None = stuck
         try:
-            for frame in frames:
+            while left is not None:
                 self._began = self._sends.now()
-                waiting = wire.offer(frame)
-                if waiting is not None:
-                    await waiting
+                await left.waiting
+                left = offer_all(left.rest, wire)
         except asyncio.CancelledError:
             if not self._is_slow:
                 raise
@@ -86,13 +110,14 @@ class Send:
 
 
 class Sends:
-    """All of a process, and the tasks that do nothing but send.
+    """All of a process: the tasks that do nothing but send, and the turns of the hubs.
 
     ``now`` is the monotonic clock by which sends and the pace of streams are measured.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
+        self.turns = Turns(now)
         self.active: set[Send] = set()
         self._drivers: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -115,6 +140,7 @@ class Sends:
     async def close(self) -> None:
         """Cancels the drivers and waits for them."""
         self._closed = True
+        self.turns.close()
         drivers = tuple(self._drivers)
         for driver in drivers:
             driver.cancel()

@@ -6,13 +6,14 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from grpc import aio
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from services.runtime.health import Health
+from services.runtime.loop_server import LoopServer
 from services.runtime.settings import ServerSettings
 from services.runtime.worker_link import WorkerLink
 
@@ -60,15 +61,18 @@ class GrpcServer:
         self._services = services
         self._interceptors = interceptors
         self._options = (("grpc.so_reuseport", int(link is not None)), *OPTIONS)
-        self._server: aio.Server | None = None
+        self._server: LoopServer | None = None
 
     async def start(self) -> None:
         """Listens on return, NOT_SERVING; raises `ListenError`."""
-        server = aio.server(interceptors=self._interceptors, options=self._options)
-        self._register(server)
-        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
+        server = LoopServer(interceptors=self._interceptors, options=self._options)
+        registrable = cast("aio.Server", server)  # what generated code adds servicers to
+        self._register(registrable)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, registrable)
         names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(names), registrable
+        )
         try:
             self.port = server.add_insecure_port(str(self._settings.listen))
         except RuntimeError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import Final, cast
 
 from grpc import aio
 
 from services.evaluation.grpc_transport import GrpcTransport
 from services.evaluation.transport import Route
 from services.runtime.interceptor import ErrorInterceptor
+from services.runtime.loop_server import LoopServer
 from services.runtime.server import OPTIONS
 
 SERVICE: Final = "featmesh.test.v1.Frames"
@@ -20,10 +21,10 @@ Serve = Callable[[Mapping[str, Route]], AbstractAsyncContextManager[int]]
 
 
 @asynccontextmanager
-async def over_grpcio(routes: Mapping[str, Route]) -> AsyncIterator[int]:
+async def over_grpc(routes: Mapping[str, Route]) -> AsyncIterator[int]:
     """As `services.runtime.server` serves it."""
-    server = aio.server(interceptors=[ErrorInterceptor()], options=OPTIONS)
-    GrpcTransport(SERVICE, routes).register(server)
+    server = LoopServer(interceptors=[ErrorInterceptor()], options=OPTIONS)
+    GrpcTransport(SERVICE, routes).register(cast("aio.Server", server))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -32,4 +33,4 @@ async def over_grpcio(routes: Mapping[str, Route]) -> AsyncIterator[int]:
         await server.stop(None)
 
 
-ADAPTERS: Final[Mapping[str, Serve]] = {"grpcio": over_grpcio}
+ADAPTERS: Final[Mapping[str, Serve]] = {"grpc": over_grpc}

@@ -1,0 +1,91 @@
+"""What gRPC's core has completed, handled on the event loop.
+
+A thread waits for the core. What it finds it hands to the loop, and then it rests: as long as
+the loop has something to do, the loop asks the core by itself, which costs no switch of threads.
+Only when nothing is left does the thread wait again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+Event = Any
+"""What cygrpc tells of a batch, a new call, or the end of a server."""
+
+Tag = Callable[[Event], None]
+"""Called on the loop with the event of the batch that it was given to. It does not raise."""
+
+EVENTS_AT_ONCE: Final = 64
+"""Handled before the loop's other work has its turn."""
+
+_AT_ONCE: Final = 0
+"""A deadline that has passed: the core is asked, not waited for."""
+
+
+class Completions:
+    """A completion queue of the core. Made and used on one event loop."""
+
+    def __init__(self) -> None:
+        self.queue: Any = cygrpc.CompletionQueue()
+        self._loop = asyncio.get_running_loop()
+        self._rests = False
+        self._is_busy = False
+        self._go_on = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._wait, name="grpc core", daemon=True)
+
+    def start(self) -> None:
+        """Events are handled from now on."""
+        self._thread.start()
+
+    def begin(self, call: Any, operations: tuple[Any, ...], tag: Tag) -> None:
+        """Gives the core a batch of a call. Raises when the call cannot take it."""
+        self._is_busy = True
+        call.start_server_batch(operations, tag)
+
+    def handle_one(self) -> bool:
+        """Handles what has completed next; False if nothing has."""
+        event = self.queue.poll(deadline=_AT_ONCE)
+        tag = event.tag
+        if tag is None:
+            return False
+        tag(event)
+        return True
+
+    async def close(self) -> None:
+        """To be called when nothing is under way any more."""
+        self.queue.shutdown()
+        self._go_on.release()
+        await asyncio.to_thread(self._thread.join)
+
+    def _wait(self) -> None:
+        while (event := self.queue.poll(deadline=None)).tag is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._wake, event)
+            except RuntimeError:  # the loop was closed under a server that was never stopped
+                return
+            del event  # it may hold the last reference to a call
+            self._go_on.acquire()
+
+    def _wake(self, event: Event) -> None:
+        self._rests = True
+        event.tag(event)
+        self._handle()
+
+    def _handle(self) -> None:
+        """Once in every turn of the loop while the thread rests."""
+        for _ in range(EVENTS_AT_ONCE):
+            if not self.handle_one():
+                break
+        else:
+            self._is_busy = True
+        if self._is_busy:
+            self._is_busy = False
+            self._loop.call_soon(self._handle)
+        elif self._rests:
+            self._rests = False
+            self._go_on.release()
