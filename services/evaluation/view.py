@@ -60,12 +60,17 @@ class View:
 
     The same in every replica, whatever way led there; a change costs as much as it is large.
     """
+    revision: int = field(init=False)
+    """The environment's; a field, since every stream asks for it several times in a push."""
     _full: Frames | None = field(default=None, init=False)
     _patches: dict[int, Frames] = field(default_factory=dict, init=False)
     _affected: dict[int, frozenset[str]] = field(default_factory=dict, init=False)
     _moves: dict[tuple[int, ...], tuple[Sequence[Move], Frames]] = field(
         default_factory=dict, init=False
     )
+
+    def __post_init__(self) -> None:
+        self.revision = self.snapshot.revision
 
     @classmethod
     def of(cls, definitions: Definitions) -> View:
@@ -100,11 +105,6 @@ class View:
         after = View.of(everything)
         after.floor = max(self.floor, everything.floor, self.revision + 1)
         return after
-
-    @property
-    def revision(self) -> int:
-        """The environment's revision."""
-        return self.snapshot.revision
 
     def continues(self, since: int) -> bool:
         """Whether a reader that holds ``since`` needs the difference only."""
