@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.limits import FRAME_BYTES
+from services.evaluation.limits import FRAME_BYTES, PACKED_BYTES
 
 _CHANGE_SET: Final = b"\x0a"
 """Tag of SyncDefinitionsResponse.change_set and SyncEvaluationsResponse.change_set."""
@@ -56,6 +56,8 @@ def change_set_frames(
     kind: Kind, revision: int, entries: Iterable[bytes], *, digest: bytes = b""
 ) -> Frames:
     """All frames of one change set: at least one, each at most `FRAME_BYTES`.
+
+    Items share a frame of at most `PACKED_BYTES`; a larger one has a frame of its own.
 
     ``digest`` is for definitions alone, and stands on the last one.
     """
@@ -105,7 +107,7 @@ def _packed(entries: Iterable[bytes]) -> Iterator[bytes]:
     part: list[bytes] = []
     size = 0
     for entry in entries:
-        if part and size + len(entry) > _ROOM:
+        if part and size + len(entry) > PACKED_BYTES - _HEADER_BYTES:
             yield b"".join(part)
             part, size = [], 0
         part.append(entry)

@@ -7,6 +7,10 @@ from typing import Final
 FRAME_BYTES: Final = 256 * 1024
 """A frame of a stream is at most so large."""
 
+PACKED_BYTES: Final = 64 * 1024
+"""A frame of several items is at most so large: it is what a process holds for each of
+thousands of readers that are just then loading a big environment."""
+
 WRITE_SECONDS: Final = 2.0
 """A reader that does not take a frame for so long is ended."""
 
