@@ -162,9 +162,9 @@ class ApiApp:
         await self._metrics_server.stop()
         await self._owned.aclose()
 
-    def _committed(self) -> None:
+    def _committed(self, environment_id: str, revision: int) -> None:
         self.metrics.committed()
-        self._relay.wake()
+        self._relay.wake(environment_id, revision)
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"

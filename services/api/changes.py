@@ -20,9 +20,9 @@ Plan = Callable[[], Awaitable[Sequence[Edit]]]
 
 
 class Changes:
-    """Commits edits. ``announce`` is called after each commit, to wake the relay."""
+    """Commits edits. ``announce`` is told of each commit's environment and revision."""
 
-    def __init__(self, store: Store, announce: Callable[[], None]) -> None:
+    def __init__(self, store: Store, announce: Callable[[str, int], None]) -> None:
         self._store = store
         self._announce = announce
 
@@ -75,7 +75,7 @@ class Changes:
         )
         committed = await self._store.items.commit(change)
         if writing and not mutation.request.rehearse:
-            self._announce()
+            self._announce(environment_id, committed.revision)
         return committed
 
     async def _check(self, environment_id: str, edits: Sequence[Edit]) -> int | None:

@@ -79,12 +79,13 @@ REQUEST_LIMITS: Final = {
 def registration(
     store: Store,
     dead_letters: DeadLetters,
-    announce: Callable[[], None],
+    announce: Callable[[str, int], None],
     sweep: Callable[[], None],
 ) -> Callable[[aio.Server], None]:
     """Adds every servicer to a server.
 
-    ``announce`` is called after each commit, ``sweep`` when an environment was deleted.
+    ``announce`` is told of each commit's environment and revision, ``sweep`` is called when an
+    environment was deleted.
     """
 
     def register(server: aio.Server) -> None:

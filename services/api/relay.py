@@ -41,9 +41,11 @@ class Relay:
         self._bus = bus
         self._batch = batch
         self._committed = asyncio.Event()
+        self._fresh: dict[str, int] = {}
 
-    def wake(self) -> None:
-        """There is something to announce now."""
+    def wake(self, environment_id: str, revision: int) -> None:
+        """There is something to announce now; it is in the outbox too."""
+        self._fresh[environment_id] = max(revision, self._fresh.get(environment_id, 0))
         self._committed.set()
 
     async def run(self) -> None:
@@ -77,24 +79,31 @@ class Relay:
             log.warning("changes stay in the outbox for another process: %s", error)
 
     async def _announce_batch(self) -> int:
-        """How many entries were dealt with."""
+        """How many entries were dealt with.
+
+        What this process has just committed goes out before the outbox is read: SDKs wait.
+        """
+        announced, self._fresh = self._fresh, {}
+        for environment_id, revision in announced.items():
+            await self._bus.publish(Topic.CHANGES, _notice(environment_id, revision))
         entries = await self._outbox.list_outbox(self._batch)
-        for group in _by_environment(entries):
+        for environment_id, group in _by_environment(entries).items():
             # Oldest first: the last one has the highest revision and speaks for all.
-            await self._bus.publish(Topic.CHANGES, _notice(group[-1]))
+            revision = group[-1].revision
+            if revision > announced.get(environment_id, 0):
+                await self._bus.publish(Topic.CHANGES, _notice(environment_id, revision))
             await self._outbox.delete_outbox([entry.id for entry in group])
         return len(entries)
 
 
-def _by_environment(entries: Sequence[OutboxEntry]) -> list[list[OutboxEntry]]:
+def _by_environment(entries: Sequence[OutboxEntry]) -> dict[str, list[OutboxEntry]]:
     groups: dict[str, list[OutboxEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.environment_id, []).append(entry)
-    return list(groups.values())
+    return groups
 
 
-def _notice(entry: OutboxEntry) -> Message:
-    notice = messaging_pb2.ChangeNotice(
-        environment_id=entry.environment_id, revision=entry.revision
-    )
-    return Message(entry.id, entry.environment_id, notice.SerializeToString())
+def _notice(environment_id: str, revision: int) -> Message:
+    notice = messaging_pb2.ChangeNotice(environment_id=environment_id, revision=revision)
+    message_id = f"{environment_id}/{revision}"  # the same, whoever announces it
+    return Message(message_id, environment_id, notice.SerializeToString())

@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import pymongo
 from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
 
 from services.runtime.errors import NotFound
 from services.storage.model import Definitions, Tombstone
 from services.storage.mongodb.connection import LOOK_SECONDS, Document, Part
 from services.storage.mongodb.documents import flag_of, segment_of
 from services.storage.mongodb.errors import translated
-from services.storage.mongodb.transactions import Session
 
 T = TypeVar("T")
 
@@ -22,6 +22,10 @@ _SNAPSHOT_UNAVAILABLE = 246
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.05
 _UNUSED = {"name": 0, "description": 0, "tags": 0}
+_HEAD = "environments"
+_ITEMS = ("flags", "segments")
+_COLLECTION = "_collection"
+_SNAPSHOT = ReadConcern("snapshot")
 
 
 class MongoDefinitions(Part):
@@ -54,18 +58,27 @@ class MongoDefinitions(Part):
         return await self._read_snapshot(environment_id, since)
 
     async def _read_snapshot(self, environment_id: str, since: int | None) -> Definitions:
-        client = self._connection.client
-        async with await client.start_session(snapshot=True) as session:
-            environment = await self._connection["environments"].find_one(
-                {"_id": environment_id}, session=session
+        """In one question to the store: every SDK waits for the answer."""
+        query: Document = {"environment": environment_id}
+        if since is not None:
+            query["revision"] = {"$gt": since}
+        found: dict[str, list[Document]] = {each: [] for each in (_HEAD, *_ITEMS)}
+        cursor = (
+            self._connection[_HEAD]
+            .with_options(read_concern=_SNAPSHOT)
+            .aggregate(
+                [
+                    {"$match": {"_id": environment_id}},
+                    {"$project": {"revision": 1, "floor": 1, _COLLECTION: _HEAD}},
+                    *(_with_those_of(collection, query) for collection in _ITEMS),
+                ]
             )
-            if environment is None:
-                raise NotFound(f"environment {environment_id!r} does not exist")
-            query: Document = {"environment": environment_id}
-            if since is not None:
-                query["revision"] = {"$gt": since}
-            flags = await self._find("flags", query, session)
-            segments = await self._find("segments", query, session)
+        )
+        for document in await cursor.to_list(None):
+            found[document[_COLLECTION]].append(document)
+        if not found[_HEAD]:
+            raise NotFound(f"environment {environment_id!r} does not exist")
+        (environment,), flags, segments = found.values()
         floor: int = environment.get("floor", 0)
         return Definitions(
             environment_id=environment_id,
@@ -77,9 +90,14 @@ class MongoDefinitions(Part):
             deleted_segments=_tombstones(segments, "id", floor),
         )
 
-    async def _find(self, collection: str, query: Document, session: Session) -> list[Document]:
-        cursor = self._connection[collection].find(query, _UNUSED, session=session)
-        return await cursor.to_list(None)
+
+def _with_those_of(collection: str, query: Document) -> Document:
+    pipeline = [
+        {"$match": query},
+        {"$project": _UNUSED},
+        {"$set": {_COLLECTION: collection}},
+    ]
+    return {"$unionWith": {"coll": collection, "pipeline": pipeline}}
 
 
 def _alive(documents: list[Document], decode: Callable[[Document], T]) -> tuple[T, ...]:

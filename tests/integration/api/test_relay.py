@@ -12,8 +12,9 @@ from services.api.edits import Label, Mutation, created_meta
 from services.api.relay import POLL_SECONDS, Relay
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
-from services.storage.model import Change, Environment, SegmentRecord, Write
+from services.storage.model import Change, Environment, OutboxEntry, SegmentRecord, Write
 from services.storage.mongodb import MongoStore
+from services.storage.mongodb.outbox import MongoOutbox
 from tests.support.api import SERVING, ApiClient, flag_resource, running_api
 from tests.support.waiting import PATIENCE
 
@@ -133,6 +134,39 @@ async def test_several_changes_of_an_environment_are_one_notice(
     assert (await notices.next()).revision == revision
     assert notices.heard.empty()
     assert not await store.outbox.list_outbox(1)
+
+
+async def test_what_was_just_committed_is_announced_once_and_before_the_outbox_is_read(
+    bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    revision = await commit(store, environment, "s")
+
+    class Outbox(MongoOutbox):
+        async def list_outbox(self, limit: int) -> list[OutboxEntry]:
+            if not announced:
+                announced.append((await notices.next()).revision)
+            return await super().list_outbox(limit)
+
+    assert isinstance(store.outbox, MongoOutbox)
+    announced: list[int] = []
+    relay = Relay(Outbox(store.outbox._connection), bus)
+    relay.wake(environment.id, revision)
+    await relay.drain()
+    assert announced == [revision]
+    assert notices.heard.empty()
+    assert not await store.outbox.list_outbox(1)
+
+
+async def test_a_commit_that_another_one_followed_does_not_stand_for_it(
+    bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    first, second = [await commit(store, environment, key) for key in "ab"]
+    relay = Relay(store.outbox, bus)
+    relay.wake(environment.id, first)
+    await relay.drain()
+    assert [(await notices.next()).revision for _ in range(2)] == [first, second]
 
 
 async def test_a_relay_that_dies_between_publish_and_delete_leaves_the_notice_to_another(

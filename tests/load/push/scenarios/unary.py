@@ -27,11 +27,15 @@ async def scenario(run: Run) -> None:
     )
     opening = Opening(target=target, streams=size.half, keys=(place.server_key,))
     for _ in run.turns("unary"):
-        async with installation.running_evaluation() as pid, run.generating() as generator:
+        async with (
+            installation.running_evaluation() as pid,
+            run.generating() as generator,
+            run.generating() as prober,  # apart: who reads thousands of streams is late itself
+        ):
             await open_all(generator, _GROUP, opening)
             await settle(pid)
-            quiet = await _quiet(generator, probing)
-            await generator.probe(probing)
+            quiet = await _quiet(prober, probing)
+            await prober.probe(probing)
             await push_all(
                 generator,
                 _GROUP,
@@ -39,14 +43,14 @@ async def scenario(run: Run) -> None:
                 push=lambda: installation.toggle(place),
                 changes=size.changes,
             )
-            pushing = await generator.probed()
+            pushing = await prober.probed()
         _note(run, quiet, pushing)
 
 
-async def _quiet(generator: Generator, probing: Probing) -> ProbeReport:
-    await generator.probe(probing)
+async def _quiet(prober: Generator, probing: Probing) -> ProbeReport:
+    await prober.probe(probing)
     await asyncio.sleep(_QUIET_SECONDS)
-    return await generator.probed()
+    return await prober.probed()
 
 
 def _note(run: Run, quiet: ProbeReport, pushing: ProbeReport) -> None:
