@@ -46,14 +46,13 @@ Changes go through the real api, MongoDB and RabbitMQ to evaluation, which is st
 each turn. Streams are opened by a generator in Go over loopback, each on a TCP connection of its
 own (HTTP/2 by x/net's framer, one goroutine for each), which reads the clock, CLOCK_REALTIME of
 the same machine, when a change set's last frame has been read from the socket. The commit is the
-revision: the transaction's clock, read before it commits, in whole ms; so latencies are
-overstated. References have no commit: theirs counts from the first write, of a frame with the
-same flag, and they have no store, no broker, no authentication and nothing to catch up with. A
-turn's latency is the median over its changes, its CPU that of all the server's processes over all
-its changes, with what else they did in that time. Unary latency counts from when a call was due.
-Memory is resident memory of the server's processes, without the kernel's socket buffers. Two
-cores are shared by servers, mongod, RabbitMQ and generator; TLS, real networks and several
-replicas are not measured.
+time, in whole ms, of the transaction's entry in MongoDB's oplog. References have no commit:
+theirs counts from the first write, of a frame with the same flag, and they have no store, no
+broker, no authentication and nothing to catch up with. A turn's latency is the median over its
+changes, its CPU that of all the server's processes over all its changes, with what else they did
+in that time. Unary latency counts from when a call was due. Memory is resident memory of the
+server's processes, without the kernel's socket buffers. Two cores are shared by servers, mongod,
+RabbitMQ and generator; TLS, real networks and several replicas are not measured.
 """
 
 

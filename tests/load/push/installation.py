@@ -24,6 +24,7 @@ from featmesh.management.v1 import (
     import_service_pb2,
     import_service_pb2_grpc,
 )
+from tests.load.push.commits import NS_PER_MS, Commits
 from tests.load.push.generator import EVERY_KEY, Change
 from tests.support.mesh import Mesh, ServiceProcess, three_services
 from tests.support.mongodb import running_mongod
@@ -31,7 +32,7 @@ from tests.support.places import Place, make_place
 from tests.support.rabbitmq import rabbitmq_node
 
 PATIENCE: Final = 60.0
-NS_PER_MS: Final = 1_000_000
+_DATABASE: Final = "bench"
 _MESSAGE_BYTES: Final = 32 * 1024 * 1024
 _numbers = count(1)
 
@@ -44,6 +45,7 @@ class Installation:
     amqp: str
     evaluation: ServiceProcess
     channel: aio.Channel
+    commits: Commits
     _enabled: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     @asynccontextmanager
@@ -70,7 +72,7 @@ class Installation:
         return places
 
     async def toggle(self, place: Place, flag: str = "flag-0", *, key: int = EVERY_KEY) -> Change:
-        """Turns a flag on or off; the change begins at its commit."""
+        """Turns a flag on or off; the change begins at its revision: see `Commits`."""
         wanted = not self._enabled.get((place.environment, flag), True)
         self._enabled[place.environment, flag] = wanted
         request = flag_service_pb2.ToggleFlagRequest(
@@ -113,18 +115,18 @@ def _change(answer: Any, key: int) -> Change:
 
 
 @contextmanager
-def _mesh(variables: Mapping[str, str]) -> Iterator[tuple[Mesh, ServiceProcess, str]]:
+def _mesh(variables: Mapping[str, str]) -> Iterator[tuple[Mesh, ServiceProcess, str, str]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mongodb = stack.enter_context(running_mongod(folder / "mongod"))
         broker = stack.enter_context(rabbitmq_node())
-        mesh = three_services(folder, mongodb=mongodb, database="bench", amqp=broker.url)
+        mesh = three_services(folder, mongodb=mongodb, database=_DATABASE, amqp=broker.url)
         api, evaluation, ingest = mesh.processes
         evaluation = replace(evaluation, variables={**evaluation.variables, **variables})
         mesh = replace(mesh, processes=[api, ingest])
         stack.callback(mesh.stop)
         mesh.start()
-        yield mesh, evaluation, broker.url
+        yield mesh, evaluation, broker.url, mongodb
 
 
 @asynccontextmanager
@@ -132,9 +134,10 @@ async def running_installation(variables: Mapping[str, str]) -> AsyncIterator[In
     """Everything but `evaluation`, which gets these variables besides; while entered."""
     options = [("grpc.max_send_message_length", _MESSAGE_BYTES)]
     mesh_context = _mesh(variables)
-    mesh, evaluation, amqp = await asyncio.to_thread(mesh_context.__enter__)
+    mesh, evaluation, amqp, mongodb = await asyncio.to_thread(mesh_context.__enter__)
     try:
         async with aio.insecure_channel(mesh.api, options=options) as channel:
-            yield Installation(mesh, amqp, evaluation, channel)
+            commits = Commits(mongodb, _DATABASE)
+            yield Installation(mesh, amqp, evaluation, channel, commits)
     finally:
         await asyncio.to_thread(mesh_context.__exit__, None, None, None)

@@ -25,6 +25,8 @@ PAUSE: Final = 0.2
 """Seconds between two changes that are each waited for."""
 
 Push = Callable[[], Awaitable[Change]]
+Timed = Callable[[Sequence[Change]], Awaitable[Sequence[Change]]]
+"""Says when changes began; see `Commits`."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ async def open_all(generator: Generator, group: str, opening: Opening) -> Report
 
 
 async def push_all(
-    generator: Generator, group: str, *, pid: int, push: Push, changes: int
+    generator: Generator, group: str, *, pid: int, push: Push, changes: int, timed: Timed
 ) -> Pushed:
     """So many changes, each waited for on every stream. Raises `NotCurrent`."""
     await _push_one(generator, group, push)  # what the first one alone costs is not measured
@@ -84,6 +86,7 @@ async def push_all(
     server, own = cpu_seconds(pid), await generator.cpu_seconds()
     done = [await _push_one(generator, group, push) for _ in range(changes)]
     server, own = cpu_seconds(pid) - server, await generator.cpu_seconds() - own
+    done = list(await timed(done))
     report = await generator.report(group, done)
     sent = changes * report.streams
     return Pushed(done, report, server / sent * 1e6, own / sent * 1e6)

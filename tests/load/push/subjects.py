@@ -14,8 +14,9 @@ from typing import Protocol
 from tests.load.model import OWN
 from tests.load.push import building
 from tests.load.push.children import Child, running
+from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change
-from tests.load.push.installation import NS_PER_MS, Installation
+from tests.load.push.installation import Installation
 from tests.load.push.sizes import FLAG_BYTES
 from tests.load.push.workload import flags_of, patch_frame
 from tests.support.places import Place
@@ -33,7 +34,10 @@ class Server(Protocol):
     keys: Sequence[str]
 
     async def push(self) -> Change:
-        """One change; it begins at its commit, or where there is none, at the first write."""
+        """One change; where there is no commit, it begins at the first write."""
+
+    async def timed(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """The same changes, beginning at their commits."""
 
 
 @dataclass
@@ -49,6 +53,10 @@ class OwnServer:
     async def push(self) -> Change:
         """See `Server`."""
         return await self.installation.toggle(self.place)
+
+    async def timed(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """See `Server`."""
+        return await self.installation.commits.timed(changes)
 
 
 @dataclass
@@ -67,6 +75,10 @@ class ReferenceServer:
         frame = base64.b64encode(patch_frame(self.revision, FLAG_BYTES)).decode()
         answer = await self.child.ask({"frame": frame})
         return Change(self.revision, int(answer["at"]))
+
+    async def timed(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """See `Server`; there is no commit."""
+        return changes
 
 
 Opener = Callable[[], AbstractAsyncContextManager[Server]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -49,7 +50,10 @@ async def test_each_change_is_seen_by_every_stream_once(
         await operator.announce(bus, committed)
         return Change(committed.revision, committed.revision * NS_PER_MS)
 
-    pushed = await push_all(generator, "all", pid=os.getpid(), push=push, changes=3)
+    async def timed(changes: Sequence[Change]) -> Sequence[Change]:
+        return changes
+
+    pushed = await push_all(generator, "all", pid=os.getpid(), push=push, changes=3, timed=timed)
     report = pushed.report
     assert (report.counts.changes, report.counts.full) == (3 * STREAMS, 0)
     assert [(each.streams, each.missing) for each in report.arrivals] == [(STREAMS, 0)] * 3

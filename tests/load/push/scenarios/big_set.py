@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.load.push import measures
+from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change, Generator, Opening, Report
-from tests.load.push.installation import NS_PER_MS
 from tests.load.push.processes import cpu_seconds, resident_bytes, watched_peak
 from tests.load.push.run import Run, open_all
 from tests.load.push.sizes import BIG_FLAG_BYTES

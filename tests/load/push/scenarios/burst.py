@@ -6,8 +6,9 @@ import asyncio
 import time
 
 from tests.load.push import measures
+from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change, Opening
-from tests.load.push.installation import NS_PER_MS, Installation
+from tests.load.push.installation import Installation
 from tests.load.push.processes import cpu_seconds
 from tests.load.push.run import RECEIPT_SECONDS, Run, open_all
 from tests.load.push.sizes import BURST_SECONDS, FLAG_BYTES
@@ -34,6 +35,7 @@ async def scenario(run: Run) -> None:
             sending = time.monotonic() - began
             late = await generator.wait(_GROUP, changes, seconds=RECEIPT_SECONDS)
             used = cpu_seconds(pid) - used
+            changes = await installation.commits.timed(changes)
             report = await generator.report(_GROUP, changes)
         run.note(work, measures.NOT_CURRENT, late)
         run.note(work, measures.FRAMES, report.counts.frames)

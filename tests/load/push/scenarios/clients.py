@@ -46,6 +46,7 @@ async def _turn(run: Run, generator: Generator, place: Place, pid: int, *, users
         _GROUP,
         pid=pid,
         push=lambda: run.installation.toggle(place),
+        timed=run.installation.commits.timed,
         changes=run.size.changes,
     )
     if users:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from tests.load.push import measures
+from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change, NotCurrent, Opening
-from tests.load.push.installation import NS_PER_MS
 from tests.load.push.run import RECEIPT_SECONDS, Run, open_all
 from tests.load.push.sizes import FLAG_BYTES
 from tests.load.push.workload import flags_of
@@ -36,6 +36,7 @@ async def scenario(run: Run) -> None:
                     raise NotCurrent(f"environment {key}: streams missed its change")
                 changes.append(change)
                 await asyncio.sleep(_PAUSE)
+            changes = await installation.commits.timed(changes)
             delays = (await generator.report(_GROUP, changes)).delays
         run.note(work, measures.RECEIPT_P50, delays.p50 / NS_PER_MS)
         run.note(work, measures.RECEIPT_P99, delays.p99 / NS_PER_MS)

@@ -10,8 +10,8 @@ from statistics import median
 
 from tests.load.model import OWN
 from tests.load.push import measures
+from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change, Generator, Opening
-from tests.load.push.installation import NS_PER_MS
 from tests.load.push.notices import Notices, watched_notices
 from tests.load.push.processes import cpu_seconds, resident_bytes, settle
 from tests.load.push.run import Pushed, Run, open_all, push_all
@@ -46,7 +46,12 @@ async def _turn(run: Run, opener: Opener, subject: str, notices: Notices) -> Fig
         idling = await _idle(run, server, generator, looks=subject == OWN)
         times = _Times(server)
         pushed = await push_all(
-            generator, _GROUP, pid=server.pid, push=times.push, changes=run.size.changes
+            generator,
+            _GROUP,
+            pid=server.pid,
+            push=times.push,
+            changes=run.size.changes,
+            timed=server.timed,
         )
         pushing = figures(pushed)
         if subject == OWN:

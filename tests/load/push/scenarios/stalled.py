@@ -59,6 +59,7 @@ async def _p99(run: Run, generator: Generator, pid: int, place: Place) -> float:
         _OTHERS,
         pid=pid,
         push=lambda: run.installation.toggle(place),
+        timed=run.installation.commits.timed,
         changes=STALLED_CHANGES,
     )
     return pushed.report.delays.p99

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from tests.load.push import measures
+from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Generator, Opening, ProbeReport, Probing
-from tests.load.push.installation import NS_PER_MS
 from tests.load.push.processes import settle
 from tests.load.push.run import Run, open_all, push_all
 from tests.load.push.sizes import FLAG_BYTES, PROBES_A_SECOND
@@ -41,6 +41,7 @@ async def scenario(run: Run) -> None:
                 _GROUP,
                 pid=pid,
                 push=lambda: installation.toggle(place),
+                timed=installation.commits.timed,
                 changes=size.changes,
             )
             pushing = await prober.probed()
