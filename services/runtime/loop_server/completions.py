@@ -8,17 +8,20 @@ Only when nothing is left does the thread wait again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+log = logging.getLogger(__name__)
+
 Event = Any
 """What cygrpc tells of a batch, a new call, or the end of a server."""
 
 Tag = Callable[[Event], None]
-"""Called on the loop with the event of the batch that it was given to. It does not raise."""
+"""Called on the loop with the event of the batch that it was given to."""
 
 EVENTS_AT_ONCE: Final = 64
 """Handled before the loop's other work has its turn."""
@@ -50,10 +53,9 @@ class Completions:
     def handle_one(self) -> bool:
         """Handles what has completed next; False if nothing has."""
         event = self.queue.poll(deadline=_AT_ONCE)
-        tag = event.tag
-        if tag is None:
+        if event.tag is None:
             return False
-        tag(event)
+        _tell(event)
         return True
 
     async def close(self) -> None:
@@ -73,7 +75,7 @@ class Completions:
 
     def _wake(self, event: Event) -> None:
         self._rests = True
-        event.tag(event)
+        _tell(event)
         self._handle()
 
     def _handle(self) -> None:
@@ -89,3 +91,10 @@ class Completions:
         elif self._rests:
             self._rests = False
             self._go_on.release()
+
+
+def _tell(event: Event) -> None:
+    try:
+        event.tag(event)
+    except Exception:
+        log.exception("an event of gRPC's core was not handled")  # the other calls go on

@@ -157,6 +157,26 @@ async def test_a_failure_is_logged_and_told_without_its_text(
     assert "secret" in caplog.text
 
 
+async def test_a_call_that_cannot_be_accepted_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = asyncio.Event()
+
+    def fail(_: Call) -> None:
+        tried.set()
+        raise RuntimeError
+
+    with caplog.at_level(logging.ERROR):
+        async with serving(unary(echo)) as (_, channel):
+            with monkeypatch.context() as patch:
+                patch.setattr(Call, "accept", fail)
+                lost = ask(channel)
+                await soon(tried)
+            assert await ask(channel, b"next") == b"next"
+            lost.cancel()
+    assert "was not handled" in caplog.text
+
+
 async def test_a_caller_that_goes_away_cancels_its_call() -> None:
     waiting = Waiting()
     async with serving(unary(waiting)) as (_, channel):
