@@ -66,7 +66,7 @@ DEFAULT_TRACK_RATE: Final = 100_000.0
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
 
-READINESS_SECONDS: Final = 0.2
+READINESS_SECONDS: Final = 0.5
 """How often it is looked whether the poll is healthy."""
 
 _SERVICES: Final = (

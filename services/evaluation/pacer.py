@@ -16,7 +16,7 @@ from services.evaluation.frames import goodbye_frame
 from services.evaluation.sending import Sends
 from services.evaluation.stream import RECONNECT_JITTER_MS, Stream
 
-TICK_SECONDS: Final = 0.05
+TICK_SECONDS: Final = 0.1
 
 _AGE_SPREAD: Final = 0.1
 """Streams end between 80 and 90 % of the maximum age, so that they do not end together."""
