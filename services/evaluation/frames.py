@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from featmesh.sync.v1 import sync_pb2
@@ -79,6 +80,7 @@ def change_set_frames(
     )
 
 
+@lru_cache(maxsize=64)  # many streams have theirs within the same millisecond
 def heartbeat_frame(revision: int, server_time_ms: int) -> bytes:
     """The same bytes on both streams."""
     heartbeat = sync_pb2.Heartbeat(revision=revision, server_time_ms=server_time_ms)
