@@ -35,7 +35,7 @@ from services.runtime.settings import (
 )
 from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 DEFAULT_PORT: Final = 7400
 

@@ -11,7 +11,8 @@ from services.api import limits
 from services.api.messages import end_user_message, evaluation_count_message
 from services.api.validation.faults import Faults
 from services.api.validation.requests import check_id, check_range, page_size
-from services.storage.ports import InsightStore, TenancyStore
+from services.storage.ports.insights import InsightStore
+from services.storage.ports.tenancy import TenancyStore
 
 
 class InsightServicer(insight_service_pb2_grpc.InsightServiceServicer):

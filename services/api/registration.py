@@ -48,7 +48,7 @@ from services.api.stale import StaleFlags
 from services.api.tenancy import TenancyServicer
 from services.api.tenancy_changes import TenancyChanges
 from services.messaging.ports import DeadLetters
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 SERVICES: Final = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name

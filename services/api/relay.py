@@ -11,8 +11,8 @@ from featmesh.messaging.v1 import messaging_pb2
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.backoff import full_jitter, wait_at_most
 from services.runtime.errors import ResourceExhausted, Unavailable
-from services.storage.model import OutboxEntry
-from services.storage.ports import OutboxStore
+from services.storage.model.changes import OutboxEntry
+from services.storage.ports.outbox import OutboxStore
 
 log = logging.getLogger(__name__)
 

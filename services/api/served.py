@@ -14,8 +14,8 @@ from featmesh.engine import Result, Snapshot, evaluate
 from featmesh.engine.membership import is_member
 from featmesh.engine.model import Context, Segment
 from services.runtime.errors import NotFound
-from services.storage.model import Page
-from services.storage.ports import DefinitionStore
+from services.storage.model.pages import Page
+from services.storage.ports.definitions import DefinitionStore
 
 KEPT: Final = 8
 """Environments whose definitions are kept prepared; those that were asked for last."""

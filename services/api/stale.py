@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from services.storage.model import FlagRecord, FlagUse, Page
-from services.storage.ports import ItemStore, ReportStore
+from services.storage.model.items import FlagRecord
+from services.storage.model.pages import Page
+from services.storage.model.reports import FlagUse
+from services.storage.ports.items import ItemStore
+from services.storage.ports.reports import ReportStore
 
 
 class StaleReason(StrEnum):

@@ -54,7 +54,7 @@ from services.runtime.supervisor import Supervisor, worker_command
 from services.runtime.tasks import Tasks, repeat
 from services.runtime.worker_link import WorkerLink
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 log = logging.getLogger(__name__)
 

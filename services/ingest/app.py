@@ -30,9 +30,9 @@ from services.runtime.settings import (
     read_store,
 )
 from services.runtime.tasks import Tasks, repeat
-from services.storage.model import InsightBatch
+from services.storage.model.insights import InsightBatch
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 log = logging.getLogger(__name__)
 

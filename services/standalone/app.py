@@ -40,7 +40,7 @@ from services.standalone.readiness import until_serving
 from services.standalone.settings import StandaloneSettings
 from services.standalone.welcome import plain_text
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 _ANY: Final = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not listened on
 

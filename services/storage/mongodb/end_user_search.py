@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from featmesh.engine.model import Attribute
 from services.runtime.errors import NotFound
-from services.storage.model import (
+from services.storage.model.end_users import (
     EndUser,
     ImportedUser,
     ImportedUsers,
     LastServed,
-    Page,
     UserFilter,
     UserProperty,
 )
+from services.storage.model.pages import Page
 from services.storage.mongodb.connection import Document, Part, require
 from services.storage.mongodb.end_users import (
     end_user_of,

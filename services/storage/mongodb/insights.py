@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from featmesh.engine.model import Context
-from services.storage.model import EndUser, EvaluationCount, InsightBatch, Page
+from services.storage.model.end_users import EndUser
+from services.storage.model.insights import EvaluationCount, InsightBatch
+from services.storage.model.pages import Page
 from services.storage.mongodb.connection import (
     Connection,
     Document,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.runtime.errors import InvalidArgument
-from services.storage.model import Page
+from services.storage.model.pages import Page
 from services.storage.mongodb.connection import Collection, Document
 
 T = TypeVar("T")

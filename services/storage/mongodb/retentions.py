@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from services.storage.model import DEFAULT_RETENTION_DAYS
+from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.connection import Connection
 
 RETENTION_FIELD: Final = "event_retention_days"

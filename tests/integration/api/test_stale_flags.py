@@ -6,7 +6,7 @@ from typing import Any
 
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_reports import evaluation, track
 from tests.integration.storage.records import change, create, flag

@@ -11,7 +11,8 @@ from featmesh.engine.model import Context
 from services.ingest.app import IngestApp
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import BrokerUnavailable
-from services.storage.model import Environment, EvaluationCount
+from services.storage.model.insights import EvaluationCount
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.ingest.batches import (
     HOUR,

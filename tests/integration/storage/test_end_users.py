@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from featmesh.engine.model import Attribute, Context
-from services.storage.model import EndUser, Environment
+from services.storage.model.end_users import EndUser
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.end_users import MAX_ATTRIBUTES, MAX_SEEN_VALUES

@@ -6,7 +6,8 @@ from typing import TypeVar
 import pytest
 
 from services.runtime.errors import InvalidArgument, NotFound
-from services.storage.model import Environment, Page
+from services.storage.model.pages import Page
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, delete, flag, segment
 

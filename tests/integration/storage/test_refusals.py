@@ -8,7 +8,7 @@ import pytest
 
 from featmesh.engine.model import Context
 from services.runtime.errors import StoreUnavailable
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import NOON, change, create, flag, segment, update
 from tests.integration.storage.test_commit import assert_nothing_was_written
