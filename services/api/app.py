@@ -145,6 +145,11 @@ class ApiApp:
         """The port that is listened on; 0 before `start`."""
         return self._server.port
 
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take."""
+        return self._settings.server.stop_seconds
+
     async def start(self) -> None:
         """Listens on return; ready while the store answers, whether or not the broker does."""
         await self._server.start()

@@ -74,7 +74,8 @@ class Relay:
                 while await self._announce_batch():
                     pass
         except (Unavailable, ResourceExhausted, TimeoutError) as error:
-            log.warning("changes stay in the outbox for another process: %s", error)
+            why = f"not done in {DRAIN_SECONDS:g} s" if isinstance(error, TimeoutError) else error
+            log.warning("changes stay in the outbox for another process: %s", why)
 
     async def _announce_batch(self) -> int:
         """How many entries were dealt with."""

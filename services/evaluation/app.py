@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -65,6 +66,9 @@ DEFAULT_TRACK_RATE: Final = 100_000.0
 
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
+
+LAST_CALLS_SECONDS: Final = 1.0
+"""For what was called while streams were told to go elsewhere."""
 
 READINESS_SECONDS: Final = 0.2
 """How often it is looked whether the poll is healthy."""
@@ -217,6 +221,11 @@ class EvaluationApp:
         """The port that is listened on; 0 before `start`."""
         return self._server.port
 
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take."""
+        return self._settings.server.stop_seconds
+
     async def start(self) -> None:
         """Listens on return; ready while snapshots are current."""
         await self._server.start()
@@ -231,18 +240,25 @@ class EvaluationApp:
     async def stop(self) -> None:
         """No longer ready; streams are told to go; calls under way end; users are published."""
         await self._server.drain()
-        await self._sync.drain(self._settings.server.drain_window)
-        await self._server.stop()
+        await self._end_calls()
         await self.tasks.close()
+        await self._users.flush()  # before anything that waits for the store
         await self._census.close()
         await self._follower.close()
         await self._keys.close()
         await self._replicas.close()
-        await self._users.flush()
         for watch in self._watches:
             await watch.close()
         await self._metrics_server.stop()
         await self._owned.aclose()
+
+    async def _end_calls(self) -> None:
+        """Streams and other calls, within one drain window."""
+        time_of = asyncio.get_running_loop().time
+        window = self._settings.server.drain_window
+        end = time_of() + window
+        await self._sync.drain(window)
+        await self._server.stop(max(end - time_of(), LAST_CALLS_SECONDS))
 
     def _register(self, server: aio.Server) -> None:
         GrpcTransport(SERVICE, self._sync.routes()).register(server)

@@ -137,6 +137,11 @@ class IngestApp:
         """The port that health is served on; 0 before `start`."""
         return self._server.port
 
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take."""
+        return self._settings.server.stop_seconds
+
     async def start(self) -> None:
         """Listens on return; ready once the store is reached and the bus consumes."""
         await self._server.start()

@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime.health import Health
+from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.settings import ServerSettings
 from services.runtime.worker_link import WorkerLink
 
@@ -31,6 +32,10 @@ OPTIONS: Final[Sequence[tuple[str, Any]]] = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
+
+
+_ANSWER_SECONDS: Final = 1.0
+"""For calls that are ended to be answered, before gRPC cancels those that are left."""
 
 
 class ListenError(Exception):
@@ -84,11 +89,22 @@ class GrpcServer:
         if self._server is not None:  # else nobody could have called
             await asyncio.sleep(self._settings.drain_delay)
 
-    async def stop(self) -> None:
-        """No new calls; those under way get the drain window, then are cancelled."""
-        if self._server is not None:
-            await self._server.stop(self._settings.drain_window)
-            self._server = None
+    async def stop(self, within: float | None = None) -> None:
+        """No new calls; those under way get ``within`` seconds, or else the drain window.
+
+        Then an `ErrorInterceptor` answers them with UNAVAILABLE.
+        """
+        if self._server is None:
+            return
+        window = self._settings.drain_window if within is None else within
+        stopping = asyncio.create_task(self._server.stop(window + _ANSWER_SECONDS))
+        done, _ = await asyncio.wait({stopping}, timeout=window)
+        if not done:
+            for each in self._interceptors:
+                if isinstance(each, ErrorInterceptor):
+                    each.end_calls()
+        await stopping
+        self._server = None
 
 
 def tune_garbage_collector() -> None:

@@ -35,7 +35,7 @@ from services.standalone.console import complain, say
 from services.standalone.data_folder import DataFolder
 from services.standalone.demo import Addresses, open_demo
 from services.standalone.errors import StandaloneError
-from services.standalone.mongod import EmbeddedMongod, EmbeddedMongodError
+from services.standalone.mongod import STOP_SECONDS, EmbeddedMongod, EmbeddedMongodError
 from services.standalone.readiness import until_serving
 from services.standalone.settings import StandaloneSettings
 from services.standalone.welcome import plain_text
@@ -84,6 +84,13 @@ class StandaloneApp:
         self._folder = DataFolder(settings.data_dir)
         self._parts = AsyncExitStack()
         self._is_started = False
+
+    @property
+    def stop_seconds(self) -> float:
+        """That of its parts, one after the other."""
+        settings = self._settings
+        services = (settings.api, settings.evaluation, settings.ingest)
+        return sum(each.server.stop_seconds for each in services) + STOP_SECONDS
 
     async def start(self) -> None:
         """All services listen on return; raises `StandaloneError` or `ConfigError`."""
