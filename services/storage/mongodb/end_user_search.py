@@ -119,10 +119,11 @@ class MongoEndUsers(Part):
         ]
         created, unchanged = len(users) - len(known), len(users) - len(told)
         if told and not dry_run:
+            # Before the users: a repeat tells nothing new of those that are written.
+            await self._learn(environment_id, told)
             await self._connection["end_users"].bulk_write(
                 [import_merge(environment_id, user, now) for user in told], ordered=False
             )
-            await self._learn(environment_id, told)
         return ImportedUsers(created, len(told) - created, unchanged)
 
     @translated
