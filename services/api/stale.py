@@ -62,8 +62,10 @@ def _stale(
 
 
 def _reason(use: FlagUse | None, since: datetime, *, is_old: bool) -> StaleReason | None:
+    if not is_old:  # what is known may be of an earlier flag with its key
+        return None
     if use is None:
-        return StaleReason.NEVER_EVALUATED if is_old else None
+        return StaleReason.NEVER_EVALUATED
     if use.last_hour < since - timedelta(hours=1):  # it may have been at the end of that hour
         return StaleReason.NOT_EVALUATED
-    return StaleReason.SAME_VARIATION if use.alone and is_old else None
+    return StaleReason.SAME_VARIATION if use.alone else None
