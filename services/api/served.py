@@ -43,7 +43,7 @@ class Snapshots:
             self._kept.pop(environment_id, None)
             raise NotFound(f"environment {environment_id!r} does not exist")
         known = self._kept.get(environment_id)
-        if known is None or known.revision < revision:
+        if known is None or known.revision != revision:  # a restored store went back
             known = await self._prepare(environment_id)
         self._kept[environment_id] = known
         self._kept.move_to_end(environment_id)
