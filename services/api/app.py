@@ -20,7 +20,7 @@ from services.api.upkeep import Upkeep
 from services.messaging.ports import Bus
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
-from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.config import EnvironmentReader, faults_named
 from services.runtime.errors import StoreUnavailable
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.metrics import MetricsServer
@@ -88,25 +88,13 @@ async def compose() -> ApiApp:
     """`api` on its own: MongoDB and RabbitMQ, as the environment says."""
     settings = read_settings(os.environ)
     async with AsyncExitStack() as owned:
-        store = _open_store(settings.store)
+        with faults_named("FEATMESH_MONGODB_URI is "):
+            store = MongoStore.open(settings.store.uri, database=settings.store.database)
         owned.push_async_callback(store.close)
-        bus = _open_bus(settings.amqp_url)
+        with faults_named():
+            bus = RabbitMqBus.open(settings.amqp_url)
         owned.push_async_callback(bus.close)
         return ApiApp(settings, store, bus, owned=owned.pop_all())
-
-
-def _open_store(settings: StoreSettings) -> MongoStore:
-    try:
-        return MongoStore.open(settings.uri, database=settings.database)
-    except ValueError as error:
-        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
-
-
-def _open_bus(url: str) -> RabbitMqBus:
-    try:
-        return RabbitMqBus.open(url)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
 
 
 class ApiApp:

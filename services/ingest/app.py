@@ -18,7 +18,7 @@ from services.ingest.users import store_users
 from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
-from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.config import EnvironmentReader, faults_named
 from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
@@ -87,26 +87,14 @@ async def compose() -> IngestApp:
     """`ingest` on its own: MongoDB and RabbitMQ, as the environment says."""
     settings = read_settings(os.environ)
     async with AsyncExitStack() as owned:
-        store = _open_store(settings.store)
+        with faults_named("FEATMESH_MONGODB_URI is "):
+            store = MongoStore.open(settings.store.uri, database=settings.store.database)
         owned.push_async_callback(store.close)
-        bus = _open_bus(settings.amqp_url)
+        with faults_named():
+            bus = RabbitMqBus.open(settings.amqp_url)
         owned.push_async_callback(bus.close)
         tune_garbage_collector()
         return IngestApp(settings, store, bus, owned=owned.pop_all())
-
-
-def _open_store(settings: StoreSettings) -> MongoStore:
-    try:
-        return MongoStore.open(settings.uri, database=settings.database)
-    except ValueError as error:
-        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
-
-
-def _open_bus(url: str) -> RabbitMqBus:
-    try:
-        return RabbitMqBus.open(url)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
 
 
 class IngestApp:

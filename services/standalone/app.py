@@ -25,7 +25,7 @@ from services.evaluation.app import EvaluationApp
 from services.ingest.app import IngestApp
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus
-from services.runtime.config import Address, ConfigError
+from services.runtime.config import Address, faults_named
 from services.runtime.metrics import MetricsServer
 from services.runtime.program import App
 from services.runtime.server import ListenError
@@ -147,10 +147,8 @@ class StandaloneApp:
         self._fail(f"MongoDB ended with status {status}; its log is {mongod.log_file}")
 
     def _open_store(self, uri: str) -> MongoStore:
-        try:
+        with faults_named("FEATMESH_MONGODB_URI is "):
             store = MongoStore.open(uri, database=self._settings.database)
-        except ValueError as error:
-            raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
         self._parts.push_async_callback(store.close)
         return store
 
