@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NoReturn, Protocol
 
 import uvloop
@@ -88,8 +89,9 @@ async def _stop(app: App) -> None:
 def _leave(code: int) -> NoReturn:
     """Ends without the driver's threads: they wait for a store that does not answer for 20 s."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
     os._exit(code)
 
 
