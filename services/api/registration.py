@@ -107,7 +107,7 @@ def registration(
             ImportServicer(ImportChanges(store.items, changes)), server
         )
         insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
-            InsightServicer(store.insights, store.tenancy), server
+            InsightServicer(store.insights, store.end_users, store.tenancy), server
         )
         end_user_service_pb2_grpc.add_EndUserServiceServicer_to_server(
             EndUserServicer(store.end_users, Snapshots(store.definitions)), server

@@ -7,22 +7,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from featmesh.engine.model import Context
-from services.storage.model.end_users import EndUser
 from services.storage.model.insights import EvaluationCount, InsightBatch
-from services.storage.model.pages import Page
 from services.storage.mongodb.connection import (
     Connection,
-    Document,
     Part,
-    require,
     whole_milliseconds,
 )
-from services.storage.mongodb.end_users import end_user_of, property_merges, user_merge
+from services.storage.mongodb.end_users import property_merges, user_merge
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.event_writer import EventWriter
-from services.storage.mongodb.paging import BY_KEY, read_page
-
-_LAST_CHARACTER = "\U0010ffff"
 
 
 class MongoInsights(Part):
@@ -45,23 +38,6 @@ class MongoInsights(Part):
         learned = property_merges(environment_id, users)
         if learned:
             await self._connection["user_properties"].bulk_write(learned, ordered=False)
-
-    @translated
-    async def list_end_users(
-        self, environment_id: str, size: int, token: str, *, key_prefix: str
-    ) -> Page[EndUser]:
-        await require(self._connection, "environments", environment_id)
-        query: Document = {"environment": environment_id}
-        if key_prefix:
-            query["key"] = {"$gte": key_prefix, "$lt": key_prefix + _LAST_CHARACTER}
-        return await read_page(
-            self._connection["end_users"],
-            query,
-            order=BY_KEY,
-            size=size,
-            token=token,
-            decode=end_user_of,
-        )
 
     @translated
     async def store_insights(self, batches: Sequence[InsightBatch]) -> int:

@@ -7,9 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from featmesh.engine.model import Context
-from services.storage.model.end_users import EndUser
 from services.storage.model.insights import EvaluationCount, InsightBatch
-from services.storage.model.pages import Page
 
 
 class InsightStore(Protocol):
@@ -20,10 +18,6 @@ class InsightStore(Protocol):
     ) -> None:
         """Newer attributes win over older ones of the same name; also learns property names."""
         ...
-
-    async def list_end_users(
-        self, environment_id: str, size: int, token: str, *, key_prefix: str
-    ) -> Page[EndUser]: ...
 
     async def store_insights(self, batches: Sequence[InsightBatch]) -> int:
         """Events and roll-ups of all in one transaction; how many batches were not there yet.

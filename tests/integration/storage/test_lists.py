@@ -6,6 +6,7 @@ from typing import TypeVar
 import pytest
 
 from services.runtime.errors import InvalidArgument, NotFound
+from services.storage.model.end_users import UserFilter
 from services.storage.model.pages import Page
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore, paging
@@ -143,7 +144,7 @@ async def test_lists_of_an_unknown_environment_are_not_found(store: MongoStore) 
         store.items.list_segments("nowhere", 1, "", include_archived=True, tag=""),
         store.items.list_audit_entries("nowhere", 1, "", resource=""),
         store.credentials.list_sdk_keys("nowhere", 1, ""),
-        store.insights.list_end_users("nowhere", 1, "", key_prefix=""),
+        store.end_users.search_end_users("nowhere", 1, "", user_filter=UserFilter()),
     ):
         with pytest.raises(NotFound):
             await read
