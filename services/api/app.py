@@ -20,7 +20,7 @@ from services.api.upkeep import Upkeep
 from services.messaging.ports import Bus
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
-from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.config import EnvironmentReader, faults_named
 from services.runtime.errors import StoreUnavailable
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.metrics import MetricsServer
@@ -35,7 +35,7 @@ from services.runtime.settings import (
 )
 from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 DEFAULT_PORT: Final = 7400
 
@@ -88,25 +88,13 @@ async def compose() -> ApiApp:
     """`api` on its own: MongoDB and RabbitMQ, as the environment says."""
     settings = read_settings(os.environ)
     async with AsyncExitStack() as owned:
-        store = _open_store(settings.store)
+        with faults_named("FEATMESH_MONGODB_URI is "):
+            store = MongoStore.open(settings.store.uri, database=settings.store.database)
         owned.push_async_callback(store.close)
-        bus = _open_bus(settings.amqp_url)
+        with faults_named():
+            bus = RabbitMqBus.open(settings.amqp_url)
         owned.push_async_callback(bus.close)
         return ApiApp(settings, store, bus, owned=owned.pop_all())
-
-
-def _open_store(settings: StoreSettings) -> MongoStore:
-    try:
-        return MongoStore.open(settings.uri, database=settings.database)
-    except ValueError as error:
-        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
-
-
-def _open_bus(url: str) -> RabbitMqBus:
-    try:
-        return RabbitMqBus.open(url)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
 
 
 class ApiApp:
@@ -144,6 +132,11 @@ class ApiApp:
     def port(self) -> int:
         """The port that is listened on; 0 before `start`."""
         return self._server.port
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take."""
+        return self._settings.server.stop_seconds
 
     async def start(self) -> None:
         """Listens on return; ready while the store answers, whether or not the broker does."""

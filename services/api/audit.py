@@ -11,7 +11,7 @@ from services.api import limits
 from services.api.messages import audit_entry_message
 from services.api.validation.faults import Faults
 from services.api.validation.requests import check_id, page_size
-from services.storage.ports import ItemStore
+from services.storage.ports.items import ItemStore
 
 
 class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):

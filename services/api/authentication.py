@@ -19,8 +19,8 @@ from services.runtime.secrets import (
     bearer_secret,
     hash_secret,
 )
-from services.storage.model import AccessToken
-from services.storage.ports import CredentialStore
+from services.storage.model.credentials import AccessToken
+from services.storage.ports.tenancy import CredentialStore
 
 PROTECTED: Final = "/featmesh.management."
 """Methods of these packages need a token; health and reflection do not."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
-from services.storage.ports import CredentialStore
+from services.storage.ports.tenancy import CredentialStore
 
 TOKEN_NAME: Final = "bootstrap"  # noqa: S105 -- a name in the audit log, not a secret
 

@@ -9,8 +9,9 @@ from services.api.edits import Edit, Mutation
 from services.api.integrity import check_integrity
 from services.api.references import Surroundings, needs_surroundings
 from services.runtime.errors import MeshError, StaleVersion, Unavailable
-from services.storage.model import Change, Committed
-from services.storage.ports import RevisionMoved, Store
+from services.storage.model.changes import Change, Committed
+from services.storage.ports.items import RevisionMoved
+from services.storage.ports.store import Store
 
 ATTEMPTS: Final = 5
 """Of one change, while others change the environment at the same time."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from services.storage.model import PLAINLY, FlagRecord, ItemMeta, Record, Request, Write
+from services.storage.model.changes import PLAINLY, Request, Write
+from services.storage.model.items import FlagRecord, ItemMeta, Record
 
 
 @dataclass(frozen=True, slots=True)

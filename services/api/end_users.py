@@ -24,7 +24,7 @@ from services.api.validation.end_users import check_filter, check_user_key
 from services.api.validation.faults import Faults
 from services.api.validation.requests import check_id, page_size
 from services.runtime.errors import InvalidArgument
-from services.storage.ports import EndUserStore
+from services.storage.ports.end_users import EndUserStore
 
 
 class EndUserServicer(end_user_service_pb2_grpc.EndUserServiceServicer):

@@ -11,8 +11,9 @@ from featmesh.engine.model import Flag
 from services.api.changes import Changes
 from services.api.edits import Edit, Label, Mutation, created_meta, updated_meta
 from services.api.rollbacks import rolled_back, to_version_noted
-from services.storage.model import Committed, FlagRecord
-from services.storage.ports import ItemStore
+from services.storage.model.changes import Committed
+from services.storage.model.items import FlagRecord
+from services.storage.ports.items import ItemStore
 
 PATH: Final = "resource.flag"
 

@@ -20,7 +20,7 @@ from services.api.validation.requests import (
     check_version,
     page_size,
 )
-from services.storage.ports import ItemStore
+from services.storage.ports.items import ItemStore
 
 
 class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):

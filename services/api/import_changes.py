@@ -13,8 +13,8 @@ from services.api.changes import Changes
 from services.api.edits import Edit, Label, Mutation, created_meta, named, updated_meta
 from services.api.validation.faults import Faults
 from services.runtime.errors import AlreadyExists
-from services.storage.model import FlagRecord, Record, SegmentRecord
-from services.storage.ports import ItemStore
+from services.storage.model.items import FlagRecord, Record, SegmentRecord
+from services.storage.ports.items import ItemStore
 
 R = TypeVar("R", FlagRecord, SegmentRecord)
 

@@ -11,14 +11,18 @@ from services.api import limits
 from services.api.messages import end_user_message, evaluation_count_message
 from services.api.validation.faults import Faults
 from services.api.validation.requests import check_id, check_range, page_size
-from services.storage.ports import InsightStore, TenancyStore
+from services.storage.model.end_users import UserFilter
+from services.storage.ports.end_users import EndUserStore
+from services.storage.ports.insights import InsightStore
+from services.storage.ports.tenancy import TenancyStore
 
 
 class InsightServicer(insight_service_pb2_grpc.InsightServiceServicer):
     """Checks, asks the store, answers."""
 
-    def __init__(self, insights: InsightStore, tenancy: TenancyStore) -> None:
+    def __init__(self, insights: InsightStore, users: EndUserStore, tenancy: TenancyStore) -> None:
         self._insights = insights
+        self._users = users
         self._tenancy = tenancy
 
     async def QueryFlagEvaluations(
@@ -45,9 +49,9 @@ class InsightServicer(insight_service_pb2_grpc.InsightServiceServicer):
         faults.text("key_prefix", request.key_prefix, limits.CONTEXT_KEY_BYTES)
         size = page_size(faults, request.page)
         faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
-        page = await self._insights.list_end_users(
-            request.environment_id, size, request.page.token, key_prefix=request.key_prefix
+        wanted = UserFilter(key_prefix=request.key_prefix)
+        page = await self._users.search_end_users(
+            request.environment_id, size, request.page.token, user_filter=wanted
         )
         return pb.ListEndUsersResponse(
             end_users=map(end_user_message, page.items), next_token=page.next_token

@@ -25,22 +25,12 @@ from services.api.authentication import current_actor
 from services.api.edits import Label, Mutation
 from services.api.served import Membership
 from services.api.user_imports import UserImport
-from services.storage.model import (
-    AuditEntry,
-    EndUser,
-    Environment,
-    EvaluationCount,
-    FlagRecord,
-    ItemVersion,
-    LastServed,
-    Organization,
-    Project,
-    Request,
-    SdkKey,
-    SdkKeyKind,
-    SegmentRecord,
-    UserProperty,
-)
+from services.storage.model.changes import AuditEntry, Request
+from services.storage.model.credentials import SdkKey, SdkKeyKind
+from services.storage.model.end_users import EndUser, LastServed, UserProperty
+from services.storage.model.insights import EvaluationCount
+from services.storage.model.items import FlagRecord, ItemVersion, SegmentRecord
+from services.storage.model.tenancy import Environment, Organization, Project
 
 SDK_KEY_KINDS: Final = {
     tenancy_pb2.SDK_KEY_KIND_SERVER: SdkKeyKind.SERVER,

@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 
 from services.runtime.errors import StoreUnavailable
 from services.runtime.metrics import counter, gauge
-from services.storage.model import OutboxBacklog
-from services.storage.ports import OutboxStore
+from services.storage.model.changes import OutboxBacklog
+from services.storage.ports.outbox import OutboxStore
 
 MEASURE_SECONDS: Final = 5.0
 """How often the outbox is looked at."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from featmesh.engine.model import Flag, Rule, Segment, SegmentRule
 from services.api.edits import Edit
 from services.api.validation.conditions import SEGMENT_OPERATORS
-from services.storage.model import FlagRecord
+from services.storage.model.items import FlagRecord
 
 Item = Flag | Segment
 

@@ -48,7 +48,7 @@ from services.api.stale import StaleFlags
 from services.api.tenancy import TenancyServicer
 from services.api.tenancy_changes import TenancyChanges
 from services.messaging.ports import DeadLetters
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 SERVICES: Final = tuple(
     module.DESCRIPTOR.services_by_name[name].full_name
@@ -108,7 +108,7 @@ def registration(
             ImportServicer(ImportChanges(store.items, changes)), server
         )
         insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
-            InsightServicer(store.insights, store.tenancy), server
+            InsightServicer(store.insights, store.end_users, store.tenancy), server
         )
         end_user_service_pb2_grpc.add_EndUserServiceServicer_to_server(
             EndUserServicer(store.end_users, Snapshots(store.definitions)), server

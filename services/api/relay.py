@@ -11,8 +11,8 @@ from featmesh.messaging.v1 import messaging_pb2
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.backoff import full_jitter, wait_at_most
 from services.runtime.errors import ResourceExhausted, Unavailable
-from services.storage.model import OutboxEntry
-from services.storage.ports import OutboxStore
+from services.storage.model.changes import OutboxEntry
+from services.storage.ports.outbox import OutboxStore
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,8 @@ class Relay:
                 while await self._announce_batch():
                     pass
         except (Unavailable, ResourceExhausted, TimeoutError) as error:
-            log.warning("changes stay in the outbox for another process: %s", error)
+            why = f"not done in {DRAIN_SECONDS:g} s" if isinstance(error, TimeoutError) else error
+            log.warning("changes stay in the outbox for another process: %s", why)
 
     async def _announce_batch(self) -> int:
         """How many entries were dealt with.

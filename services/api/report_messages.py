@@ -5,7 +5,7 @@ from __future__ import annotations
 from featmesh.management.v1 import report_service_pb2 as pb
 from services.api.messages import timestamp
 from services.api.stale import StaleFlag
-from services.storage.model import (
+from services.storage.model.reports import (
     EvaluationReport,
     ExperimentVariation,
     IntervalCount,

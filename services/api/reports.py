@@ -13,8 +13,9 @@ from services.api.stale import StaleFlags
 from services.api.validation.faults import Faults
 from services.api.validation.reports import USAGE_INTERVALS, check_bounds
 from services.api.validation.requests import check_id, page_size
-from services.storage.model import ReportDetail, VariationOfFlag
-from services.storage.ports import ReportStore, TenancyStore
+from services.storage.model.reports import ReportDetail, VariationOfFlag
+from services.storage.ports.reports import ReportStore
+from services.storage.ports.tenancy import TenancyStore
 
 
 class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.api.edits import Edit, Mutation, updated_meta
 from services.runtime.errors import FailedPrecondition, StaleVersion
-from services.storage.model import FlagRecord, ItemVersion, R, Record
+from services.storage.model.items import FlagRecord, ItemVersion, R, Record
 
 OPERATION: Final = "rollback"
 

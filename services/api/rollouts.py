@@ -14,7 +14,8 @@ from services.api.validation.faults import Faults
 from services.api.validation.requests import check_id
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted, StoreUnavailable
 from services.storage.census import StreamCensus
-from services.storage.ports import CensusStore, TenancyStore
+from services.storage.ports.census import CensusStore
+from services.storage.ports.tenancy import TenancyStore
 
 WATCHES: Final = 100
 """Open at once; further ones are refused."""

@@ -12,8 +12,9 @@ from services.api.changes import Changes
 from services.api.edits import Edit, Label, Mutation, created_meta, updated_meta
 from services.api.rollbacks import rolled_back, to_version_noted
 from services.runtime.errors import InvalidArgument
-from services.storage.model import Committed, SegmentRecord
-from services.storage.ports import ItemStore
+from services.storage.model.changes import Committed
+from services.storage.model.items import SegmentRecord
+from services.storage.ports.items import ItemStore
 
 PATH: Final = "resource.segment"
 

@@ -20,7 +20,7 @@ from services.api.validation.requests import (
     page_size,
 )
 from services.api.validation.segments import check_segment_resource
-from services.storage.ports import ItemStore
+from services.storage.ports.items import ItemStore
 
 
 class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):

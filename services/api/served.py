@@ -14,8 +14,8 @@ from featmesh.engine import Result, Snapshot, evaluate
 from featmesh.engine.membership import is_member
 from featmesh.engine.model import Context, Segment
 from services.runtime.errors import NotFound
-from services.storage.model import Page
-from services.storage.ports import DefinitionStore
+from services.storage.model.pages import Page
+from services.storage.ports.definitions import DefinitionStore
 
 KEPT: Final = 8
 """Environments whose definitions are kept prepared; those that were asked for last."""
@@ -43,7 +43,7 @@ class Snapshots:
             self._kept.pop(environment_id, None)
             raise NotFound(f"environment {environment_id!r} does not exist")
         known = self._kept.get(environment_id)
-        if known is None or known.revision < revision:
+        if known is None or known.revision != revision:  # a restored store went back
             known = await self._prepare(environment_id)
         self._kept[environment_id] = known
         self._kept.move_to_end(environment_id)

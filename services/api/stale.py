@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from services.storage.model import FlagRecord, FlagUse, Page
-from services.storage.ports import ItemStore, ReportStore
+from services.storage.model.items import FlagRecord
+from services.storage.model.pages import Page
+from services.storage.model.reports import FlagUse
+from services.storage.ports.items import ItemStore
+from services.storage.ports.reports import ReportStore
 
 
 class StaleReason(StrEnum):
@@ -59,8 +62,10 @@ def _stale(
 
 
 def _reason(use: FlagUse | None, since: datetime, *, is_old: bool) -> StaleReason | None:
+    if not is_old:  # what is known may be of an earlier flag with its key
+        return None
     if use is None:
-        return StaleReason.NEVER_EVALUATED if is_old else None
+        return StaleReason.NEVER_EVALUATED
     if use.last_hour < since - timedelta(hours=1):  # it may have been at the end of that hour
         return StaleReason.NOT_EVALUATED
-    return StaleReason.SAME_VARIATION if use.alone and is_old else None
+    return StaleReason.SAME_VARIATION if use.alone else None

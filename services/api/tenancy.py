@@ -11,8 +11,9 @@ from services.api import limits, messages
 from services.api.tenancy_changes import TenancyChanges
 from services.api.validation.faults import Faults
 from services.api.validation.requests import check_id, check_options, page_size
-from services.storage.model import EnvironmentSettings, SdkKeyKind
-from services.storage.ports import CredentialStore, TenancyStore
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.tenancy import EnvironmentSettings
+from services.storage.ports.tenancy import CredentialStore, TenancyStore
 
 
 class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):

@@ -8,15 +8,9 @@ from typing import Final, TypeVar
 
 from services.api.edits import Mutation
 from services.runtime.secrets import CLIENT_KEY, SERVER_KEY, hash_secret, new_secret
-from services.storage.model import (
-    Environment,
-    EnvironmentSettings,
-    Organization,
-    Project,
-    SdkKey,
-    SdkKeyKind,
-)
-from services.storage.ports import CredentialStore, TenancyStore
+from services.storage.model.credentials import SdkKey, SdkKeyKind
+from services.storage.model.tenancy import Environment, EnvironmentSettings, Organization, Project
+from services.storage.ports.tenancy import CredentialStore, TenancyStore
 
 M = TypeVar("M", Organization, Project, Environment, SdkKey)
 

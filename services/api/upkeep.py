@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from services.runtime.backoff import wait_at_most
 from services.runtime.errors import Unavailable
-from services.storage.ports import UpkeepStore
+from services.storage.ports.upkeep import UpkeepStore
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from featmesh.management.v1 import end_user_service_pb2 as pb
 from services.api import limits
 from services.api.validation.end_users import imported_user
-from services.storage.model import ImportedUser, ImportedUsers
-from services.storage.ports import EndUserStore
+from services.storage.model.end_users import ImportedUser, ImportedUsers
+from services.storage.ports.end_users import EndUserStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -35,7 +36,7 @@ from services.evaluation.sync import SERVICE, SyncServicer
 from services.messaging.ports import Bus, ChangeWatch
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
-from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.config import EnvironmentReader, faults_named
 from services.runtime.cores import usable_cores
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.metrics import MetricsServer
@@ -54,7 +55,7 @@ from services.runtime.supervisor import Supervisor, worker_command
 from services.runtime.tasks import Tasks, repeat
 from services.runtime.worker_link import WorkerLink
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,9 @@ DEFAULT_TRACK_RATE: Final = 100_000.0
 
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
+
+LAST_CALLS_SECONDS: Final = 1.0
+"""For what was called while streams were told to go elsewhere."""
 
 READINESS_SECONDS: Final = 0.5
 """How often it is looked whether the poll is healthy."""
@@ -143,26 +147,14 @@ async def compose() -> EvaluationApp | Supervisor:
     if link is not None:
         settings = replace(settings, server=as_worker(settings.server))
     async with AsyncExitStack() as owned:
-        store = _open_store(settings.store)
+        with faults_named("FEATMESH_MONGODB_URI is "):
+            store = MongoStore.open(settings.store.uri, database=settings.store.database)
         owned.push_async_callback(store.close)
-        bus = _open_bus(settings.amqp_url)
+        with faults_named():
+            bus = RabbitMqBus.open(settings.amqp_url)
         owned.push_async_callback(bus.close)
         tune_garbage_collector()
         return EvaluationApp(settings, store, bus, owned=owned.pop_all(), link=link)
-
-
-def _open_store(settings: StoreSettings) -> MongoStore:
-    try:
-        return MongoStore.open(settings.uri, database=settings.database)
-    except ValueError as error:
-        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
-
-
-def _open_bus(url: str) -> RabbitMqBus:
-    try:
-        return RabbitMqBus.open(url)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
 
 
 class EvaluationApp:
@@ -217,6 +209,11 @@ class EvaluationApp:
         """The port that is listened on; 0 before `start`."""
         return self._server.port
 
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take."""
+        return self._settings.server.stop_seconds
+
     async def start(self) -> None:
         """Listens on return; ready while snapshots are current."""
         await self._server.start()
@@ -231,18 +228,25 @@ class EvaluationApp:
     async def stop(self) -> None:
         """No longer ready; streams are told to go; calls under way end; users are published."""
         await self._server.drain()
-        await self._sync.drain(self._settings.server.drain_window)
-        await self._server.stop()
+        await self._end_calls()
         await self.tasks.close()
+        await self._users.flush()  # before anything that waits for the store
         await self._census.close()
         await self._follower.close()
         await self._keys.close()
         await self._replicas.close()
-        await self._users.flush()
         for watch in self._watches:
             await watch.close()
         await self._metrics_server.stop()
         await self._owned.aclose()
+
+    async def _end_calls(self) -> None:
+        """Streams and other calls, within one drain window."""
+        time_of = asyncio.get_running_loop().time
+        window = self._settings.server.drain_window
+        end = time_of() + window
+        await self._sync.drain(window)
+        await self._server.stop(max(end - time_of(), LAST_CALLS_SECONDS))
 
     def _register(self, server: aio.Server) -> None:
         GrpcTransport(SERVICE, self._sync.routes()).register(server)

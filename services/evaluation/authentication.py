@@ -12,8 +12,8 @@ from typing import Final
 from services.evaluation.shared import SharedReads
 from services.runtime.errors import NotFound, PermissionDenied, StoreUnavailable, Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, bearer_secret, hash_secret
-from services.storage.model import SdkKey, SdkKeyKind
-from services.storage.ports import CredentialStore
+from services.storage.model.credentials import SdkKey, SdkKeyKind
+from services.storage.ports.tenancy import CredentialStore
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from services.evaluation.authentication import Metadata, SdkKeys
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, bearer_secret, hash_secret
-from services.storage.model import SdkKeyKind
-from services.storage.ports import CredentialStore
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.ports.tenancy import CredentialStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from services.evaluation.census import Census
 from services.evaluation.replica import Replicas
 from services.runtime.errors import StoreUnavailable
-from services.storage.ports import CENSUS_SECONDS, CensusStore
+from services.storage.ports.census import CENSUS_SECONDS, CensusStore
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.replica import Replica, Replicas
 from services.messaging.ports import Message
 from services.runtime.errors import NotFound, StoreUnavailable
-from services.storage.ports import DefinitionStore
+from services.storage.ports.definitions import DefinitionStore
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import InvalidArgument, MeshError, ResourceExhausted
 from services.runtime.interceptor import Context
 from services.runtime.status import status_code, status_text
-from services.storage.model import SdkKey
+from services.storage.model.credentials import SdkKey
 
 SERVICE: Final = "featmesh.insights.v1.InsightsService"
 

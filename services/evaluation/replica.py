@@ -17,7 +17,7 @@ from services.evaluation.sending import Sends
 from services.evaluation.shared import SharedReads
 from services.evaluation.view import View
 from services.messaging.ports import ChangeWatch
-from services.storage.ports import DefinitionStore
+from services.storage.ports.definitions import DefinitionStore
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from services.evaluation.hub import end_in_turns
 from services.evaluation.replica import ENVIRONMENT_DELETED, REFUSED_HINT_MS
 from services.evaluation.stream import Stream
 from services.runtime.errors import StoreUnavailable
-from services.storage.model import SdkKey
-from services.storage.ports import Store
+from services.storage.model.credentials import SdkKey
+from services.storage.ports.store import Store
 
 LOOK_SECONDS: Final = 0.5
 """A stream outlives its key by this and one read: by less than a second."""

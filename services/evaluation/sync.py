@@ -17,7 +17,7 @@ from services.evaluation.seen_users import SeenUsers
 from services.evaluation.stream import RECONNECT_JITTER_MS, Stream, Traffic
 from services.evaluation.transport import Opening, Route, Wire
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
-from services.storage.model import SdkKey
+from services.storage.model.credentials import SdkKey
 
 SERVICE: Final = "featmesh.sync.v1.SyncService"
 

@@ -13,7 +13,7 @@ from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import flag_to_proto, segment_to_proto
 from services.evaluation.frames import Frames, Kind, change_set_frames, item_entries
 from services.evaluation.limits import PATCH_CACHE
-from services.storage.model import Definitions
+from services.storage.model.definitions import Definitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from services.ingest.users import store_users
 from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
-from services.runtime.config import ConfigError, EnvironmentReader
+from services.runtime.config import EnvironmentReader, faults_named
 from services.runtime.metrics import MetricsServer
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import (
@@ -30,9 +30,9 @@ from services.runtime.settings import (
     read_store,
 )
 from services.runtime.tasks import Tasks, repeat
-from services.storage.model import InsightBatch
+from services.storage.model.insights import InsightBatch
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -87,26 +87,14 @@ async def compose() -> IngestApp:
     """`ingest` on its own: MongoDB and RabbitMQ, as the environment says."""
     settings = read_settings(os.environ)
     async with AsyncExitStack() as owned:
-        store = _open_store(settings.store)
+        with faults_named("FEATMESH_MONGODB_URI is "):
+            store = MongoStore.open(settings.store.uri, database=settings.store.database)
         owned.push_async_callback(store.close)
-        bus = _open_bus(settings.amqp_url)
+        with faults_named():
+            bus = RabbitMqBus.open(settings.amqp_url)
         owned.push_async_callback(bus.close)
         tune_garbage_collector()
         return IngestApp(settings, store, bus, owned=owned.pop_all())
-
-
-def _open_store(settings: StoreSettings) -> MongoStore:
-    try:
-        return MongoStore.open(settings.uri, database=settings.database)
-    except ValueError as error:
-        raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
-
-
-def _open_bus(url: str) -> RabbitMqBus:
-    try:
-        return RabbitMqBus.open(url)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
 
 
 class IngestApp:
@@ -136,6 +124,11 @@ class IngestApp:
     def port(self) -> int:
         """The port that health is served on; 0 before `start`."""
         return self._server.port
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take."""
+        return self._settings.server.stop_seconds
 
     async def start(self) -> None:
         """Listens on return; ready once the store is reached and the bus consumes."""

@@ -18,7 +18,7 @@ from services.ingest.decoding import (
     parse,
     text,
 )
-from services.storage.model import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 
 MAX_NAME_BYTES: Final = 128
 MAX_COUNT: Final = 1_000_000_000

@@ -18,7 +18,7 @@ from services.ingest.decoding import (
     time,
 )
 from services.messaging.ports import Message
-from services.storage.ports import InsightStore
+from services.storage.ports.insights import InsightStore
 
 MAX_USERS: Final = 1_000
 

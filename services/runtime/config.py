@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -12,6 +13,15 @@ class ConfigError(Exception):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
+
+
+@contextmanager
+def faults_named(prefix: str = "") -> Iterator[None]:
+    """A ValueError within becomes a `ConfigError`, its text behind the prefix."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError([f"{prefix}{error}"]) from error
 
 
 @dataclass(frozen=True, slots=True)

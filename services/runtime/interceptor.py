@@ -6,7 +6,9 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -28,6 +30,7 @@ Context = aio.ServicerContext[Any, Any]
 Handler = Any  # grpc.RpcMethodHandler, whose stubs know only the synchronous behaviours
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 Behaviour = Callable[[Any, Context], Any]
+Around = Callable[[Context], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,25 @@ class _Refused:
     """Stands for a request that could not be taken; the call answers with the error."""
 
     error: InvalidArgument
+
+
+class _Border:
+    """Around a call: what it raises becomes its status."""
+
+    __slots__ = ("_context", "_method")
+
+    def __init__(self, method: str, context: Context) -> None:
+        self._method = method
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        """Nothing is to be done before."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if isinstance(error, Exception):
+            await _answer(error, self._method, self._context)
 
 
 class ErrorInterceptor(aio.ServerInterceptor):
@@ -54,31 +76,32 @@ class ErrorInterceptor(aio.ServerInterceptor):
         if handler is None:
             return None
         method = details.method
+        around = partial(_Border, method)
         deserializer = _checked(
             handler.request_deserializer, self._limits.get(method, MAX_REQUEST_BYTES)
         )
         if handler.request_streaming:
             if handler.response_streaming:
-                return _duplex_handler(handler, method)
+                return _duplex_handler(handler, around)
             return grpc.stream_unary_rpc_method_handler(
-                _intake(handler.stream_unary, method), deserializer, handler.response_serializer
+                _intake(handler.stream_unary, around), deserializer, handler.response_serializer
             )
         if handler.response_streaming:
             wrap = _stream if inspect.isasyncgenfunction(handler.unary_stream) else _writer
             return grpc.unary_stream_rpc_method_handler(
-                wrap(handler.unary_stream, method), deserializer, handler.response_serializer
+                wrap(handler.unary_stream, around), deserializer, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            _unary(handler.unary_unary, method), deserializer, handler.response_serializer
+            _unary(handler.unary_unary, around), deserializer, handler.response_serializer
         )
 
 
-def _duplex_handler(handler: Handler, method: str) -> Handler:
+def _duplex_handler(handler: Handler, around: Around) -> Handler:
     """Streams both ways; what is a limit of one request is the method's own to check."""
     if not inspect.isasyncgenfunction(handler.stream_stream):
         return handler
     return grpc.stream_stream_rpc_method_handler(
-        _stream(handler.stream_stream, method),
+        _stream(handler.stream_stream, around),
         handler.request_deserializer,
         handler.response_serializer,
     )
@@ -127,26 +150,22 @@ def _checked(deserialize: Callable[[bytes], Any] | None, limit: int) -> Callable
     return parse
 
 
-def _unary(behaviour: Behaviour, method: str) -> Behaviour:
+def _unary(behaviour: Behaviour, around: Around) -> Behaviour:
     async def call(request: Any, context: Context) -> Any:
-        try:
+        async with around(context):
             _raise_refused(request)
             async with asyncio.timeout(UNARY_DEADLINE):
                 return await behaviour(request, context)
-        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
-            await _answer(error, method, context)
 
     return call
 
 
-def _intake(behaviour: Behaviour, method: str) -> Behaviour:
+def _intake(behaviour: Behaviour, around: Around) -> Behaviour:
     """Takes a stream of requests; the deadline is each request's, for the stream has no end."""
 
     async def call(requests: AsyncIterator[Any], context: Context) -> Any:
-        try:
+        async with around(context):
             return await behaviour(_each_in_time(requests), context)
-        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
-            await _answer(error, method, context)
 
     return call
 
@@ -162,9 +181,9 @@ async def _each_in_time(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield request
 
 
-def _stream(behaviour: Behaviour, method: str) -> Behaviour:
+def _stream(behaviour: Behaviour, around: Around) -> Behaviour:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-        try:
+        async with around(context):
             _raise_refused(request)
             answer = behaviour(request, context)
             if inspect.isawaitable(answer):
@@ -172,8 +191,6 @@ def _stream(behaviour: Behaviour, method: str) -> Behaviour:
                 return
             async for response in answer:
                 yield response
-        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
-            await _answer(error, method, context)
 
     return call
 
@@ -187,15 +204,13 @@ async def _responses(outcome: AsyncIterator[Any] | Awaitable[None]) -> AsyncIter
         yield response
 
 
-def _writer(behaviour: Behaviour, method: str) -> Behaviour:
+def _writer(behaviour: Behaviour, around: Around) -> Behaviour:
     """A stream whose behaviour writes by itself instead of yielding; it has no deadline."""
 
     async def call(request: Any, context: Context) -> None:
-        try:
+        async with around(context):
             _raise_refused(request)
             await behaviour(request, context)
-        except Exception as error:  # noqa: BLE001 -- the border: everything becomes a status
-            await _answer(error, method, context)
 
     return call
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from contextlib import suppress
+from typing import NoReturn, Protocol
 
 import uvloop
 
@@ -27,21 +29,29 @@ class App(Protocol):
 
     tasks: Tasks
 
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take."""
+        ...
+
     async def start(self) -> None:
         """Listens on return; becomes ready by itself, whenever its parts are there."""
         ...
 
     async def stop(self) -> None:
-        """Drains and stops within its settings' times; leaves no task behind."""
+        """Drains and stops; leaves no task behind."""
         ...
 
 
 def run(compose: Callable[[], Awaitable[App]]) -> None:
-    """Runs the program until SIGTERM or SIGINT; exits 1 on a crash, 2 on wrong settings."""
+    """Runs the program until SIGTERM or SIGINT; exits 1 on a crash, 2 on wrong settings.
+
+    After `App.stop_seconds` it ends in any case.
+    """
     try:
         configure_logs()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_serve(compose))
+            _leave(runner.run(_serve(compose)))
     except ConfigError as error:
         _say("Wrong settings:", *error.faults)
         code = EXIT_CONFIG
@@ -61,9 +71,28 @@ async def _serve(compose: Callable[[], Awaitable[App]]) -> int:
         await app.start()
         await _first(asked, app.tasks.crashed)
     finally:
-        await app.stop()
-    log.info("stopped")
+        await _stop(app)
     return EXIT_FAILED if app.tasks.crashed.is_set() else 0
+
+
+async def _stop(app: App) -> None:
+    stopping = asyncio.create_task(app.stop())
+    # Not a timeout: what is cancelled may wait again, for a store that does not answer.
+    done, _ = await asyncio.wait({stopping}, timeout=app.stop_seconds)
+    if done:
+        await stopping
+        log.info("stopped")
+    else:
+        log.warning("not stopped within %g s; what is left is given up", app.stop_seconds)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends without the driver's threads: they wait for a store that does not answer for 20 s."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 async def _first(*events: asyncio.Event) -> None:

@@ -88,11 +88,15 @@ class GrpcServer:
         if self._server is not None:  # else nobody could have called
             await asyncio.sleep(self._settings.drain_delay)
 
-    async def stop(self) -> None:
-        """No new calls; those under way get the drain window, then are cancelled."""
-        if self._server is not None:
-            await self._server.stop(self._settings.drain_window)
-            self._server = None
+    async def stop(self, within: float | None = None) -> None:
+        """No new calls; those under way get ``within`` seconds, or else the drain window.
+
+        Then they are answered with UNAVAILABLE.
+        """
+        if self._server is None:
+            return
+        await self._server.stop(self._settings.drain_window if within is None else within)
+        self._server = None
 
 
 def tune_garbage_collector() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 from urllib.parse import urlsplit
 
 from services.runtime.config import Address, EnvironmentReader
 
 LOOPBACK = "127.0.0.1"
+
+CLOSE_SECONDS: Final = 10.0
+"""Beyond its drain times a service gets so long for messages under way, and to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,11 @@ class ServerSettings:
     """For calls under way to end, and for streams to be told to go elsewhere."""
     metrics: Address | None = None
     """Where metrics are served; None for nowhere."""
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long it may take to stop; what is not done by then is given up."""
+        return self.drain_delay + self.drain_window + CLOSE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

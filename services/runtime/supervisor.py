@@ -36,8 +36,8 @@ HEALTHY_SECONDS: Final = 60.0
 RESERVE_SECONDS: Final = 3.0
 RESERVE_PAUSE: Final = 0.1
 
-STOP_SECONDS: Final = 15.0
-"""Beyond its drain times that a worker gets to end before it is killed."""
+KILL_SECONDS: Final = 1.0
+"""After its time to stop that a worker gets to end before it is killed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -94,11 +94,16 @@ class Supervisor:
         self._count = count
         self._listen = server.listen
         self._listen_variable = listen_variable
-        self._stop_after = server.drain_delay + 2 * server.drain_window
+        self._stop_after = server.stop_seconds + KILL_SECONDS
         self._metrics_server = MetricsServer(server.metrics, [self.metrics], process=False)
         self._places = _Places()
         self._reserved: socket.socket | None = None
         self._told: bool | None = None
+
+    @property
+    def stop_seconds(self) -> float:
+        """That of its workers, and a moment more to see them end."""
+        return self._stop_after + KILL_SECONDS
 
     async def start(self) -> None:
         """Reserves the port and starts the workers; raises `ListenError`."""
@@ -191,7 +196,7 @@ class Supervisor:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(self._stop_after + STOP_SECONDS):
+            async with asyncio.timeout(self._stop_after):
                 await process.wait()
         except TimeoutError:
             log.error("process %d did not stop and is killed", process.pid)

@@ -25,7 +25,7 @@ from services.evaluation.app import EvaluationApp
 from services.ingest.app import IngestApp
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus
-from services.runtime.config import Address, ConfigError
+from services.runtime.config import Address, faults_named
 from services.runtime.metrics import MetricsServer
 from services.runtime.program import App
 from services.runtime.server import ListenError
@@ -35,12 +35,12 @@ from services.standalone.console import complain, say
 from services.standalone.data_folder import DataFolder
 from services.standalone.demo import Addresses, open_demo
 from services.standalone.errors import StandaloneError
-from services.standalone.mongod import EmbeddedMongod, EmbeddedMongodError
+from services.standalone.mongod import STOP_SECONDS, EmbeddedMongod, EmbeddedMongodError
 from services.standalone.readiness import until_serving
 from services.standalone.settings import StandaloneSettings
 from services.standalone.welcome import plain_text
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 
 _ANY: Final = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not listened on
 
@@ -84,6 +84,13 @@ class StandaloneApp:
         self._folder = DataFolder(settings.data_dir)
         self._parts = AsyncExitStack()
         self._is_started = False
+
+    @property
+    def stop_seconds(self) -> float:
+        """That of its parts, one after the other."""
+        settings = self._settings
+        services = (settings.api, settings.evaluation, settings.ingest)
+        return sum(each.server.stop_seconds for each in services) + STOP_SECONDS
 
     async def start(self) -> None:
         """All services listen on return; raises `StandaloneError` or `ConfigError`."""
@@ -140,10 +147,8 @@ class StandaloneApp:
         self._fail(f"MongoDB ended with status {status}; its log is {mongod.log_file}")
 
     def _open_store(self, uri: str) -> MongoStore:
-        try:
+        with faults_named("FEATMESH_MONGODB_URI is "):
             store = MongoStore.open(uri, database=self._settings.database)
-        except ValueError as error:
-            raise ConfigError([f"FEATMESH_MONGODB_URI is {error}"]) from error
         self._parts.push_async_callback(store.close)
         return store
 

@@ -9,7 +9,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,9 @@ from tests.support.waiting import PATIENCE, eventually
 
 SERVICES: Final = ("api", "evaluation", "ingest")
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+STOP_SECONDS: Final = 1 + 10 + 4
+"""The drain window of `three_services`, what is documented, and a busy machine."""
+
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -132,6 +135,34 @@ async def test_services_that_wait_stop_at_once_and_their_logs_have_no_password(
         log = process.log.read_text()
         assert "s3cret" not in log
         assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("fault", [TcpProxy.cut, TcpProxy.hold], ids=["gone", "silent"])
+async def test_services_stop_in_the_documented_time_without_store_and_broker(
+    fault: Callable[[TcpProxy], Awaitable[None] | None],
+    mongodb_uri: str,
+    amqp_url: str,
+    tmp_path: Path,
+) -> None:
+    """docs/operations/settings.md: the drain times, and ten seconds for messages under way."""
+    async with closed_proxy(mongodb_uri) as store, closed_proxy(amqp_url) as broker:
+        await asyncio.gather(store.open(), broker.open())
+        mesh = three_services(
+            tmp_path,
+            mongodb=f"mongodb://127.0.0.1:{store.port}/?directConnection=true",
+            database=fresh_database_name(),
+            amqp=through(amqp_url, broker),
+        )
+        async with started(mesh):
+            for process in mesh.processes:
+                await asyncio.to_thread(process.wait_until_serving)
+            for proxy in (store, broker):
+                await (fault(proxy) or asyncio.sleep(0))
+            for process in mesh.processes:
+                process.terminate()
+            for process in mesh.processes:
+                assert await asyncio.to_thread(process.wait, STOP_SECONDS) == 0
+                assert "is killed" not in process.log.read_text()
 
 
 def run_to_its_end(name: str, folder: Path, variables: Mapping[str, str]) -> tuple[int, list[str]]:

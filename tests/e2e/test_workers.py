@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
 import featmesh
-from services.storage.model import SdkKeyKind
+from services.storage.model.credentials import SdkKeyKind
 from services.storage.mongodb import MongoStore
 from tests.support.evaluation import new_sdk_key
 from tests.support.mesh import ServiceProcess, children_of, free_address, is_running

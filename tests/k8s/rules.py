@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from services.runtime.settings import CLOSE_SECONDS
+
 Manifest = dict[str, Any]
 
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -138,10 +140,10 @@ def _drain_faults(pod: Manifest, documents: Sequence[Manifest]) -> Iterator[str]
     for document in documents:
         if document["kind"] == "ConfigMap" and document["metadata"]["name"] in maps:
             config |= document.get("data", {})
-    drain = sum(float(config.get(key, 0)) for key in _DRAIN)
+    stop = sum(float(config.get(key, 0)) for key in _DRAIN) + CLOSE_SECONDS
     grace = pod.get("terminationGracePeriodSeconds", 30)
-    if grace <= drain:
-        yield f"terminationGracePeriodSeconds {grace} must be more than the drain's {drain:g} s"
+    if grace <= stop:
+        yield f"terminationGracePeriodSeconds {grace} must be more than a stop's {stop:g} s"
 
 
 def _selected_pods(document: Manifest, documents: Sequence[Manifest]) -> Iterator[str]:

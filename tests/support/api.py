@@ -34,7 +34,7 @@ from services.runtime.config import Address
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.runtime.settings import ServerSettings, StoreSettings
 from services.storage.mongodb import MongoStore
-from services.storage.ports import Store
+from services.storage.ports.store import Store
 from tests.support.waiting import PATIENCE
 
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING

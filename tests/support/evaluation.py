@@ -30,8 +30,8 @@ from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.secrets import hash_secret, new_secret
 from services.runtime.settings import ServerSettings, StoreSettings
-from services.storage.model import SdkKeyKind
-from services.storage.ports import Store
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.ports.store import Store
 from tests.support.waiting import PATIENCE
 
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING

@@ -29,15 +29,17 @@ def refused_uri(uri: str) -> str:
 
 @asynccontextmanager
 async def failing(
-    uri: str, commands: Sequence[str], code: int, *, times: int = 0
+    uri: str, commands: Sequence[str], code: int, *, times: int = 0, after: int = 0
 ) -> AsyncIterator[None]:
     """``commands`` of `CLIENT` are answered with an error's code, always or so many times.
+
+    The first ``after`` of them are not; then all others are.
 
     Skips the test on a MongoDB that was not started with ``enableTestCommands``.
     """
     connection = Connection(uri, "admin", utc_now)
     try:
-        mode: Any = {"times": times} if times else "alwaysOn"
+        mode: Any = {"times": times} if times else {"skip": after} if after else "alwaysOn"
         data = {"failCommands": list(commands), "errorCode": code, "appName": CLIENT}
         await _configure(connection, mode, data)
         try:

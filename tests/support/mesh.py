@@ -135,11 +135,16 @@ class ServiceProcess:
         assert self._process is not None
         return self._process.wait(seconds)
 
+    def terminate(self) -> None:
+        """SIGTERM, and returns at once; nothing happens to a process that has ended."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> int:
         """SIGTERM, bounded; returns the exit code."""
         if self._process is None:
             return 0
-        self._process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             return self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from services.standalone.mongod import EmbeddedMongod
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES

@@ -13,7 +13,7 @@ from services.api import limits
 from services.api.validation.faults import Faults
 from services.runtime.contexts import context_violations, value_violations
 from services.runtime.errors import Violation
-from services.storage.model import ImportedUser, UserFilter
+from services.storage.model.end_users import ImportedUser, UserFilter
 
 _AHEAD: Final = timedelta(minutes=5)
 """How far another clock may be ahead; a user seen in the future would never change again."""

@@ -13,8 +13,10 @@ import grpc
 from grpc import aio
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+from services.runtime.errors import MeshError, Unavailable
 from services.runtime.loop_server.call import Call
 from services.runtime.loop_server.completions import Completions, Event
+from services.runtime.status import status_code, status_text, trailers
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +142,7 @@ class LoopServer:
         except aio.AbortError:
             pass
         except asyncio.CancelledError:
-            call.finish(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+            _refuse(call, Unavailable("this server is stopping"))
         except Exception:
             log.exception("%s failed", method)
             call.finish(grpc.StatusCode.UNKNOWN, "the server's log has more")
@@ -158,6 +160,10 @@ class LoopServer:
     async def _generic_handler(self, details: grpc.HandlerCallDetails) -> Handler | None:
         found = (each.service(details) for each in self._generic)
         return next((handler for handler in found if handler is not None), None)
+
+
+def _refuse(call: Call, error: MeshError) -> None:
+    call.finish(status_code(error), status_text(error), trailers(error))
 
 
 async def _answer(call: Call, handler: Handler) -> None:

@@ -10,7 +10,7 @@ from services.storage.census import RevisionCensus, StreamCensus
 from services.storage.durations import Durations
 from services.storage.mongodb.connection import Document, Part
 from services.storage.mongodb.errors import translated
-from services.storage.ports import PROCESS_SECONDS
+from services.storage.ports.census import PROCESS_SECONDS
 
 
 class MongoCensus(Part):

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pymongo.errors import BulkWriteError
 
 from services.runtime.errors import AlreadyExists, NotFound, StaleVersion
-from services.storage.model import Change, Committed
+from services.storage.model.changes import Change, Committed
 from services.storage.mongodb.connection import Connection, Document, milliseconds, require
 from services.storage.mongodb.errors import DUPLICATE_KEY, first_write_error
 from services.storage.mongodb.history import (
@@ -30,7 +30,7 @@ from services.storage.mongodb.writes import (
     record_json,
     targets_of,
 )
-from services.storage.ports import RevisionMoved
+from services.storage.ports.items import RevisionMoved
 
 T = TypeVar("T")
 _CHUNK = 1_000

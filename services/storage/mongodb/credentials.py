@@ -11,7 +11,9 @@ from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from services.runtime.errors import NotFound
-from services.storage.model import PLAINLY, AccessToken, Page, Request, SdkKey, SdkKeyKind
+from services.storage.model.changes import PLAINLY, Request
+from services.storage.model.credentials import AccessToken, SdkKey, SdkKeyKind
+from services.storage.model.pages import Page
 from services.storage.mongodb.connection import LOOK_SECONDS, Document, Part, require
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.paging import Order, read_page

@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from services.runtime.errors import NotFound
-from services.storage.model import Definitions, Tombstone
+from services.storage.model.definitions import Definitions, Tombstone
 from services.storage.mongodb.connection import LOOK_SECONDS, Document, Part
 from services.storage.mongodb.documents import flag_of, segment_of
 from services.storage.mongodb.errors import translated

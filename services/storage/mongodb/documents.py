@@ -23,7 +23,7 @@ from featmesh.engine.model import (
     ValueType,
     Variation,
 )
-from services.storage.model import FlagRecord, ItemMeta, SegmentRecord
+from services.storage.model.items import FlagRecord, ItemMeta, SegmentRecord
 from services.storage.mongodb.connection import Document, whole_milliseconds
 
 

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from featmesh.engine.model import Attribute
 from services.runtime.errors import NotFound
-from services.storage.model import (
+from services.storage.model.end_users import (
     EndUser,
     ImportedUser,
     ImportedUsers,
     LastServed,
-    Page,
     UserFilter,
     UserProperty,
 )
+from services.storage.model.pages import Page
 from services.storage.mongodb.connection import Document, Part, require
 from services.storage.mongodb.end_users import (
     end_user_of,
@@ -119,10 +119,11 @@ class MongoEndUsers(Part):
         ]
         created, unchanged = len(users) - len(known), len(users) - len(told)
         if told and not dry_run:
+            # Before the users: a repeat tells nothing new of those that are written.
+            await self._learn(environment_id, told)
             await self._connection["end_users"].bulk_write(
                 [import_merge(environment_id, user, now) for user in told], ordered=False
             )
-            await self._learn(environment_id, told)
         return ImportedUsers(created, len(told) - created, unchanged)
 
     @translated

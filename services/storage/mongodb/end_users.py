@@ -15,7 +15,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 from featmesh.engine.model import Attribute, Context
-from services.storage.model import EndUser, ImportedUser, UserProperty
+from services.storage.model.end_users import EndUser, ImportedUser, UserProperty
 from services.storage.mongodb.connection import Document
 
 MAX_ATTRIBUTES = 200

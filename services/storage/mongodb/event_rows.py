@@ -13,7 +13,7 @@ from bson import encode
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from services.storage.model import EvaluationEvent, MetricEvent
+from services.storage.model.insights import EvaluationEvent, MetricEvent
 
 Row = RawBSONDocument
 

@@ -8,7 +8,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Final
 
-from services.storage.model import EvaluationEvent, InsightBatch, MetricEvent
+from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent
 from services.storage.mongodb.commands import insert_many
 from services.storage.mongodb.connection import Connection
 from services.storage.mongodb.event_rows import Row, evaluation_rows, metric_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from services.storage.model import ExperimentVariation
+from services.storage.model.reports import ExperimentVariation
 from services.storage.mongodb.connection import Connection, Document
 
 

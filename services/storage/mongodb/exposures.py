@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pymongo import UpdateOne
 
-from services.storage.model import EvaluationEvent, InsightBatch
+from services.storage.model.insights import EvaluationEvent, InsightBatch
 from services.storage.mongodb.commands import CHUNK
 from services.storage.mongodb.connection import Connection, Document
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from services.storage.model import FlagUse
+from services.storage.model.reports import FlagUse
 from services.storage.mongodb.connection import Connection, Document
 
 Keys = list[tuple[str, int]]

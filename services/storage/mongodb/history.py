@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from services.runtime.errors import NotFound
-from services.storage.model import Committed, ItemVersion, Page, R, Record, Request
+from services.storage.model.changes import Committed, Request
+from services.storage.model.items import ItemVersion, R, Record
+from services.storage.model.pages import Page
 from services.storage.mongodb.connection import Connection, Document, require
 from services.storage.mongodb.paging import Order, read_page
 from services.storage.mongodb.requests import find_outcome

@@ -7,20 +7,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from featmesh.engine.model import Context
-from services.storage.model import EndUser, EvaluationCount, InsightBatch, Page
+from services.storage.model.insights import EvaluationCount, InsightBatch
 from services.storage.mongodb.connection import (
     Connection,
-    Document,
     Part,
-    require,
     whole_milliseconds,
 )
-from services.storage.mongodb.end_users import end_user_of, property_merges, user_merge
+from services.storage.mongodb.end_users import property_merges, user_merge
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.event_writer import EventWriter
-from services.storage.mongodb.paging import BY_KEY, read_page
-
-_LAST_CHARACTER = "\U0010ffff"
 
 
 class MongoInsights(Part):
@@ -45,23 +40,6 @@ class MongoInsights(Part):
             await self._connection["user_properties"].bulk_write(learned, ordered=False)
 
     @translated
-    async def list_end_users(
-        self, environment_id: str, size: int, token: str, *, key_prefix: str
-    ) -> Page[EndUser]:
-        await require(self._connection, "environments", environment_id)
-        query: Document = {"environment": environment_id}
-        if key_prefix:
-            query["key"] = {"$gte": key_prefix, "$lt": key_prefix + _LAST_CHARACTER}
-        return await read_page(
-            self._connection["end_users"],
-            query,
-            order=BY_KEY,
-            size=size,
-            token=token,
-            decode=end_user_of,
-        )
-
-    @translated
     async def store_insights(self, batches: Sequence[InsightBatch]) -> int:
         return await self._writer.store(batches)
 
@@ -72,7 +50,8 @@ class MongoInsights(Part):
         hours = {"$gte": _hour_of(start), "$lt": end}
         query = {"environment": environment_id, "flag": flag_key, "hour": hours}
         counts: Counter[tuple[datetime, str]] = Counter()
-        async for part in self._connection["flag_hours"].find(query):
+        shown = {"_id": 0, "hour": 1, "variation": 1, "evaluations": 1}  # no sketches
+        async for part in self._connection["flag_hours"].find(query, shown):
             counts[part["hour"], part["variation"]] += part["evaluations"]
         return [EvaluationCount(*bucket, count) for bucket, count in sorted(counts.items())]
 

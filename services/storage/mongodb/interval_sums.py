@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.storage.model import EvaluationReport, IntervalCount
+from services.storage.model.reports import EvaluationReport, IntervalCount
 from services.storage.mongodb.connection import Collection, Document
 
 

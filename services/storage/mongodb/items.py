@@ -8,16 +8,9 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from services.runtime.errors import NotFound
-from services.storage.model import (
-    AuditEntry,
-    Change,
-    Committed,
-    FlagRecord,
-    ItemVersion,
-    Page,
-    Request,
-    SegmentRecord,
-)
+from services.storage.model.changes import AuditEntry, Change, Committed, Request
+from services.storage.model.items import FlagRecord, ItemVersion, SegmentRecord
+from services.storage.model.pages import Page
 from services.storage.mongodb.commit import Commit
 from services.storage.mongodb.connection import Connection, Document, Part, require
 from services.storage.mongodb.documents import flag_record, segment_record

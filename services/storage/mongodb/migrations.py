@@ -9,9 +9,9 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from services.storage.model import DEFAULT_RETENTION_DAYS
+from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.connection import Connection
-from services.storage.ports import CENSUS_SECONDS
+from services.storage.ports.census import CENSUS_SECONDS
 
 SCHEMA_VERSION = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from services.storage.model import OutboxBacklog, OutboxEntry
+from services.storage.model.changes import OutboxBacklog, OutboxEntry
 from services.storage.mongodb.connection import Part
 from services.storage.mongodb.errors import translated
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import bson
+from bson.raw_bson import RawBSONDocument
+
 from services.runtime.errors import InvalidArgument
-from services.storage.model import Page
+from services.storage.model.pages import Page
 from services.storage.mongodb.connection import Collection, Document
 
 T = TypeVar("T")
+
+PAGE_BYTES = 3 * 1024 * 1024
+"""Of stored documents in a page; a single one may have more. gRPC's clients take 4 MiB."""
+
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -91,7 +99,7 @@ async def read_page(
     token: str,
     decode: Callable[[Document], T],
 ) -> Page[T]:
-    """The page of ``query`` that follows ``token``."""
+    """The page of ``query`` that follows ``token``; it may end early, at `PAGE_BYTES`."""
     ranges = [{"$and": [query, following]} for following in order.after(token)]
     return await read_ranges(collection, ranges, order=order, size=size, decode=decode)
 
@@ -105,17 +113,35 @@ async def read_ranges(
     decode: Callable[[Document], T],
 ) -> Page[T]:
     """The first page of filters that follow each other in ``order``."""
-    documents: list[Document] = []
+    shown: list[Document] = []
+    total = 0
+    async with aclosing(_found(collection, ranges, order, size + 1)) as found:
+        async for document, weight in found:
+            total += weight
+            if len(shown) == size or (shown and total > PAGE_BYTES):
+                return Page(tuple(map(decode, shown)), order.token(shown[-1]))
+            shown.append(document)
+    return Page(tuple(map(decode, shown)), "")
+
+
+async def _found(
+    collection: Collection, ranges: Sequence[Document], order: Order, limit: int
+) -> AsyncGenerator[tuple[Document, int], None]:
+    """Documents and their sizes in bytes, no more than ``limit``."""
+    options = collection.codec_options
+    undecoded = collection.with_options(options.with_options(document_class=RawBSONDocument))
     for query in ranges:
-        missing = size + 1 - len(documents)
-        if missing:
-            cursor = collection.find(query).sort(order.sort()).limit(missing)
-            if order.index:
-                cursor = cursor.hint(order.hint())
-            documents += await cursor.to_list(missing)
-    shown = documents[:size]
-    more = len(documents) > size
-    return Page(tuple(map(decode, shown)), order.token(shown[-1]) if more else "")
+        cursor = undecoded.find(query).sort(order.sort()).limit(limit)
+        if order.index:
+            cursor = cursor.hint(order.hint())
+        try:
+            async for found in cursor:
+                limit -= 1
+                yield bson.decode(found.raw, options), len(found.raw)
+        finally:
+            await cursor.close()
+        if not limit:
+            return
 
 
 def _to_json(value: Any) -> str | int:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from services.storage.model import (
+from services.storage.model.pages import Page
+from services.storage.model.reports import (
     EvaluationReport,
     ExperimentVariation,
     FlagUse,
     IntervalCount,
-    Page,
     ReportDetail,
     Usage,
     VariationOfFlag,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from services.runtime.errors import InvalidArgument
-from services.storage.model import Request
+from services.storage.model.changes import Request
 from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.transactions import Session
 

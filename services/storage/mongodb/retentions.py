@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Final
 
-from services.storage.model import DEFAULT_RETENTION_DAYS
+from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.connection import Connection
 
 RETENTION_FIELD: Final = "event_retention_days"
@@ -31,23 +31,23 @@ class Retentions:
     async def read(self, environment_ids: Iterable[str]) -> dict[str, int]:
         """Milliseconds for each of these; an environment that is gone has the default."""
         wanted, now = set(environment_ids), time.monotonic()
-        missing = [one for one in wanted if not self._is_fresh(one, now)]
-        if missing:
-            await self._learn(missing, now)
-        return {one: self._known[one][0] for one in wanted}
+        fresh = {
+            one: known[0]
+            for one in wanted
+            if (known := self._known.get(one)) and now - known[1] < REMEMBERED_SECONDS
+        }
+        missing = wanted - fresh.keys()
+        return fresh | (await self._learn(missing, now) if missing else {})
 
-    def _is_fresh(self, environment_id: str, now: float) -> bool:
-        known = self._known.get(environment_id)
-        return known is not None and now - known[1] < REMEMBERED_SECONDS
-
-    async def _learn(self, environment_ids: list[str], now: float) -> None:
+    async def _learn(self, environment_ids: Set[str], now: float) -> dict[str, int]:
         cursor = self._connection["environments"].find(
-            {"_id": {"$in": environment_ids}}, {RETENTION_FIELD: 1}
+            {"_id": {"$in": list(environment_ids)}}, {RETENTION_FIELD: 1}
         )
         days = {
             one["_id"]: one.get(RETENTION_FIELD, DEFAULT_RETENTION_DAYS) async for one in cursor
         }
+        learnt = {one: days.get(one, DEFAULT_RETENTION_DAYS) * _DAY_MS for one in environment_ids}
         if len(self._known) > REMEMBERED:
-            self._known = {one: known for one, known in self._known.items() if known[1] == now}
-        for one in environment_ids:
-            self._known[one] = (days.get(one, DEFAULT_RETENTION_DAYS) * _DAY_MS, now)
+            self._known.clear()
+        self._known |= {one: (kept_ms, now) for one, kept_ms in learnt.items()}
+        return learnt

@@ -11,7 +11,7 @@ from typing import Any, Final
 from bson.int64 import Int64
 
 from services.storage import sketches
-from services.storage.model import InsightBatch
+from services.storage.model.insights import InsightBatch
 from services.storage.mongodb.commands import CHUNK, update_many
 from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.transactions import Session

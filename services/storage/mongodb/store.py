@@ -18,18 +18,15 @@ from services.storage.mongodb.outbox import MongoOutbox
 from services.storage.mongodb.reports import MongoReports
 from services.storage.mongodb.tenancy import MongoTenancy
 from services.storage.mongodb.upkeep import MongoUpkeep
-from services.storage.ports import (
-    CensusStore,
-    CredentialStore,
-    DefinitionStore,
-    EndUserStore,
-    InsightStore,
-    ItemStore,
-    OutboxStore,
-    ReportStore,
-    TenancyStore,
-    UpkeepStore,
-)
+from services.storage.ports.census import CensusStore
+from services.storage.ports.definitions import DefinitionStore
+from services.storage.ports.end_users import EndUserStore
+from services.storage.ports.insights import InsightStore
+from services.storage.ports.items import ItemStore
+from services.storage.ports.outbox import OutboxStore
+from services.storage.ports.reports import ReportStore
+from services.storage.ports.tenancy import CredentialStore, TenancyStore
+from services.storage.ports.upkeep import UpkeepStore
 
 PING_SECONDS = 2.0
 

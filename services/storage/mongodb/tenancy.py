@@ -9,15 +9,14 @@ from uuid import uuid4
 from pymongo.errors import DuplicateKeyError
 
 from services.runtime.errors import AlreadyExists
-from services.storage.model import (
+from services.storage.model.changes import PLAINLY, Request
+from services.storage.model.pages import Page
+from services.storage.model.tenancy import (
     DEFAULT_RETENTION_DAYS,
-    PLAINLY,
     Environment,
     EnvironmentSettings,
     Organization,
-    Page,
     Project,
-    Request,
 )
 from services.storage.mongodb.connection import Document, Part, milliseconds, require
 from services.storage.mongodb.errors import translated

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from services.storage.model import Page, VariationOfFlag, VariationUser
+from services.storage.model.pages import Page
+from services.storage.model.reports import VariationOfFlag, VariationUser
 from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.end_users import user_id
 from services.storage.mongodb.paging import Order

@@ -11,7 +11,8 @@ from typing import Any
 from pymongo import InsertOne, ReplaceOne
 
 from services.runtime.errors import AlreadyExists, InvalidArgument, StaleVersion
-from services.storage.model import Change, FlagRecord, Record, Write
+from services.storage.model.changes import Change, Write
+from services.storage.model.items import FlagRecord, Record
 from services.storage.mongodb.connection import Document
 from services.storage.mongodb.documents import (
     flag_document,

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from services.messaging import inprocess
 from services.messaging.inprocess import InProcessBus
+from services.messaging.inprocess import bus as inprocess_bus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import BrokerUnavailable, ResourceExhausted
 from tests.support.messaging import Recorder, message
@@ -42,7 +42,7 @@ async def test_a_full_queue_refuses_messages_until_a_consumer_comes() -> None:
 
 
 async def test_what_no_handler_took_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inprocess, "CONFIRM_TIMEOUT", 0.01)
+    monkeypatch.setattr(inprocess_bus, "CONFIRM_TIMEOUT", 0.01)
     bus = InProcessBus()
 
     with pytest.raises(BrokerUnavailable):

@@ -11,7 +11,7 @@ from featmesh.engine.model import Segment
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import segment_to_proto
 from services.evaluation.view import View
-from services.storage.model import Definitions, Tombstone
+from services.storage.model.definitions import Definitions, Tombstone
 from tests.support.mesh import ROOT
 
 PAGE = ROOT / "docs" / "protocol" / "sync.md"

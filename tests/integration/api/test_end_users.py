@@ -12,8 +12,9 @@ from featmesh.flag.v1 import condition_pb2, flag_pb2
 from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1 import flag_service_pb2, segment_service_pb2
 from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
+from tests.integration.storage.records import change, create, flag
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
 from tests.support.statuses import violations
 
@@ -243,3 +244,20 @@ async def test_a_user_without_a_key_is_refused(api: ApiClient, seen: Environment
     ):
         error = await api.refused(method, kind(environment_id=seen.id))
         assert set(violations(error)) == {"key"}
+
+
+async def test_what_a_user_is_served_follows_a_store_that_went_back_to_a_backup(
+    api: ApiClient, seen: Environment, store: MongoStore
+) -> None:
+    old = await store.items.commit(change(seen.id, *create(flag("kept"))))
+    await store.items.commit(change(seen.id, *create(flag("lost"))))
+    request = pb.ListServedFlagsRequest(environment_id=seen.id, key="ada")
+    assert len((await api.call(api.users.ListServedFlags, request)).flags) == 2
+    connection = store._connection
+    await connection["flags"].delete_one({"key": "lost"})
+    await connection["environments"].update_one(
+        {"_id": seen.id}, {"$set": {"revision": old.revision}}
+    )
+    answer = await api.call(api.users.ListServedFlags, request)
+    assert answer.revision == old.revision
+    assert [each.result.flag_key for each in answer.flags] == ["kept"]

@@ -12,7 +12,9 @@ from services.api.edits import Label, Mutation, created_meta
 from services.api.relay import POLL_SECONDS, Relay
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
-from services.storage.model import Change, Environment, OutboxEntry, SegmentRecord, Write
+from services.storage.model.changes import Change, OutboxEntry, Write
+from services.storage.model.items import SegmentRecord
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.outbox import MongoOutbox
 from tests.support.api import SERVING, ApiClient, flag_resource, running_api

@@ -11,7 +11,7 @@ from featmesh.management.v1 import rollout_service_pb2 as pb
 from services.api.rollout_state import Spread, rollout_state
 from services.storage.census import RevisionCensus, StreamCensus
 from services.storage.durations import bucket_of
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
 from tests.support.statuses import error_info, violations

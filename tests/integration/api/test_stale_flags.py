@@ -6,7 +6,7 @@ from typing import Any
 
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_reports import evaluation, track
 from tests.integration.storage.records import change, create, flag
@@ -70,6 +70,14 @@ async def test_flags_that_nobody_asks_or_that_answer_alike_are_stale(
     assert await stale(api, environment, size=1) == expected, "page by page"
     assert await stale(api, environment, days=10) == {**expected, "lively": (SAME, "on")}
     assert await stale(api, environment, days=45) == {"never": (NEVER, ""), "unused": (SAME, "on")}
+
+
+async def test_a_new_flag_is_not_stale_for_what_an_earlier_one_with_its_key_was_asked(
+    api: ApiClient, environment: Environment, store: MongoStore
+) -> None:
+    await track(store, environment, evaluation(datetime.now(UTC) - 40 * DAY, flag="again"))
+    await make_flags(store, environment, 5 * DAY, "again")
+    assert await stale(api, environment) == {}
 
 
 async def test_stale_days_beyond_their_limit_are_refused(

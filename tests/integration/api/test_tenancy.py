@@ -5,7 +5,8 @@ import grpc
 from featmesh.management.v1 import tenancy_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
 from services.runtime.secrets import hash_secret
-from services.storage.model import Environment, SdkKeyKind
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
 from tests.support.statuses import error_info, violations

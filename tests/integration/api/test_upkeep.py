@@ -15,7 +15,7 @@ from featmesh.management.v1 import flag_service_pb2, tenancy_pb2
 from services.api.upkeep import LEASE, Upkeep
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import hash_secret
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.removals import BY_FIELD

@@ -16,7 +16,7 @@ from featmesh.management.v1 import insight_service_pb2
 from featmesh.wire import context_to_proto
 from services.api import limits
 from services.runtime import interceptor
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from tests.support.api import ApiClient

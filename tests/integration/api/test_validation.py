@@ -15,7 +15,7 @@ from services.api.validation.faults import Faults, quoted
 from services.api.validation.flags import check_flag_resource
 from services.api.validation.segments import check_segment_resource
 from services.runtime.errors import InvalidArgument
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from tests.support.api import ApiClient, boolean_flag, rollout, segment_resource
 from tests.support.api import flag_resource as resource_of
 from tests.support.statuses import error_info, violations

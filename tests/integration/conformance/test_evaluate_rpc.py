@@ -26,7 +26,9 @@ from sdks.python.tests.conformance.vectors import (
 )
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
-from services.storage.model import Environment, FlagRecord, Record, SdkKeyKind, SegmentRecord
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.items import FlagRecord, Record, SegmentRecord
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, meta
 from tests.support.evaluation import EvaluationClient, new_sdk_key, running_evaluation

@@ -10,15 +10,10 @@ import pytest
 from featmesh.messaging.v1 import messaging_pb2
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus, Message, Topic
-from services.storage.model import (
-    Committed,
-    Environment,
-    FlagRecord,
-    Record,
-    SdkKeyKind,
-    SegmentRecord,
-    Write,
-)
+from services.storage.model.changes import Committed, Write
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.items import FlagRecord, Record, SegmentRecord
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, delete, update
 from tests.support.evaluation import (

@@ -14,10 +14,11 @@ from services.evaluation.authentication import SdkKeys
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
-from services.storage.model import Environment, SdkKey, SdkKeyKind
+from services.storage.model.credentials import SdkKey, SdkKeyKind
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.credentials import MongoCredentials
-from services.storage.ports import CredentialStore
+from services.storage.ports.tenancy import CredentialStore
 from tests.support.evaluation import (
     EvaluationClient,
     RunningEvaluation,

@@ -12,7 +12,7 @@ from services.evaluation.census_writer import CensusWriter
 from services.evaluation.replica import Replicas
 from services.evaluation.reports import Reports
 from services.messaging.inprocess import InProcessBus
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from tests.integration.evaluation.conftest import store_through

@@ -31,7 +31,7 @@ from featmesh.wire import result_to_proto
 from featmesh.wire.changes import EvaluationAssembler
 from services.evaluation.feeds import EvaluationFeed
 from services.evaluation.view import View
-from services.storage.model import Definitions, Tombstone
+from services.storage.model.definitions import Definitions, Tombstone
 
 USERS = ("ada", "bob", "eve")
 CONTEXTS = tuple(Context(key, attributes={"plan": key[0]}) for key in USERS)

@@ -19,7 +19,8 @@ from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import NotFound
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
-from services.storage.model import Environment, SdkKeyKind
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag

@@ -12,7 +12,7 @@ import featmesh
 from featmesh.engine.model import ValueType, Variation
 from featmesh.wire.changes import DefinitionChanges
 from services.messaging.inprocess import InProcessBus
-from services.storage.model import SegmentRecord
+from services.storage.model.items import SegmentRecord
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import delete, flag, segment

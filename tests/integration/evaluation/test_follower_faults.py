@@ -12,9 +12,10 @@ from services.evaluation.follower import Follower
 from services.evaluation.replica import Replicas
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
-from services.storage.model import Definitions, Environment
+from services.storage.model.definitions import Definitions
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.ports import DefinitionStore
+from services.storage.ports.definitions import DefinitionStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
 from tests.support.evaluation import (

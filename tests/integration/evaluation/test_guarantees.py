@@ -10,7 +10,8 @@ from featmesh.engine.model import Condition, Rollout, Rule, Share, ValueType, Va
 from services.evaluation.limits import FRAME_BYTES
 from services.messaging.inprocess import InProcessBus
 from services.messaging.rabbitmq import RabbitMqBus
-from services.storage.model import FlagRecord, SdkKeyKind
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.items import FlagRecord
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import create, delete, flag, segment, update

@@ -16,7 +16,7 @@ from services.evaluation.seen_users import SeenUsers
 from services.ingest.insights import decode_insights
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.evaluation import EvaluationClient, Timing, now_ms, running_evaluation
 from tests.support.messaging import Recorder, message

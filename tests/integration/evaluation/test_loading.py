@@ -5,9 +5,9 @@ from collections.abc import Collection
 
 from services.evaluation.limits import FRAME_BYTES, PACKED_BYTES
 from services.messaging.inprocess import InProcessBus
-from services.storage.model import Definitions
+from services.storage.model.definitions import Definitions
 from services.storage.mongodb import MongoStore
-from services.storage.ports import DefinitionStore
+from services.storage.ports.definitions import DefinitionStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.evaluation.test_guarantees import assert_equals_store
 from tests.integration.storage.records import flag, segment

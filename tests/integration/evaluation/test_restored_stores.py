@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.evaluation.feeds import DefinitionFeed
 from services.evaluation.replica import Replicas
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag

@@ -8,7 +8,8 @@ from featmesh.sync.v1 import sync_pb2
 from services.evaluation.revocations import LOOK_SECONDS, Revocations
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
-from services.storage.model import Environment, SdkKeyKind
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator, store_through
 from tests.integration.storage.records import flag

@@ -17,7 +17,7 @@ from featmesh.management.v1 import rollout_service_pb2 as pb
 from featmesh.sync.v1 import sync_pb2
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from services.evaluation.follower import Follower
 from services.evaluation.replica import Replicas
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 

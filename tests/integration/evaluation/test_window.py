@@ -11,7 +11,7 @@ from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
 from services.evaluation.replica import Replica, Replicas
 from services.evaluation.stream import Traffic
 from services.runtime.tasks import repeat
-from services.storage.model import Environment
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.streams import Reader, new_traffic

@@ -11,7 +11,9 @@ from featmesh.engine.model import Context
 from services.ingest.app import IngestApp
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import BrokerUnavailable
-from services.storage.model import Environment, EvaluationCount
+from services.storage.model.end_users import UserFilter
+from services.storage.model.insights import EvaluationCount
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.ingest.batches import (
     HOUR,
@@ -32,7 +34,7 @@ async def counts(store: MongoStore, environment: Environment) -> list[Evaluation
 
 
 async def seen_keys(store: MongoStore, environment: Environment) -> list[str]:
-    page = await store.insights.list_end_users(environment.id, 100, "", key_prefix="")
+    page = await store.end_users.search_end_users(environment.id, 100, "", user_filter=UserFilter())
     return [user.context.key for user in page.items]
 
 
@@ -44,7 +46,9 @@ async def test_users_reach_the_store_with_their_attributes(
 
     both = ["ann", "bob"]  # stored one by one
     await until(lambda: seen_keys(store, environment), lambda found: found == both)
-    page = await store.insights.list_end_users(environment.id, 1, "", key_prefix="ann")
+    page = await store.end_users.search_end_users(
+        environment.id, 1, "", user_filter=UserFilter(key_prefix="ann")
+    )
     assert page.items[0].context == ANN
     assert page.items[0].last_seen == HOUR
 

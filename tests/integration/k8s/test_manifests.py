@@ -174,12 +174,12 @@ def test_a_config_map_that_is_not_applied_is_refused(
     )
 
 
-def test_a_grace_period_shorter_than_the_drain_is_refused(
+def test_a_grace_period_that_ends_before_a_stop_is_refused(
     documents: dict[str, Manifest], api: Manifest
 ) -> None:
-    api["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 15
+    api["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 25
     assert faults(documents, "Deployment featmesh-api") == [
-        "terminationGracePeriodSeconds 15 must be more than the drain's 15 s"
+        "terminationGracePeriodSeconds 25 must be more than a stop's 25 s"
     ]
 
 

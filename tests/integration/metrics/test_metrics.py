@@ -27,7 +27,8 @@ from services.runtime.config import Address
 from services.runtime.metrics import MetricsServer
 from services.runtime.server import ListenError
 from services.runtime.worker_metrics import WorkerMetrics
-from services.storage.model import Environment, SdkKeyKind
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.evaluation import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from services.runtime.server import GrpcServer, ListenError
 from services.runtime.settings import ServerSettings
 from services.runtime.status import MAX_VIOLATIONS
 from tests.support.statuses import error_info, violations
+from tests.support.waiting import PATIENCE
 
 SERVICE = "featmesh.evaluation.v1.EvaluationService"
 METHOD = f"/{SERVICE}/Evaluate"
@@ -39,9 +41,14 @@ class Raising(evaluation_pb2_grpc.EvaluationServiceServicer):
 
 
 @asynccontextmanager
-async def serving(error: Exception | None = None) -> AsyncIterator[tuple[GrpcServer, aio.Channel]]:
+async def serving(
+    error: Exception | None = None,
+    servicer: evaluation_pb2_grpc.EvaluationServiceServicer | None = None,
+) -> AsyncIterator[tuple[GrpcServer, aio.Channel]]:
     def register(server: aio.Server) -> None:
-        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(Raising(error), server)
+        evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
+            servicer or Raising(error), server
+        )
 
     settings = ServerSettings(listen=Address("127.0.0.1", 0), drain_delay=0, drain_window=0)
     server = GrpcServer(
@@ -157,3 +164,38 @@ def test_every_error_that_an_operator_can_cause_has_a_status(kind: type[MeshErro
         InvalidArgument.of("field", "text") if kind is InvalidArgument else kind("text")
     )
     assert status_code(make()) is not grpc.StatusCode.INTERNAL
+
+
+class Waiting(evaluation_pb2_grpc.EvaluationServiceServicer):
+    """Never answers."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+
+    async def Evaluate(self, request: Any, context: Any) -> Any:  # noqa: N802 -- gRPC's name
+        self.called.set()
+        await asyncio.Event().wait()
+
+
+async def test_a_call_that_the_end_of_the_drain_window_cuts_off_may_be_made_again() -> None:
+    waiting = Waiting()
+    async with serving(servicer=waiting) as (server, channel):
+        method: aio.UnaryUnaryMultiCallable[bytes, bytes]
+        method = channel.unary_unary(METHOD, request_serializer=bytes)
+        call = method(b"")
+        await asyncio.wait_for(waiting.called.wait(), PATIENCE)
+        await server.stop(within=0)
+        with pytest.raises(aio.AioRpcError) as cut:
+            await call
+    assert cut.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert error_info(cut.value).reason == "UNAVAILABLE"
+
+
+async def test_a_stream_that_the_end_of_the_drain_window_cuts_off_may_be_opened_again() -> None:
+    async with serving() as (server, channel):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        await watch.read()
+        await server.stop(within=0)
+        with pytest.raises(aio.AioRpcError) as cut:
+            await watch.read()
+    assert cut.value.code() is grpc.StatusCode.UNAVAILABLE

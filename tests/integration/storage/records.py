@@ -19,14 +19,8 @@ from featmesh.engine.model import (
     ValueType,
     Variation,
 )
-from services.storage.model import (
-    Change,
-    FlagRecord,
-    ItemMeta,
-    Record,
-    SegmentRecord,
-    Write,
-)
+from services.storage.model.changes import Change, Write
+from services.storage.model.items import FlagRecord, ItemMeta, Record, SegmentRecord
 
 NOON = datetime(2026, 7, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 

@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 
 from services.runtime.errors import AlreadyExists, InvalidArgument, NotFound, StaleVersion
-from services.storage.model import Committed, Environment, FlagRecord, Request, SegmentRecord
+from services.storage.model.changes import Committed, Request
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.ports import RevisionMoved
+from services.storage.ports.items import RevisionMoved
 from tests.integration.storage.records import (
     NOON,
     change,

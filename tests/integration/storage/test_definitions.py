@@ -6,7 +6,8 @@ import itertools
 import pytest
 
 from services.runtime.errors import NotFound
-from services.storage.model import Environment, Tombstone
+from services.storage.model.definitions import Tombstone
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, delete, flag, segment, update
 

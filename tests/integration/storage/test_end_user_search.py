@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from featmesh.engine.model import Context
-from services.storage.model import EndUser, Environment, UserFilter
+from services.storage.model.end_users import EndUser, UserFilter
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore, end_user_search
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.migrations import SCHEMA_VERSION

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from featmesh.engine.model import Attribute, Context
-from services.storage.model import EndUser, Environment
+from services.storage.model.end_users import EndUser, UserFilter
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.end_users import MAX_ATTRIBUTES, MAX_SEEN_VALUES
@@ -16,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 
 
 async def users(store: MongoStore, environment: Environment) -> tuple[EndUser, ...]:
-    page = await store.insights.list_end_users(environment.id, 100, "", key_prefix="")
+    page = await store.end_users.search_end_users(environment.id, 100, "", user_filter=UserFilter())
     return page.items
 
 
@@ -80,14 +81,18 @@ async def test_users_are_paged_by_key_and_found_by_prefix(
 ) -> None:
     contexts = [Context(key) for key in ("b", "aé", "a.*", "a", "A")]
     await store.insights.upsert_end_users(environment.id, contexts, NOON)
-    first = await store.insights.list_end_users(environment.id, 2, "", key_prefix="a")
-    second = await store.insights.list_end_users(
-        environment.id, 2, first.next_token, key_prefix="a"
+    first = await store.end_users.search_end_users(
+        environment.id, 2, "", user_filter=UserFilter(key_prefix="a")
+    )
+    second = await store.end_users.search_end_users(
+        environment.id, 2, first.next_token, user_filter=UserFilter(key_prefix="a")
     )
     assert [one.context.key for one in first.items] == ["a", "a.*"]
     assert [one.context.key for one in second.items] == ["aé"]
     assert second.next_token == ""
-    literal = await store.insights.list_end_users(environment.id, 9, "", key_prefix="a.")
+    literal = await store.end_users.search_end_users(
+        environment.id, 9, "", user_filter=UserFilter(key_prefix="a.")
+    )
     assert [one.context.key for one in literal.items] == ["a.*"]
 
 

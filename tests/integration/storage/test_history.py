@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from services.runtime.errors import NotFound, StaleVersion
-from services.storage.model import Environment, Request, Write
+from services.storage.model.changes import Request, Write
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, delete, flag, segment, update
 from tests.integration.storage.test_commit import assert_nothing_was_written

@@ -6,14 +6,14 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 
-from services.storage.model import (
-    Environment,
+from services.storage.model.insights import (
     EvaluationCount,
     EvaluationEvent,
     InsightBatch,
     MetricEvent,
     MetricKind,
 )
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import NOON
 

@@ -6,8 +6,10 @@ from typing import TypeVar
 import pytest
 
 from services.runtime.errors import InvalidArgument, NotFound
-from services.storage.model import Environment, Page
-from services.storage.mongodb import MongoStore
+from services.storage.model.end_users import UserFilter
+from services.storage.model.pages import Page
+from services.storage.model.tenancy import Environment
+from services.storage.mongodb import MongoStore, paging
 from tests.integration.storage.records import change, create, delete, flag, segment
 
 T = TypeVar("T")
@@ -44,6 +46,37 @@ async def test_a_full_last_page_has_no_token(store: MongoStore, environment: Env
     await store.items.commit(change(environment.id, *create(flag("a"), flag("b"))))
     page = await store.items.list_flags(environment.id, 2, "", include_archived=True, tag="")
     assert (len(page.items), page.next_token) == (2, "")
+
+
+async def test_a_page_of_large_items_ends_before_it_is_too_large_to_be_received(
+    store: MongoStore, environment: Environment
+) -> None:
+    keys = tuple(f"{number:0>500}" for number in range(2_000))  # a megabyte
+    large = [segment(f"s-{n}", f"k-{n}", included=keys) for n in range(5)]
+    for each in large:
+        await store.items.commit(change(environment.id, *create(each)))
+    pages = await all_pages(
+        lambda token: store.items.list_segments(
+            environment.id, 500, token, include_archived=False, tag=""
+        )
+    )
+    assert [[one.item.key for one in page] for page in pages] == [
+        ["k-0", "k-1", "k-2"],
+        ["k-3", "k-4"],
+    ]
+
+
+async def test_an_item_that_is_larger_than_a_page_is_a_page_of_its_own(
+    store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "PAGE_BYTES", 1)
+    await store.items.commit(change(environment.id, *create(flag("a"), flag("b"))))
+    pages = await all_pages(
+        lambda token: store.items.list_flags(
+            environment.id, 500, token, include_archived=False, tag=""
+        )
+    )
+    assert [[one.item.key for one in page] for page in pages] == [["a"], ["b"]]
 
 
 async def test_lists_are_filtered_by_tag_and_may_include_archived_items(
@@ -111,7 +144,7 @@ async def test_lists_of_an_unknown_environment_are_not_found(store: MongoStore) 
         store.items.list_segments("nowhere", 1, "", include_archived=True, tag=""),
         store.items.list_audit_entries("nowhere", 1, "", resource=""),
         store.credentials.list_sdk_keys("nowhere", 1, ""),
-        store.insights.list_end_users("nowhere", 1, "", key_prefix=""),
+        store.end_users.search_end_users("nowhere", 1, "", user_filter=UserFilter()),
     ):
         with pytest.raises(NotFound):
             await read

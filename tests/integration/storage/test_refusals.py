@@ -8,7 +8,8 @@ import pytest
 
 from featmesh.engine.model import Context
 from services.runtime.errors import StoreUnavailable
-from services.storage.model import Environment
+from services.storage.model.end_users import ImportedUser
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import NOON, change, create, flag, segment, update
 from tests.integration.storage.test_commit import assert_nothing_was_written
@@ -103,3 +104,16 @@ async def test_a_change_outlives_a_step_down_and_is_written_once(
     assert len(await refused.outbox.list_outbox(10)) == 1
     current = await refused.tenancy.get_environment(environment.id)
     assert current.revision == committed.revision
+
+
+async def test_an_import_that_stopped_half_way_has_learnt_all_properties_when_it_is_repeated(
+    mongodb_uri: str, refused: MongoStore, environment: Environment
+) -> None:
+    users = [ImportedUser(Context("ada", "", {"plan": "pro"}))]
+    async with failing(mongodb_uri, ["update"], OUT_OF_DISK_SPACE, after=1):
+        with pytest.raises(StoreUnavailable):
+            await refused.end_users.import_end_users(environment.id, users, dry_run=False)
+    await refused.end_users.import_end_users(environment.id, users, dry_run=False)
+    properties = await refused.end_users.list_user_properties(environment.id, 10, "")
+    assert [each.name for each in properties.items] == ["plan"]
+    assert (await refused.end_users.get_end_user(environment.id, "ada")).context == users[0].context

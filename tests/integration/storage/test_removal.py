@@ -9,16 +9,10 @@ import pytest
 from featmesh.engine.model import Context
 from services.runtime.errors import NotFound
 from services.storage.census import StreamCensus
-from services.storage.model import (
-    Environment,
-    EvaluationEvent,
-    InsightBatch,
-    MetricEvent,
-    MetricKind,
-    Request,
-    SdkKey,
-    SdkKeyKind,
-)
+from services.storage.model.changes import Request
+from services.storage.model.credentials import SdkKey, SdkKeyKind
+from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES

@@ -10,14 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.storage.model import (
-    Environment,
-    EnvironmentSettings,
-    EvaluationEvent,
-    InsightBatch,
-    MetricEvent,
-    MetricKind,
-)
+from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.tenancy import Environment, EnvironmentSettings
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, Document, utc_now
 from services.storage.mongodb.migrations import migrate

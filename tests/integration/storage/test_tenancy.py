@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from services.runtime.errors import AlreadyExists, NotFound
-from services.storage.model import Environment, SdkKey, SdkKeyKind
+from services.storage.model.credentials import SdkKey, SdkKeyKind
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 
 

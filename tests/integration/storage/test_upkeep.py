@@ -8,9 +8,7 @@ import pytest
 
 from services.evaluation.view import View
 from services.runtime.errors import AlreadyExists
-from services.storage.model import (
-    Environment,
-)
+from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import change, create, delete, flag, segment

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from featmesh.management.v1 import insight_service_pb2, insight_service_pb2_grpc
-from services.storage.model import EvaluationEvent, InsightBatch
+from services.storage.model.insights import EvaluationEvent, InsightBatch
 from services.storage.mongodb import MongoStore
 from tests.load.insights.batches import FLAGS, USERS, VARIATIONS
 from tests.load.insights.measures import add, figure

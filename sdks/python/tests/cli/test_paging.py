@@ -3,6 +3,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
+from featmesh.cli.failures import CommandError
 from featmesh.cli.paging import all_pages
 from featmesh.management.v1 import mutation_pb2
 
@@ -42,6 +43,22 @@ def test_a_limit_holds_with_smaller_pages() -> None:
     shelf = Shelf(items=100, receivable=6)
     assert list(all_pages(shelf.fetch, limit=50)) == shelf.items[:50]
     assert max(shelf.asked[1:]) == 6
+
+
+def test_a_limit_that_leaves_some_out_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    shelf = Shelf(items=100, receivable=500)
+    assert list(all_pages(shelf.fetch, limit=50)) == shelf.items[:50]
+    assert capsys.readouterr().err == "The first 50; there may be more.\n"
+    assert list(all_pages(shelf.fetch, limit=100)) == shelf.items
+    assert not capsys.readouterr().err
+
+
+def test_a_list_that_does_not_end_is_an_error_and_not_taken_for_a_whole_one() -> None:
+    def fetch(page: mutation_pb2.PageRequest) -> tuple[list[int], str]:
+        return [1], "more"
+
+    with pytest.raises(CommandError, match="2,000 pages"):
+        list(all_pages(fetch))
 
 
 def test_one_item_that_is_too_large_is_an_error() -> None:

@@ -47,7 +47,9 @@ class PageRequest(google.protobuf.message.Message):
     SIZE_FIELD_NUMBER: builtins.int
     TOKEN_FIELD_NUMBER: builtins.int
     size: builtins.int
-    """1 to 500; 0 means 100."""
+    """1 to 500; 0 means 100. A page may hold fewer and not be the last: it ends before the
+    item with which it would have more than 3 MiB, as stored.
+    """
     token: builtins.str
     """`next_token` of the page before; empty for the first."""
     def __init__(

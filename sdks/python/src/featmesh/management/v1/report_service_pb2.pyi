@@ -68,7 +68,7 @@ class _StaleReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     STALE_REASON_NEVER_EVALUATED: _StaleReason.ValueType  # 1
     """It was never evaluated, and is older than the days that were asked for."""
     STALE_REASON_NOT_EVALUATED: _StaleReason.ValueType  # 2
-    """It was not evaluated for so many days."""
+    """It is older than so many days, and was not evaluated for as long."""
     STALE_REASON_SAME_VARIATION: _StaleReason.ValueType  # 3
     """For so many days it served one variation alone, and it is older than that."""
 
@@ -80,7 +80,7 @@ STALE_REASON_UNSPECIFIED: StaleReason.ValueType  # 0
 STALE_REASON_NEVER_EVALUATED: StaleReason.ValueType  # 1
 """It was never evaluated, and is older than the days that were asked for."""
 STALE_REASON_NOT_EVALUATED: StaleReason.ValueType  # 2
-"""It was not evaluated for so many days."""
+"""It is older than so many days, and was not evaluated for as long."""
 STALE_REASON_SAME_VARIATION: StaleReason.ValueType  # 3
 """For so many days it served one variation alone, and it is older than that."""
 global___StaleReason = StaleReason

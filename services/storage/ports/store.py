@@ -1,0 +1,40 @@
+"""All ports over one connection."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from services.storage.ports.census import CensusStore
+from services.storage.ports.definitions import DefinitionStore
+from services.storage.ports.end_users import EndUserStore
+from services.storage.ports.insights import InsightStore
+from services.storage.ports.items import ItemStore
+from services.storage.ports.outbox import OutboxStore
+from services.storage.ports.reports import ReportStore
+from services.storage.ports.tenancy import CredentialStore, TenancyStore
+from services.storage.ports.upkeep import UpkeepStore
+
+
+class Store(Protocol):
+    """All ports over one connection."""
+
+    tenancy: TenancyStore
+    credentials: CredentialStore
+    items: ItemStore
+    definitions: DefinitionStore
+    outbox: OutboxStore
+    upkeep: UpkeepStore
+    insights: InsightStore
+    end_users: EndUserStore
+    reports: ReportStore
+    census: CensusStore
+
+    async def migrate(self) -> None:
+        """Bring indexes and schema to this version; idempotent, safe in several processes."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises `StoreUnavailable` when the store does not answer within 2 seconds."""
+        ...
+
+    async def close(self) -> None: ...

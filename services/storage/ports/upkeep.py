@@ -1,0 +1,33 @@
+"""Work in the background."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Protocol
+
+
+class UpkeepStore(Protocol):
+    """What is done in the background by one process at a time, in bounded steps.
+
+    Each step may be repeated, and be done by two processes at once, without harm.
+    """
+
+    async def hold_lease(self, name: str, holder: str, duration: timedelta) -> bool:
+        """Take or prolong it; False while another holder's has not run out."""
+        ...
+
+    async def release_lease(self, name: str, holder: str) -> None:
+        """Nothing happens unless the holder has it."""
+        ...
+
+    async def remove_deleted(self, limit: int) -> int:
+        """Remove data of deleted environments; how many documents, at most ``limit``."""
+        ...
+
+    async def compact_tombstones(self, retention: timedelta, limit: int) -> int:
+        """Remove tombstones older than ``retention`` of one environment, oldest first.
+
+        The floor is raised to the newest revision among them, in the same transaction. How
+        many were removed, at most ``limit``; 0 when no environment has any.
+        """
+        ...
