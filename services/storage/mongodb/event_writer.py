@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from operator import itemgetter
 from typing import Final
 
-from services.storage.model import EvaluationEvent, InsightBatch, MetricEvent
+from services.storage.model import InsightBatch
 from services.storage.mongodb.commands import insert_many
 from services.storage.mongodb.connection import Connection
 from services.storage.mongodb.event_rows import Row, evaluation_rows, metric_rows
@@ -17,9 +16,6 @@ from services.storage.mongodb.parts import Parts
 from services.storage.mongodb.retentions import Retentions
 from services.storage.mongodb.roll_ups import additions, write_additions
 from services.storage.mongodb.transactions import Session
-
-_USER_SERVED: Final = itemgetter(EvaluationEvent._fields.index("user_key"))
-_USER_ACTING: Final = itemgetter(MetricEvent._fields.index("user_key"))
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -79,14 +75,14 @@ class EventWriter:
 
 
 def _rows(batches: Iterable[InsightBatch], kept_ms: dict[str, int]) -> tuple[list[Row], list[Row]]:
-    """Of evaluations and metric events. By user, so that one index is filled in its order."""
+    """Of evaluations and metric events."""
     evaluations: list[Row] = []
     metrics: list[Row] = []
     for environment_id, kept in kept_ms.items():
         own = [batch for batch in batches if batch.environment_id == environment_id]
-        served = sorted(chain.from_iterable(each.evaluations for each in own), key=_USER_SERVED)
+        served = chain.from_iterable(each.evaluations for each in own)
         evaluations.extend(evaluation_rows(environment_id, served, kept))
-        done = sorted(chain.from_iterable(each.metrics for each in own), key=_USER_ACTING)
+        done = chain.from_iterable(each.metrics for each in own)
         metrics.extend(metric_rows(environment_id, done, kept))
     return evaluations, metrics
 

@@ -77,7 +77,6 @@ INDEXES: dict[str, list[IndexModel]] = {
     "insight_batches": [_index("received_at", expireAfterSeconds=BATCH_SECONDS)],
     "flag_evaluations": [
         _index("environment", "flag", "variation", "user", "last_time"),
-        _index("environment", "user", "last_time"),
         EXPIRY,
     ],
     "metric_events": [
@@ -105,6 +104,7 @@ INDEXES: dict[str, list[IndexModel]] = {
 OLD_INDEXES = (
     ("flag_evaluations", "received_at_1"),
     ("flag_evaluations", "environment_1_flag_1_last_time_1"),
+    ("flag_evaluations", "environment_1_user_1_last_time_1"),
     ("metric_events", "received_at_1"),
     ("flag_hours", "environment_1_flag_1_hour_1_variation_1"),
     ("end_users", "environment_1_name_1"),

@@ -358,6 +358,26 @@ async def test_what_a_flag_served_last_stands_beside_what_it_serves_now(
     assert (g.last_variation_id, g.HasField("last_time")) == ("", False)
 
 
+async def test_a_flag_asked_for_all_the_time_does_not_hide_what_another_served_last(
+    api: ApiClient, environment: Environment, store: MongoStore
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    await create_flag(api, environment, "busy")
+    await create_flag(api, environment, "rare")
+    await store.insights.upsert_end_users(environment.id, [Context("ada")], now)
+    await track(
+        store,
+        environment,
+        evaluation(now - 20 * DAY, variation="on", flag="rare"),
+        evaluation(now - 21 * DAY, variation="gone", flag="rare"),
+        *(evaluation(now - timedelta(seconds=n), flag="busy") for n in range(1_200)),
+    )
+    request = end_user_service_pb2.ListServedFlagsRequest(environment_id=environment.id, key="ada")
+    busy, rare = (await api.call(api.users.ListServedFlags, request)).flags
+    assert busy.last_time.ToDatetime(UTC) == now
+    assert (rare.last_variation_id, rare.last_time.ToDatetime(UTC)) == ("on", now - 20 * DAY)
+
+
 async def test_usage_is_summed_up_by_month_with_active_users(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
