@@ -8,28 +8,40 @@ from datetime import datetime
 from typing import Any
 
 from services.storage.model import EvaluationReport, IntervalCount
-from services.storage.mongodb.connection import Collection, Document
+from services.storage.mongodb.connection import Connection, Document
+from services.storage.mongodb.spans import Source
 
 
 async def sum_evaluations(
-    buckets: Collection,
-    query: Document,
-    field: str,
+    connection: Connection,
+    flag: Document,
+    sources: Sequence[Source],
     bounds: Sequence[datetime],
     milliseconds: int,
 ) -> EvaluationReport:
-    """The report without users of the buckets that ``query`` finds; ``field`` is their start."""
-    interval = _interval(f"${field}", bounds, 0, len(bounds) - 2)
+    """The report without users; ``flag`` finds the flag's buckets in each of the sources."""
+    sums: Counter[tuple[int, str]] = Counter()
+    for source in sources:
+        grouped = _grouped(f"${source.start}", bounds)
+        for query in source.queries():
+            pipeline = [{"$match": {**flag, **query}}, *grouped]
+            buckets = connection[source.collection]
+            async for each in buckets.aggregate(pipeline, maxTimeMS=milliseconds):
+                found = each["_id"]
+                sums[found["interval"], found["variation"]] += int(each["evaluations"])
+    return _report(sums, bounds)
+
+
+def _grouped(start: str, bounds: Sequence[datetime]) -> list[Document]:
+    interval = _interval(start, bounds, 0, len(bounds) - 2)
     group = {
         "_id": {"interval": interval, "variation": "$variation"},
         "evaluations": {"$sum": "$evaluations"},
     }
-    pipeline = [{"$match": query}, {"$group": group}]
-    cursor = buckets.aggregate(pipeline, maxTimeMS=milliseconds)
-    sums = {
-        (each["_id"]["interval"], each["_id"]["variation"]): int(each["evaluations"])
-        async for each in cursor
-    }
+    return [{"$group": group}]
+
+
+def _report(sums: Counter[tuple[int, str]], bounds: Sequence[datetime]) -> EvaluationReport:
     totals: Counter[str] = Counter()
     for (_, variation), evaluations in sums.items():
         totals[variation] += evaluations

@@ -11,9 +11,10 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from services.storage.model import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.connection import Connection
+from services.storage.mongodb.first_days import fold_hours_into_days
 from services.storage.ports import CENSUS_SECONDS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
@@ -90,6 +91,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("environment", "flag", "hour"),
         _index("environment", "flag", "variation", "hour"),
     ],
+    "flag_days": [_index("environment", "flag", "day")],
     "environment_days": [_index("environment", "day")],
     "experiment_exposures": [_index("environment", "flag", "user", unique=True)],
     "evaluation_processes": [_index("seen_at", expireAfterSeconds=PROCESS_FORGOTTEN_SECONDS)],
@@ -123,6 +125,7 @@ async def migrate(connection: Connection) -> None:
             raise outcome
     await _from_version_2(connection)
     await _fold_names(connection)
+    await fold_hours_into_days(connection)
     await _record_version(connection)
 
 

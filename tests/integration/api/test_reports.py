@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from featmesh.engine.model import Context
 from featmesh.management.v1 import end_user_service_pb2
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
+from services.api.intervals import Interval, bounds
 from services.storage.model import (
     Environment,
     EvaluationEvent,
@@ -266,6 +268,44 @@ async def test_as_many_intervals_as_the_limit_says_are_reported(
 ) -> None:
     await track(store, environment, evaluation(NOON))
     assert len(await report(api, environment, NOON, NOON + 1_499 * DAY)) == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    ("interval", "length"),
+    [
+        (pb.INTERVAL_DAY, Interval.DAY),
+        (pb.INTERVAL_WEEK, Interval.WEEK),
+        (pb.INTERVAL_MONTH, Interval.MONTH),
+    ],
+)
+async def test_days_weeks_and_months_have_the_hours_that_begin_in_them(
+    api: ApiClient,
+    environment: Environment,
+    store: MongoStore,
+    zone: str,
+    interval: int,
+    length: Interval,
+) -> None:
+    hours = [NOON.replace(minute=0) + n * HOUR for n in range(0, 2_400, 5)]
+    await track(store, environment, *(evaluation(at, f"u{at.day}") for at in hours))
+    edges = bounds(hours[0], hours[-1] + HOUR, length, ZoneInfo(zone), 1_500)
+    assert edges is not None
+    expected = [[at for at in hours if start <= at < end] for start, end in pairwise(edges)]
+    request = query(
+        environment.id,
+        hours[0],
+        hours[-1] + HOUR,
+        interval=interval,
+        time_zone=zone,
+        count_users=True,
+    )
+    answer = await api.call(api.reports.QueryEvaluations, request)
+    found = [(each.start.ToDatetime(UTC), each.evaluations, each.users) for each in answer.counts]
+    assert found == [
+        (start, len(own), len({at.day for at in own}))
+        for start, own in zip(edges[:-1], expected, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("interval", [pb.INTERVAL_HOUR, pb.INTERVAL_DAY, pb.INTERVAL_MONTH])

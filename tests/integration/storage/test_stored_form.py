@@ -141,6 +141,9 @@ async def test_minutes_hours_and_days_count_evaluations_and_distinct_users(
     assert seen(minutes, "minute") == [(HOUR, 3, 1), (HOUR + minute, 1, 1)]
     assert minutes[0]["expires_at"] - minutes[0]["minute"] == 2 * DAY
     assert seen(await all_of(database, "flag_hours"), "hour") == [(HOUR, 4, 2)]
+    (day,) = await all_of(database, "flag_days")
+    assert (day["day"], day["flag"], day["variation"]) == (HOUR.replace(hour=0), "f", "on")
+    assert (day["evaluations"], estimate(day["users"])) == (4, 2)
     (day,) = await all_of(database, "environment_days")
     assert day["day"] == HOUR.replace(hour=0)
     assert (day["evaluations"], day["events"], estimate(day["users"])) == (4, 2, 3)
