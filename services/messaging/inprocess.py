@@ -20,6 +20,7 @@ from services.messaging.ports import (
     DeadLetter,
     Handler,
     LetterFilter,
+    LetterNote,
     Message,
     Topic,
 )
@@ -289,19 +290,22 @@ class InProcessBus:
 
     async def list_dead_letters(
         self, limit: int, wanted: LetterFilter = ANY_LETTER
-    ) -> list[DeadLetter]:
+    ) -> list[LetterNote]:
+        return [LetterNote.of(letter) for letter in self._wanted(limit, wanted)]
+
+    def _wanted(self, limit: int, wanted: LetterFilter) -> list[DeadLetter]:
         self._check_open()
         return [letter for letter in self._dead_letters if wanted.covers(letter)][:limit]
 
     async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
-        letters = await self.list_dead_letters(limit, wanted)
+        letters = self._wanted(limit, wanted)
         for letter in letters:
             await self.publish(letter.topic, letter.message)
             self._forget(letter)
         return len(letters)
 
     async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
-        letters = await self.list_dead_letters(limit, wanted)
+        letters = self._wanted(limit, wanted)
         for letter in letters:
             self._forget(letter)
         return len(letters)

@@ -49,6 +49,7 @@ from services.storage.model import (
     VariationOfFlag,
     VariationUser,
 )
+from services.storage.sightings import Sightings
 
 
 class RevisionMoved(StaleVersion):
@@ -328,6 +329,10 @@ class InsightStore(Protocol):
         self, environment_id: str, users: Sequence[Context], seen_at: datetime
     ) -> None:
         """Newer attributes win over older ones of the same name; also learns property names."""
+        ...
+
+    async def store_sightings(self, sightings: Sequence[Sightings]) -> None:
+        """The same of several, together. Where it fails some may be stored: try again."""
         ...
 
     async def list_end_users(
