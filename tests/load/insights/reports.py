@@ -18,7 +18,7 @@ from featmesh.management.v1 import (
     report_service_pb2_grpc,
 )
 from featmesh.management.v1 import report_service_pb2 as pb
-from services.storage.model import EvaluationEvent, InsightBatch
+from services.storage.model import EnvironmentSettings, EvaluationEvent, InsightBatch
 from services.storage.mongodb import MongoStore
 from tests.load.insights.batches import FLAGS, USERS, VARIATIONS
 from tests.load.insights.measures import add, figure
@@ -31,7 +31,6 @@ DAYS: Final = 365
 HOURLY_DAYS: Final = 60
 """A report has at most 1,500 intervals."""
 
-AT_ONCE: Final = 10_000
 CALLS: Final = 30
 DEADLINE: Final = 30.0
 GOAL_MS: Final = 300
@@ -55,8 +54,10 @@ async def fill(stage: Stage, place: Place, evaluations: int) -> None:
         )
     store, dice = MongoStore.open(stage.mongod.uri, database=DATABASE), random.Random(7)
     try:
-        for start in range(0, evaluations, AT_ONCE):
-            size, day = min(AT_ONCE, evaluations - start), start // AT_ONCE % DAYS
+        kept = EnvironmentSettings(retention_days=2 * DAYS)
+        await store.tenancy.update_environment(place.environment, kept)
+        for day in range(DAYS):
+            size = (day + 1) * evaluations // DAYS - day * evaluations // DAYS
             await store.insights.store_insights([_batch(dice, place.environment, size, day)])
     finally:
         await store.close()
