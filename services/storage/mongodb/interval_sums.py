@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final
 
 from services.storage.model import EvaluationReport, IntervalCount
 from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.spans import Source
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 async def sum_evaluations(
@@ -33,7 +37,8 @@ async def sum_evaluations(
 
 
 def _grouped(start: str, bounds: Sequence[datetime]) -> list[Document]:
-    interval = _interval(start, bounds, 0, len(bounds) - 2)
+    runs = _runs(bounds)
+    interval = _interval(start, runs, 0, len(runs) - 1)
     group = {
         "_id": {"interval": interval, "variation": "$variation"},
         "evaluations": {"$sum": "$evaluations"},
@@ -57,15 +62,36 @@ def _report(sums: Counter[tuple[int, str]], bounds: Sequence[datetime]) -> Evalu
     )
 
 
-def _interval(time: str, bounds: Sequence[datetime], low: int, high: int) -> Any:
-    """An expression for the interval from ``low`` to ``high`` that holds a time, by halves."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Intervals of one length that follow each other, the first of which has this index."""
+
+    index: int
+    start: datetime
+    length: timedelta
+
+
+def _runs(bounds: Sequence[datetime]) -> list[_Run]:
+    """A few, however many intervals there are: an expression with each of them is slow."""
+    runs: list[_Run] = []
+    for index, (start, end) in enumerate(pairwise(bounds)):
+        if not runs or runs[-1].length != end - start:
+            runs.append(_Run(index, start, end - start))
+    return runs
+
+
+def _interval(time: str, runs: Sequence[_Run], low: int, high: int) -> Any:
+    """An expression for the interval that holds a time, which one of these runs has: by halves."""
     if low == high:
-        return {"$literal": low}
+        run = runs[low]
+        since = {"$subtract": [time, run.start]}
+        passed = {"$toInt": {"$floor": {"$divide": [since, run.length / _MILLISECOND]}}}
+        return {"$add": [run.index, passed]}
     middle = (low + high + 1) // 2
     return {
         "$cond": [
-            {"$lt": [time, bounds[middle]]},
-            _interval(time, bounds, low, middle - 1),
-            _interval(time, bounds, middle, high),
+            {"$lt": [time, runs[middle].start]},
+            _interval(time, runs, low, middle - 1),
+            _interval(time, runs, middle, high),
         ]
     }

@@ -88,10 +88,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     # Environment, flag, variation, start and part of a bucket are its `_id`.
     "flag_minutes": [_index("environment", "flag", "minute"), EXPIRY],
     "flag_hours": [
-        _index("environment", "flag", "hour"),
+        # Counts without users are read from the index alone: sketches are large.
+        _index("environment", "flag", "hour", "variation", "evaluations"),
         _index("environment", "flag", "variation", "hour"),
     ],
-    "flag_days": [_index("environment", "flag", "day")],
+    "flag_days": [_index("environment", "flag", "day", "variation", "evaluations")],
     "environment_days": [_index("environment", "day")],
     "experiment_exposures": [_index("environment", "flag", "user", unique=True)],
     "evaluation_processes": [_index("seen_at", expireAfterSeconds=PROCESS_FORGOTTEN_SECONDS)],
@@ -109,6 +110,7 @@ OLD_INDEXES = (
     ("flag_evaluations", "environment_1_user_1_last_time_1"),
     ("metric_events", "received_at_1"),
     ("flag_hours", "environment_1_flag_1_hour_1_variation_1"),
+    ("flag_hours", "environment_1_flag_1_hour_1"),
     ("end_users", "environment_1_name_1"),
 )
 """Of earlier versions, which this one does without."""

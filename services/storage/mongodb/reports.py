@@ -33,6 +33,10 @@ MILLISECONDS: Final = 25_000
 """For one query of a report; the call that waits for it has 30 seconds."""
 
 
+AT_ONCE: Final = 500
+"""Buckets in memory, of at most 2.3 KiB each."""
+
+
 @dataclass(slots=True)
 class _Sum:
     """What buckets add up to."""
@@ -116,7 +120,8 @@ class MongoReports(Part):
         self, flag: Document, sources: Sequence[Source], bounds: Sequence[datetime]
     ) -> EvaluationReport:
         fields = ("variation", "evaluations", "users")
-        buckets = _in_order([self._buckets(flag, source, fields) for source in sources])
+        streams = [self._buckets(flag, source, fields) for source in sources]
+        buckets = streams[0] if len(streams) == 1 else _in_order(streams)
         counts: list[IntervalCount] = []
         totals: Sums = defaultdict(_Sum)
         async for begin, end, sums in _by_interval(buckets, bounds, _variation):
@@ -132,8 +137,10 @@ class MongoReports(Part):
         shown = {"_id": 0, source.start: 1, **dict.fromkeys(fields, 1)}
         for spans in source.queries():
             cursor = self._connection[source.collection].find({**query, **spans}, shown)
-            async for bucket in cursor.sort(source.start, 1).max_time_ms(MILLISECONDS):
-                yield bucket[source.start], bucket
+            cursor = cursor.sort(source.start, 1).max_time_ms(MILLISECONDS)
+            while buckets := await cursor.to_list(AT_ONCE):
+                for bucket in buckets:
+                    yield bucket[source.start], bucket
 
 
 async def _in_order(streams: Sequence[AsyncIterator[Bucket]]) -> AsyncIterator[Bucket]:

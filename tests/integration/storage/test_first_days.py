@@ -40,6 +40,7 @@ async def test_hours_of_version_3_become_days_once(
     store: MongoStore, database: Connection, environment: Environment
 ) -> None:
     await back_to_version_3(database)
+    await database["flag_hours"].create_index(["environment", "flag", "hour"])
     later = timedelta(hours=3)
     old: Document = {  # from version 2
         "environment": environment.id, "flag": "g", "variation": "on", "hour": NOON,
@@ -58,6 +59,7 @@ async def test_hours_of_version_3_become_days_once(
     folded = [(midnight, -1, 4, 2), (midnight, -1, 5, 0), (midnight + 100 * DAY, -1, 1, 1)]
     await migrate(database)
     assert await days_of(database) == folded
+    assert "environment_1_flag_1_hour_1" not in await database["flag_hours"].index_information()
 
     await store.insights.store_insights([batch(environment, "1", evaluation("zoe", at=NOON))])
     await migrate(database)
