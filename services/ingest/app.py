@@ -46,8 +46,8 @@ DEFAULT_LINGER_MS: Final = 200
 USERS_TOGETHER: Final = 1_000
 """Users that are stored together; a single message may have as many alone."""
 
-TRANSACTIONS: Final = 2
-"""Under way at once: while MongoDB works on one, the next is made ready."""
+GROUPS: Final = 2
+"""Of events under way at once: while MongoDB works on one, the next is made ready."""
 
 PROBE_SECONDS: Final = 1.0
 """How often store and broker are looked at for readiness."""
@@ -182,8 +182,8 @@ class IngestApp:
     def _take_insights(self) -> Handler:
         """Takes events, which are stored with those of other messages."""
         settings = self._settings
-        messages = max(1, settings.prefetch // TRANSACTIONS)
-        bounds = Bounds(settings.transaction_events, messages, settings.linger, TRANSACTIONS)
+        messages = max(1, settings.prefetch // GROUPS)
+        bounds = Bounds(settings.transaction_events, messages, settings.linger, GROUPS)
         together = self._gather(self._store_insights, bounds)
         return lambda message: together.put(decode_insights(message.payload))
 
