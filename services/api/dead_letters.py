@@ -10,7 +10,7 @@ from featmesh.management.v1 import dead_letter_service_pb2 as pb
 from featmesh.management.v1 import dead_letter_service_pb2_grpc
 from services.api import limits
 from services.api.validation.faults import Faults
-from services.messaging.ports import DeadLetter, DeadLetters, LetterFilter, Topic
+from services.messaging.ports import DeadLetters, LetterFilter, LetterNote, Topic
 
 _TOPICS: Final[Mapping[int, Topic | None]] = {
     pb.MESSAGE_TOPIC_UNSPECIFIED: None,
@@ -72,11 +72,11 @@ def _checked(request: _Request) -> tuple[int, LetterFilter]:
     return request.limit or limits.PAGE_SIZE, wanted
 
 
-def _message(letter: DeadLetter) -> pb.DeadLetter:
+def _message(letter: LetterNote) -> pb.DeadLetter:
     return pb.DeadLetter(
-        message_id=letter.message.id,
+        message_id=letter.message_id,
         topic=_NUMBERS[letter.topic],
-        environment_id=letter.message.environment_id,
+        environment_id=letter.environment_id,
         reason=letter.reason,
-        payload_bytes=len(letter.message.payload),
+        payload_bytes=letter.payload_bytes,
     )

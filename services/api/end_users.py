@@ -67,7 +67,8 @@ class EndUserServicer(end_user_service_pb2_grpc.EndUserServiceServicer):
         snapshot = await self._snapshots.read(request.environment_id)
         now_ms = time.time_ns() // 1_000_000
         page = served_flags(snapshot, user.context, size, request.page.token, now_ms)
-        last = await self._users.find_last_served(request.environment_id, request.key)
+        shown = [each.flag_key for each in page.items]
+        last = await self._users.find_last_served(request.environment_id, request.key, shown)
         flags = [served_flag_message(each, last.get(each.flag_key)) for each in page.items]
         return pb.ListServedFlagsResponse(
             flags=flags, next_token=page.next_token, revision=snapshot.revision

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from services.ingest.gate import REFUSALS, StoreGate
 from services.ingest.insights import decode_insights
 from services.ingest.metrics import MEASURE_SECONDS, IngestMetrics
 from services.ingest.micro_batches import Bounds, MicroBatches
-from services.ingest.users import store_users
-from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
+from services.ingest.users import decode_users
+from services.messaging.ports import Bus, Consumer, Handler, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import EnvironmentReader, faults_named
@@ -36,13 +36,18 @@ from services.storage.ports.store import Store
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T", bound=Sized)
+
 DEFAULT_PORT: Final = 7402
 DEFAULT_PREFETCH: Final = 128
 DEFAULT_TRANSACTION_EVENTS: Final = 10_000
 DEFAULT_LINGER_MS: Final = 200
 
-TRANSACTIONS: Final = 2
-"""Under way at once: while MongoDB works on one, the next is made ready."""
+USERS_TOGETHER: Final = 1_000
+"""Users that are stored together; a single message may have as many alone."""
+
+GROUPS: Final = 2
+"""Of events under way at once: while MongoDB works on one, the next is made ready."""
 
 PROBE_SECONDS: Final = 1.0
 """How often store and broker are looked at for readiness."""
@@ -117,7 +122,7 @@ class IngestApp:
         self.metrics = IngestMetrics(bus)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._consumers: list[Consumer] = []
-        self._micro_batches: MicroBatches[InsightBatch] | None = None
+        self._gatherings: list[MicroBatches[Any]] = []
         self._server = GrpcServer(settings.server, register=lambda _: None, services=())
 
     @property
@@ -144,8 +149,7 @@ class IngestApp:
         await self._server.health.drain()
         await self.tasks.close()
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
-        if self._micro_batches is not None:
-            await self._micro_batches.close()
+        await asyncio.gather(*(gathering.close() for gathering in self._gatherings))
         await self._server.stop()
         await self._metrics_server.stop()
         await self._owned.aclose()
@@ -153,33 +157,47 @@ class IngestApp:
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
-        await self._consume(Topic.USERS, self._take_users)
-        await self._consume(Topic.INSIGHTS, self._gathered())
+        await self._consume(Topic.USERS, self._take_users())
+        await self._consume(Topic.INSIGHTS, self._take_insights())
         measure = repeat(
             self.metrics.measure, seconds=MEASURE_SECONDS, what="count of dead letters"
         )
         self.tasks.start(measure, "metrics")
         await self._follow_readiness()
 
-    def _gathered(self) -> Handler:
+    def _take_users(self) -> Handler:
+        """Takes users, who are stored with those of other messages."""
+        settings = self._settings
+        bounds = Bounds(USERS_TOGETHER, settings.prefetch, settings.linger)
+        together = self._gather(self._store.insights.store_sightings, bounds)
+        return lambda message: together.put(decode_users(message.payload))
+
+    def _take_insights(self) -> Handler:
         """Takes events, which are stored with those of other messages."""
         settings = self._settings
-        messages = max(1, settings.prefetch // TRANSACTIONS)
-        bounds = Bounds(settings.transaction_events, messages, settings.linger, TRANSACTIONS)
-        together = self._micro_batches = MicroBatches(self._store_insights, len, bounds)
+        messages = max(1, settings.prefetch // GROUPS)
+        bounds = Bounds(settings.transaction_events, messages, settings.linger, GROUPS)
+        together = self._gather(self._store_insights, bounds)
         return lambda message: together.put(decode_insights(message.payload))
 
-    async def _take_users(self, message: Message) -> None:
-        await self._gate.passes(lambda: store_users(self._store.insights, message))
-
     async def _store_insights(self, batches: Sequence[InsightBatch]) -> None:
-        async def attempt() -> None:
-            stored = await self._store.insights.store_insights(batches)
-            if stored < len(batches):
-                log.debug("%d batches were stored before", len(batches) - stored)
+        stored = await self._store.insights.store_insights(batches)
+        if stored < len(batches):
+            log.debug("%d batches were stored before", len(batches) - stored)
 
-        # Of several, the first refusal is enough to try each alone.
-        await self._gate.passes(attempt, limit=REFUSALS if len(batches) == 1 else 1)
+    def _gather(
+        self, store: Callable[[Sequence[T]], Awaitable[None]], bounds: Bounds
+    ) -> MicroBatches[T]:
+        """Micro-batches that wait while the store is away."""
+
+        async def pass_on(items: Sequence[T]) -> None:
+            # Of several, the first refusal is enough to try each alone.
+            limit = REFUSALS if len(items) == 1 else 1
+            await self._gate.passes(lambda: store(items), limit=limit)
+
+        together = MicroBatches(pass_on, len, bounds)
+        self._gatherings.append(together)
+        return together
 
     async def _consume(self, topic: Topic, handler: Handler) -> None:
         broker = f"FEATMESH_AMQP_URL ({address_of(self._settings.amqp_url)})"

@@ -43,11 +43,6 @@ def text(field: str, value: str, limit: int) -> str:
     return value
 
 
-def fits(value: str, limit: int) -> bool:
-    """Surely within 1 to ``limit`` bytes, by the shortest way; `text` knows for certain."""
-    return 0 < len(value) <= limit and (value.isascii() or 4 * len(value) <= limit)
-
-
 def milliseconds(field: str, value: int) -> int:
     """Milliseconds since the epoch, after it and before year 10000."""
     if not 0 < value <= LAST_MS:

@@ -49,6 +49,24 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class LetterNote:
+    """What there is to know of a dead letter without its payload: a thousand are a megabyte."""
+
+    message_id: str
+    environment_id: str
+    topic: Topic
+    reason: str
+    payload_bytes: int
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> LetterNote:
+        """The note of a letter, which is not held on to."""
+        message = letter.message
+        size = len(message.payload)
+        return cls(message.id, message.environment_id, letter.topic, letter.reason, size)
+
+
+@dataclass(frozen=True, slots=True)
 class LetterFilter:
     """Which dead letters: of this topic, with one of these message ids; None and empty for any."""
 
@@ -73,8 +91,11 @@ class DeadLetters(Protocol):
 
     async def list_dead_letters(
         self, limit: int, wanted: LetterFilter = ANY_LETTER
-    ) -> list[DeadLetter]:
-        """A look at the oldest, at most ``limit`` and 1,000; they stay where they are."""
+    ) -> list[LetterNote]:
+        """A look at the oldest, at most ``limit`` and 1,000; they stay where they are.
+
+        Payloads pass one by one: no more than two are in memory at once.
+        """
         ...
 
     async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:

@@ -10,7 +10,15 @@ from services.messaging.delivery import CONFIRM_TIMEOUT
 from services.messaging.inprocess.delivery import MAX_LENGTH
 from services.messaging.inprocess.queue import Consumer, Queue
 from services.messaging.inprocess.watch import Watch
-from services.messaging.ports import ANY_LETTER, DeadLetter, Handler, LetterFilter, Message, Topic
+from services.messaging.ports import (
+    ANY_LETTER,
+    DeadLetter,
+    Handler,
+    LetterFilter,
+    LetterNote,
+    Message,
+    Topic,
+)
 from services.messaging.topology import STORED_TOPICS, WATCHED_TOPICS
 from services.runtime.errors import BrokerUnavailable
 
@@ -66,19 +74,22 @@ class InProcessBus:
 
     async def list_dead_letters(
         self, limit: int, wanted: LetterFilter = ANY_LETTER
-    ) -> list[DeadLetter]:
+    ) -> list[LetterNote]:
+        return [LetterNote.of(letter) for letter in self._wanted(limit, wanted)]
+
+    def _wanted(self, limit: int, wanted: LetterFilter) -> list[DeadLetter]:
         self._check_open()
         return [letter for letter in self._dead_letters if wanted.covers(letter)][:limit]
 
     async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
-        letters = await self.list_dead_letters(limit, wanted)
+        letters = self._wanted(limit, wanted)
         for letter in letters:
             await self.publish(letter.topic, letter.message)
             self._forget(letter)
         return len(letters)
 
     async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
-        letters = await self.list_dead_letters(limit, wanted)
+        letters = self._wanted(limit, wanted)
         for letter in letters:
             self._forget(letter)
         return len(letters)

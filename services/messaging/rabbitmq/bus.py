@@ -15,9 +15,9 @@ from aio_pika.abc import AbstractChannel
 from services.messaging.delivery import CONFIRM_TIMEOUT
 from services.messaging.ports import (
     ANY_LETTER,
-    DeadLetter,
     Handler,
     LetterFilter,
+    LetterNote,
     Message,
     Topic,
 )
@@ -119,7 +119,7 @@ class RabbitMqBus:
 
     async def list_dead_letters(
         self, limit: int, wanted: LetterFilter = ANY_LETTER
-    ) -> list[DeadLetter]:
+    ) -> list[LetterNote]:
         async with self._own_channel() as (session, channel):
             return await dead_letters.look(session, channel, wanted, limit)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-from services.messaging.ports import DeadLetter, LetterFilter
+from services.messaging.ports import DeadLetter, LetterFilter, LetterNote
 from services.messaging.rabbitmq.codec import decode_dead_letter, encode
 from services.messaging.rabbitmq.failures import translated
 from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
@@ -26,12 +26,12 @@ Settle = Callable[[Session, Letter], Awaitable[None]]
 
 async def look(
     session: Session, channel: AbstractChannel, wanted: LetterFilter, limit: int
-) -> list[DeadLetter]:
+) -> list[LetterNote]:
     """The oldest that are wanted; all stay."""
-    found: list[DeadLetter] = []
+    found: list[LetterNote] = []
     async with _taken(session, channel, wanted) as letters:
         async for letter, _ in letters:
-            found.append(letter)
+            found.append(LetterNote.of(letter))
             if len(found) == limit:
                 break
     return found

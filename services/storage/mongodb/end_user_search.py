@@ -29,13 +29,11 @@ from services.storage.mongodb.end_users import (
     user_id,
 )
 from services.storage.mongodb.errors import translated
+from services.storage.mongodb.last_served import find_last_served
 from services.storage.mongodb.paging import BY_KEY, Order, read_page, read_ranges
 
 LOOKED_AT: Final = 10_000
 """Users that one page looks at, where no index answers the whole filter."""
-
-REPORTS_LOOKED_AT: Final = 1_000
-"""Of one user, the newest, for what flags served it last."""
 
 _BY_KEY: Final = replace(BY_KEY, index=("environment", "key"))
 _BY_ATTRIBUTE: Final = replace(
@@ -127,14 +125,10 @@ class MongoEndUsers(Part):
         return ImportedUsers(created, len(told) - created, unchanged)
 
     @translated
-    async def find_last_served(self, environment_id: str, key: str) -> dict[str, LastServed]:
-        query = {"environment": environment_id, "user": key}
-        shown = {"_id": 0, "flag": 1, "variation": 1, "last_time": 1}
-        cursor = self._connection["flag_evaluations"].find(query, shown).sort("last_time", -1)
-        served: dict[str, LastServed] = {}
-        for row in await cursor.limit(REPORTS_LOOKED_AT).to_list(REPORTS_LOOKED_AT):
-            served.setdefault(row["flag"], LastServed(row["variation"], row["last_time"]))
-        return served
+    async def find_last_served(
+        self, environment_id: str, key: str, flag_keys: Sequence[str]
+    ) -> dict[str, LastServed]:
+        return await find_last_served(self._connection, environment_id, key, flag_keys)
 
     async def _learn(self, environment_id: str, users: Sequence[ImportedUser]) -> None:
         learned = property_merges(environment_id, [user.context for user in users])

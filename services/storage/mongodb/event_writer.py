@@ -2,41 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from operator import itemgetter
 from typing import Final
 
-from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent
+from services.storage.model.insights import InsightBatch
 from services.storage.mongodb.commands import insert_many
-from services.storage.mongodb.connection import Connection
+from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.event_rows import Row, evaluation_rows, metric_rows
 from services.storage.mongodb.exposures import exposures, write_exposures
 from services.storage.mongodb.parts import Parts
 from services.storage.mongodb.retentions import Retentions
-from services.storage.mongodb.roll_ups import additions, write_additions
+from services.storage.mongodb.roll_ups import Additions, additions, write_additions
 from services.storage.mongodb.transactions import Session
-
-_USER_SERVED: Final = itemgetter(EvaluationEvent._fields.index("user_key"))
-_USER_ACTING: Final = itemgetter(MetricEvent._fields.index("user_key"))
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """All that is written of some batches, but for what depends on the store."""
+
+    ids: list[Document]
+    additions: Additions
+    evaluations: list[Row]
+    metrics: list[Row]
+
+    @classmethod
+    def of(cls, by_id: Mapping[str, InsightBatch], kept_ms: Mapping[str, int]) -> _Prepared:
+        """The batches by their ids, and how long the environments keep their events."""
+        batches = by_id.values()
+        ids = [
+            {"_id": one, "received_at": _EPOCH + timedelta(milliseconds=batch.received_ms)}
+            for one, batch in by_id.items()
+        ]
+        return cls(ids, additions(batches), *_rows(batches, kept_ms))
+
+
 class EventWriter:
-    """One per process; its transactions may run side by side."""
+    """One per process. Of several calls one has a transaction, and the others get ready.
+
+    Two transactions side by side would need parts of their own, which doubles what is written
+    to roll-ups and read from them, and would take all of a small machine from everybody else.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._retentions = Retentions(connection)
         self._parts = Parts()
+        self._turn = asyncio.Lock()
 
     async def store(self, batches: Sequence[InsightBatch]) -> int:
         """One transaction over all; how many of the batches were not there yet."""
         by_id = {_id_of(batch): batch for batch in batches}
         await write_exposures(self._connection, exposures(by_id.values()))
         kept_ms = await self._retentions.read(batch.environment_id for batch in by_id.values())
+        prepared = _Prepared.of(by_id, kept_ms)
+        async with self._turn:
+            return await self._store(by_id, kept_ms, prepared)
+
+    async def _store(
+        self, by_id: dict[str, InsightBatch], kept_ms: dict[str, int], prepared: _Prepared
+    ) -> int:
         part, attempts = self._parts.take(), 0
 
         async def store_unknown(session: Session) -> int:
@@ -46,7 +76,9 @@ class EventWriter:
             attempts += 1
             unknown = await self._unknown(by_id, session)
             if unknown:
-                await self._write(unknown, kept_ms, part, session)
+                all_new = len(unknown) == len(by_id)
+                new = prepared if all_new else _Prepared.of(unknown, kept_ms)
+                await self._write(new, part, session)
             return len(unknown)
 
         try:
@@ -62,31 +94,26 @@ class EventWriter:
         known = {document["_id"] async for document in cursor}
         return {one: batch for one, batch in by_id.items() if one not in known}
 
-    async def _write(
-        self, by_id: dict[str, InsightBatch], kept_ms: dict[str, int], part: int, session: Session
-    ) -> None:
+    async def _write(self, new: _Prepared, part: int, session: Session) -> None:
         """What others may be writing too comes first: a conflict then costs little."""
-        batches = by_id.values()
-        stored = [
-            {"_id": one, "received_at": _EPOCH + timedelta(milliseconds=batch.received_ms)}
-            for one, batch in by_id.items()
-        ]
-        await insert_many(self._connection, "insight_batches", stored, session=session)
-        await write_additions(self._connection, additions(batches), part, session)
-        evaluations, metrics = _rows(batches, kept_ms)
-        await insert_many(self._connection, "flag_evaluations", evaluations, session=session)
-        await insert_many(self._connection, "metric_events", metrics, session=session)
+        connection = self._connection
+        await insert_many(connection, "insight_batches", new.ids, session=session)
+        await write_additions(connection, new.additions, part, session)
+        await insert_many(connection, "flag_evaluations", new.evaluations, session=session)
+        await insert_many(connection, "metric_events", new.metrics, session=session)
 
 
-def _rows(batches: Iterable[InsightBatch], kept_ms: dict[str, int]) -> tuple[list[Row], list[Row]]:
-    """Of evaluations and metric events. By user, so that one index is filled in its order."""
+def _rows(
+    batches: Iterable[InsightBatch], kept_ms: Mapping[str, int]
+) -> tuple[list[Row], list[Row]]:
+    """Of evaluations and metric events."""
     evaluations: list[Row] = []
     metrics: list[Row] = []
     for environment_id, kept in kept_ms.items():
         own = [batch for batch in batches if batch.environment_id == environment_id]
-        served = sorted(chain.from_iterable(each.evaluations for each in own), key=_USER_SERVED)
+        served = chain.from_iterable(each.evaluations for each in own)
         evaluations.extend(evaluation_rows(environment_id, served, kept))
-        done = sorted(chain.from_iterable(each.metrics for each in own), key=_USER_ACTING)
+        done = chain.from_iterable(each.metrics for each in own)
         metrics.extend(metric_rows(environment_id, done, kept))
     return evaluations, metrics
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from services.storage.mongodb.connection import (
 from services.storage.mongodb.end_users import property_merges, user_merge
 from services.storage.mongodb.errors import translated
 from services.storage.mongodb.event_writer import EventWriter
+from services.storage.sightings import Sightings
 
 
 class MongoInsights(Part):
@@ -29,13 +30,24 @@ class MongoInsights(Part):
     async def upsert_end_users(
         self, environment_id: str, users: Sequence[Context], seen_at: datetime
     ) -> None:
-        if not users:
-            return
-        seen = whole_milliseconds(seen_at)
+        await self.store_sightings([Sightings(environment_id, users, seen_at)])
+
+    @translated
+    async def store_sightings(self, sightings: Sequence[Sightings]) -> None:
         # In order, so that of two sightings in one batch the second wins.
-        merges = [user_merge(environment_id, user, seen) for user in users]
+        merges = [
+            user_merge(each.environment_id, user, whole_milliseconds(each.seen_at))
+            for each in sightings
+            for user in each.users
+        ]
+        if not merges:
+            return
         await self._connection["end_users"].bulk_write(merges)
-        learned = property_merges(environment_id, users)
+        learned = [
+            merge
+            for environment_id, users in _by_environment(sightings).items()
+            for merge in property_merges(environment_id, users)
+        ]
         if learned:
             await self._connection["user_properties"].bulk_write(learned, ordered=False)
 
@@ -54,6 +66,14 @@ class MongoInsights(Part):
         async for part in self._connection["flag_hours"].find(query, shown):
             counts[part["hour"], part["variation"]] += part["evaluations"]
         return [EvaluationCount(*bucket, count) for bucket, count in sorted(counts.items())]
+
+
+def _by_environment(sightings: Sequence[Sightings]) -> dict[str, list[Context]]:
+    """So that what many batches tell of one attribute is written once."""
+    users: dict[str, list[Context]] = defaultdict(list)
+    for each in sightings:
+        users[each.environment_id].extend(each.users)
+    return users
 
 
 def _hour_of(time: datetime) -> datetime:

@@ -11,9 +11,10 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.connection import Connection
+from services.storage.mongodb.first_days import fold_hours_into_days
 from services.storage.ports.census import CENSUS_SECONDS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
@@ -77,7 +78,6 @@ INDEXES: dict[str, list[IndexModel]] = {
     "insight_batches": [_index("received_at", expireAfterSeconds=BATCH_SECONDS)],
     "flag_evaluations": [
         _index("environment", "flag", "variation", "user", "last_time"),
-        _index("environment", "user", "last_time"),
         EXPIRY,
     ],
     "metric_events": [
@@ -88,9 +88,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     # Environment, flag, variation, start and part of a bucket are its `_id`.
     "flag_minutes": [_index("environment", "flag", "minute"), EXPIRY],
     "flag_hours": [
-        _index("environment", "flag", "hour"),
+        # Counts without users are read from the index alone: sketches are large.
+        _index("environment", "flag", "hour", "variation", "evaluations"),
         _index("environment", "flag", "variation", "hour"),
     ],
+    "flag_days": [_index("environment", "flag", "day", "variation", "evaluations")],
     "environment_days": [_index("environment", "day")],
     "experiment_exposures": [_index("environment", "flag", "user", unique=True)],
     "evaluation_processes": [_index("seen_at", expireAfterSeconds=PROCESS_FORGOTTEN_SECONDS)],
@@ -105,8 +107,10 @@ INDEXES: dict[str, list[IndexModel]] = {
 OLD_INDEXES = (
     ("flag_evaluations", "received_at_1"),
     ("flag_evaluations", "environment_1_flag_1_last_time_1"),
+    ("flag_evaluations", "environment_1_user_1_last_time_1"),
     ("metric_events", "received_at_1"),
     ("flag_hours", "environment_1_flag_1_hour_1_variation_1"),
+    ("flag_hours", "environment_1_flag_1_hour_1"),
     ("end_users", "environment_1_name_1"),
 )
 """Of earlier versions, which this one does without."""
@@ -123,6 +127,7 @@ async def migrate(connection: Connection) -> None:
             raise outcome
     await _from_version_2(connection)
     await _fold_names(connection)
+    await fold_hours_into_days(connection)
     await _record_version(connection)
 
 

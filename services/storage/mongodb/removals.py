@@ -22,6 +22,7 @@ BY_FIELD: Final = (
     "metric_events",
     "flag_minutes",
     "flag_hours",
+    "flag_days",
     "environment_days",
     "experiment_exposures",
     "stream_census",

@@ -25,11 +25,16 @@ from services.storage.mongodb.errors import translated
 from services.storage.mongodb.experiments import read_experiment
 from services.storage.mongodb.flag_use import find_flag_use
 from services.storage.mongodb.interval_sums import sum_evaluations
+from services.storage.mongodb.spans import Source, days_and_hours_of, minutes_of
 from services.storage.mongodb.variation_users import list_variation_users
 from services.storage.sketches import Distinct
 
 MILLISECONDS: Final = 25_000
 """For one query of a report; the call that waits for it has 30 seconds."""
+
+
+AT_ONCE: Final = 500
+"""Buckets in memory, of at most 2.3 KiB each."""
 
 
 @dataclass(slots=True)
@@ -55,6 +60,9 @@ class _Sum:
         self.users.add_all(other.users)
 
 
+Bucket = tuple[datetime, Document]
+"""With its start."""
+
 Sums = dict[str, _Sum]
 """By variation; by nothing for usage."""
 
@@ -66,27 +74,22 @@ class MongoReports(Part):
     async def report_evaluations(
         self, environment_id: str, flag_key: str, bounds: Sequence[datetime], detail: ReportDetail
     ) -> EvaluationReport:
-        collection, start = ("flag_minutes", "minute") if detail.minutes else ("flag_hours", "hour")
-        query = {
-            "environment": environment_id,
-            "flag": flag_key,
-            start: {"$gte": bounds[0], "$lt": bounds[-1]},
-        }
+        flag = {"environment": environment_id, "flag": flag_key}
+        sources = minutes_of(bounds) if detail.minutes else days_and_hours_of(bounds)
         if detail.users:
-            return await self._with_users(collection, query, start, bounds)
-        buckets = self._connection[collection]
-        return await sum_evaluations(buckets, query, start, bounds, MILLISECONDS)
+            return await self._with_users(flag, sources, bounds)
+        return await sum_evaluations(self._connection, flag, sources, bounds, MILLISECONDS)
 
     @translated
     async def report_usage(
         self, environment_id: str, bounds: Sequence[datetime]
     ) -> tuple[Sequence[Usage], Usage]:
-        query = {"environment": environment_id, "day": {"$gte": bounds[0], "$lt": bounds[-1]}}
-        fields = ("evaluations", "events", "dropped", "users", "day")
-        buckets = self._buckets("environment_days", query, fields, "day")
+        fields = ("evaluations", "events", "dropped", "users")
+        days = Source("environment_days", "day", [(bounds[0], bounds[-1])])
+        buckets = self._buckets({"environment": environment_id}, days, fields)
         usage: list[Usage] = []
         total = _Sum()
-        async for begin, end, sums in _by_interval(buckets, bounds, "day", lambda _: ""):
+        async for begin, end, sums in _by_interval(buckets, bounds, lambda _: ""):
             usage.append(_usage(begin, end, sums[""]))
             total.add_all(sums[""])
         return usage, _usage(bounds[0], bounds[-1], total)
@@ -114,37 +117,56 @@ class MongoReports(Part):
         )
 
     async def _with_users(
-        self, collection: str, query: Document, start: str, bounds: Sequence[datetime]
+        self, flag: Document, sources: Sequence[Source], bounds: Sequence[datetime]
     ) -> EvaluationReport:
-        fields = ("variation", "evaluations", "users", start)
-        buckets = self._buckets(collection, query, fields, start)
+        fields = ("variation", "evaluations", "users")
+        streams = [self._buckets(flag, source, fields) for source in sources]
+        buckets = streams[0] if len(streams) == 1 else _in_order(streams)
         counts: list[IntervalCount] = []
         totals: Sums = defaultdict(_Sum)
-        async for begin, end, sums in _by_interval(buckets, bounds, start, _variation):
+        async for begin, end, sums in _by_interval(buckets, bounds, _variation):
             counts += _counts(begin, end, sums)
             for variation, summed in sums.items():
                 totals[variation].add_all(summed)
         return EvaluationReport(tuple(counts), tuple(_counts(bounds[0], bounds[-1], totals)))
 
-    def _buckets(
-        self, collection: str, query: Document, fields: Iterable[str], start: str
-    ) -> AsyncIterator[Document]:
+    async def _buckets(
+        self, query: Document, source: Source, fields: Iterable[str]
+    ) -> AsyncIterator[Bucket]:
         """In order of time, so that one interval is summed up at once."""
-        shown = {"_id": 0, **dict.fromkeys(fields, 1)}
-        cursor = self._connection[collection].find(query, shown).sort(start, 1)
-        return aiter(cursor.max_time_ms(MILLISECONDS))
+        shown = {"_id": 0, source.start: 1, **dict.fromkeys(fields, 1)}
+        for spans in source.queries():
+            cursor = self._connection[source.collection].find({**query, **spans}, shown)
+            cursor = cursor.sort(source.start, 1).max_time_ms(MILLISECONDS)
+            while buckets := await cursor.to_list(AT_ONCE):
+                for bucket in buckets:
+                    yield bucket[source.start], bucket
+
+
+async def _in_order(streams: Sequence[AsyncIterator[Bucket]]) -> AsyncIterator[Bucket]:
+    """What all of them give, each of which is in order of time."""
+    heads = [(head, each) for each in streams if (head := await anext(each, None)) is not None]
+    while heads:
+        bucket, stream = heads.pop(heads.index(min(heads, key=_start)))
+        yield bucket
+        following = await anext(stream, None)
+        if following is not None:
+            heads.append((following, stream))
+
+
+def _start(head: tuple[Bucket, object]) -> datetime:
+    return head[0][0]
 
 
 async def _by_interval(
-    buckets: AsyncIterator[Document],
+    buckets: AsyncIterator[Bucket],
     bounds: Sequence[datetime],
-    start: str,
     name_of: Callable[[Document], str],
 ) -> AsyncIterator[tuple[datetime, datetime, Sums]]:
     """Start, end and sums of each interval that is not empty."""
     current, sums = -1, defaultdict[str, _Sum](_Sum)
-    async for bucket in buckets:
-        index = bisect_right(bounds, bucket[start]) - 1
+    async for start, bucket in buckets:
+        index = bisect_right(bounds, start) - 1
         if index != current:
             if sums:
                 yield bounds[current], bounds[current + 1], sums

@@ -37,6 +37,11 @@ class Addition:
     dropped: int = 0
     users: set[str] = field(default_factory=set)
 
+    def add(self, finer: Addition) -> None:
+        """Takes the evaluations of a bucket that this one holds."""
+        self.evaluations += finer.evaluations
+        self.users |= finer.users
+
 
 Buckets = dict[tuple[Names, int], Addition]
 """Additions by what they are of, and by the start of the bucket in milliseconds."""
@@ -49,6 +54,7 @@ class Additions:
     minutes: Buckets = field(default_factory=lambda: defaultdict(Addition))
     hours: Buckets = field(default_factory=lambda: defaultdict(Addition))
     days: Buckets = field(default_factory=lambda: defaultdict(Addition))
+    environment_days: Buckets = field(default_factory=lambda: defaultdict(Addition))
 
 
 def additions(batches: Iterable[InsightBatch]) -> Additions:
@@ -59,7 +65,7 @@ def additions(batches: Iterable[InsightBatch]) -> Additions:
         _add_metrics(found, batch)
         if batch.dropped:
             day = batch.received_ms - batch.received_ms % DAY_MS
-            found.days[(batch.environment_id,), day].dropped += batch.dropped
+            found.environment_days[(batch.environment_id,), day].dropped += batch.dropped
     _sum_up(found)
     return found
 
@@ -76,20 +82,19 @@ def _add_evaluations(found: Additions, batch: InsightBatch) -> None:
 def _add_metrics(found: Additions, batch: InsightBatch) -> None:
     names = (batch.environment_id,)
     for metric in batch.metrics:
-        addition = found.days[names, metric.time_ms - metric.time_ms % DAY_MS]
+        addition = found.environment_days[names, metric.time_ms - metric.time_ms % DAY_MS]
         addition.events += 1
         addition.users.add(metric.user_key)
 
 
 def _sum_up(found: Additions) -> None:
-    """Hours and days hold what their minutes hold."""
+    """Hours hold what their minutes hold, days what their hours hold."""
     for (names, minute), addition in found.minutes.items():
-        for bucket in (
-            found.hours[names, minute - minute % HOUR_MS],
-            found.days[names[:1], minute - minute % DAY_MS],
-        ):
-            bucket.evaluations += addition.evaluations
-            bucket.users |= addition.users
+        found.hours[names, minute - minute % HOUR_MS].add(addition)
+    for (names, hour), addition in found.hours.items():
+        found.days[names, hour - hour % DAY_MS].add(addition)
+    for (names, day), addition in found.days.items():
+        found.environment_days[names[:1], day].add(addition)
 
 
 async def write_additions(
@@ -102,7 +107,12 @@ async def write_additions(
         for bucket, addition in found.minutes.items()
         if _time(bucket[1]) > oldest  # an older one would be removed at once
     }
-    for kind, buckets in ((MINUTES, minutes), (HOURS, found.hours), (DAYS, found.days)):
+    for kind, buckets in (
+        (MINUTES, minutes),
+        (HOURS, found.hours),
+        (DAYS, found.days),
+        (ENVIRONMENT_DAYS, found.environment_days),
+    ):
         ordered = sorted(buckets)
         for start in range(0, len(ordered), CHUNK):
             chunk = {bucket: buckets[bucket] for bucket in ordered[start : start + CHUNK]}
@@ -130,7 +140,8 @@ class _Kind:
 _FLAG: Final = ("environment", "flag", "variation")
 MINUTES: Final = _Kind("flag_minutes", _FLAG, "minute", MINUTES_KEPT)
 HOURS: Final = _Kind("flag_hours", _FLAG, "hour")
-DAYS: Final = _Kind("environment_days", ("environment",), "day")
+DAYS: Final = _Kind("flag_days", _FLAG, "day")
+ENVIRONMENT_DAYS: Final = _Kind("environment_days", ("environment",), "day")
 
 
 async def _write(
@@ -152,7 +163,7 @@ def _statements(
     for identity, addition in additions_by_identity:
         users = sketches.extended(known.get(_hashable(identity)), addition.users)
         counts = {"evaluations": Int64(addition.evaluations)}
-        if kind is DAYS:
+        if kind is ENVIRONMENT_DAYS:
             counts |= {"events": Int64(addition.events), "dropped": Int64(addition.dropped)}
         fields = dict(identity)
         if kind.kept is not None:

@@ -8,13 +8,13 @@ from services.storage.model.pages import Page
 from services.storage.model.reports import VariationOfFlag, VariationUser
 from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.end_users import user_id
+from services.storage.mongodb.event_rows import BY_VARIATION
 from services.storage.mongodb.paging import Order
 
 ROWS: Final = 256
 """Evaluations that are read at once. A user who has more is passed with a look-up."""
 
 _BY_USER: Final = Order(("user",), (str,))
-_INDEX: Final = [(name, 1) for name in ("environment", "flag", "variation", "user", "last_time")]
 _LAST_CHARACTER: Final = "\U0010ffff"
 
 
@@ -53,13 +53,14 @@ def _prefix(key_prefix: str) -> Document:
 
 async def _rows(connection: Connection, query: Document) -> list[Document]:
     shown = {"_id": 0, "user": 1, "last_time": 1}
-    cursor = connection["flag_evaluations"].find(query, shown).hint(_INDEX)
+    cursor = connection["flag_evaluations"].find(query, shown).hint(BY_VARIATION)
     return await cursor.sort([("user", 1), ("last_time", 1)]).limit(ROWS).to_list(ROWS)
 
 
 async def _last_time(connection: Connection, query: Document, known: Document) -> Any:
     """Of the newest row, which is ``known`` if all have expired since."""
-    cursor = connection["flag_evaluations"].find(query, {"_id": 0, "last_time": 1}).hint(_INDEX)
+    shown = {"_id": 0, "last_time": 1}
+    cursor = connection["flag_evaluations"].find(query, shown).hint(BY_VARIATION)
     newest = await cursor.sort("last_time", -1).limit(1).to_list(1)
     return (newest or [known])[0]["last_time"]
 

@@ -45,6 +45,8 @@ class EndUserStore(Protocol):
         """Merges users with different keys; what was seen later stays. Repeating is harmless."""
         ...
 
-    async def find_last_served(self, environment_id: str, key: str) -> dict[str, LastServed]:
-        """By flag, as far as the user's last 1,000 reports go."""
+    async def find_last_served(
+        self, environment_id: str, key: str, flag_keys: Sequence[str]
+    ) -> dict[str, LastServed]:
+        """By flag, those of these that were, as far back as evaluations are kept."""
         ...

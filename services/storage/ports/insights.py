@@ -8,6 +8,7 @@ from typing import Protocol
 
 from featmesh.engine.model import Context
 from services.storage.model.insights import EvaluationCount, InsightBatch
+from services.storage.sightings import Sightings
 
 
 class InsightStore(Protocol):
@@ -17,6 +18,10 @@ class InsightStore(Protocol):
         self, environment_id: str, users: Sequence[Context], seen_at: datetime
     ) -> None:
         """Newer attributes win over older ones of the same name; also learns property names."""
+        ...
+
+    async def store_sightings(self, sightings: Sequence[Sightings]) -> None:
+        """The same of several, together. Where it fails some may be stored: try again."""
         ...
 
     async def store_insights(self, batches: Sequence[InsightBatch]) -> int:

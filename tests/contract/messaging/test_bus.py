@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from services.messaging.ports import DELIVERY_LIMIT, Bus, DeadLetter, Message, Topic
+from services.messaging.ports import DELIVERY_LIMIT, Bus, LetterNote, Message, Topic
 from services.runtime.errors import BrokerUnavailable
 from tests.support.messaging import Recorder, message, soon
 from tests.support.waiting import PATIENCE
 
 
-async def dead_letters(bus: Bus, count: int) -> list[DeadLetter]:
+async def dead_letters(bus: Bus, count: int) -> list[LetterNote]:
     async def complete() -> bool:
         return len(await bus.list_dead_letters(100)) >= count
 
@@ -106,7 +106,8 @@ async def test_a_message_that_always_fails_becomes_a_dead_letter_and_others_flow
         for each in (bad, *good):
             publishers.create_task(bus.publish(Topic.INSIGHTS, each))
 
-    expected = DeadLetter(message=bad, topic=Topic.INSIGHTS, reason="cannot store bad")
+    reason = "cannot store bad"
+    expected = LetterNote(bad.id, bad.environment_id, Topic.INSIGHTS, reason, len(b"bad"))
     assert await dead_letters(bus, 1) == [expected]
     got = await handler.until(DELIVERY_LIMIT + len(good))
     assert sum(each == bad for each in got) == DELIVERY_LIMIT

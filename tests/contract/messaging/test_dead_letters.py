@@ -39,7 +39,7 @@ async def died(bus: Bus, *messages: tuple[Topic, Message]) -> None:
 
 async def ids(bus: Bus, limit: int = 100, wanted: LetterFilter | None = None) -> list[str]:
     letters = await bus.list_dead_letters(limit, wanted or LetterFilter())
-    return [letter.message.id for letter in letters]
+    return [letter.message_id for letter in letters]
 
 
 async def test_letters_are_chosen_by_topic_by_id_and_by_age(bus: Bus) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from featmesh.engine.model import Context
 from featmesh.management.v1 import end_user_service_pb2
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
+from services.api.intervals import Interval, bounds
 from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
@@ -263,6 +265,44 @@ async def test_as_many_intervals_as_the_limit_says_are_reported(
     assert len(await report(api, environment, NOON, NOON + 1_499 * DAY)) == 1
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    ("interval", "length"),
+    [
+        (pb.INTERVAL_DAY, Interval.DAY),
+        (pb.INTERVAL_WEEK, Interval.WEEK),
+        (pb.INTERVAL_MONTH, Interval.MONTH),
+    ],
+)
+async def test_days_weeks_and_months_have_the_hours_that_begin_in_them(
+    api: ApiClient,
+    environment: Environment,
+    store: MongoStore,
+    zone: str,
+    interval: int,
+    length: Interval,
+) -> None:
+    hours = [NOON.replace(minute=0) + n * HOUR for n in range(0, 2_400, 5)]
+    await track(store, environment, *(evaluation(at, f"u{at.day}") for at in hours))
+    edges = bounds(hours[0], hours[-1] + HOUR, length, ZoneInfo(zone), 1_500)
+    assert edges is not None
+    expected = [[at for at in hours if start <= at < end] for start, end in pairwise(edges)]
+    request = query(
+        environment.id,
+        hours[0],
+        hours[-1] + HOUR,
+        interval=interval,
+        time_zone=zone,
+        count_users=True,
+    )
+    answer = await api.call(api.reports.QueryEvaluations, request)
+    found = [(each.start.ToDatetime(UTC), each.evaluations, each.users) for each in answer.counts]
+    assert found == [
+        (start, len(own), len({at.day for at in own}))
+        for start, own in zip(edges[:-1], expected, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("interval", [pb.INTERVAL_HOUR, pb.INTERVAL_DAY, pb.INTERVAL_MONTH])
 async def test_a_report_counts_the_same_evaluations_with_users_and_without(
     api: ApiClient, environment: Environment, store: MongoStore, interval: int
@@ -351,6 +391,26 @@ async def test_what_a_flag_served_last_stands_beside_what_it_serves_now(
     assert (f.result.variation_id, f.last_variation_id) == ("on", "off")
     assert f.last_time.ToDatetime(UTC) == now
     assert (g.last_variation_id, g.HasField("last_time")) == ("", False)
+
+
+async def test_a_flag_asked_for_all_the_time_does_not_hide_what_another_served_last(
+    api: ApiClient, environment: Environment, store: MongoStore
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    await create_flag(api, environment, "busy")
+    await create_flag(api, environment, "rare")
+    await store.insights.upsert_end_users(environment.id, [Context("ada")], now)
+    await track(
+        store,
+        environment,
+        evaluation(now - 20 * DAY, variation="on", flag="rare"),
+        evaluation(now - 21 * DAY, variation="gone", flag="rare"),
+        *(evaluation(now - timedelta(seconds=n), flag="busy") for n in range(1_200)),
+    )
+    request = end_user_service_pb2.ListServedFlagsRequest(environment_id=environment.id, key="ada")
+    busy, rare = (await api.call(api.users.ListServedFlags, request)).flags
+    assert busy.last_time.ToDatetime(UTC) == now
+    assert (rare.last_variation_id, rare.last_time.ToDatetime(UTC)) == ("on", now - 20 * DAY)
 
 
 async def test_usage_is_summed_up_by_month_with_active_users(

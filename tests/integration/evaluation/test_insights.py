@@ -108,6 +108,20 @@ async def test_a_bad_event_is_refused_alone_with_its_index_and_the_reason(
     assert list(seen.users) == [user("ada")]
 
 
+async def test_limits_are_of_bytes_for_whoever_takes_and_for_whoever_stores(
+    client_sdk: EvaluationClient, insights: Recorder
+) -> None:
+    fits, too_long = "é" * 64, "é" * 65  # two bytes each
+    good = [evaluation(flag_key=fits, variation_id="é" * 32, user_key="é" * 256)]
+    bad = [evaluation(flag_key=too_long), evaluation(user_key="é" * 257)]
+    request = track(evaluations=[*good, *bad], metrics=[metric(name=fits), metric(name=too_long)])
+    response = await client_sdk.track(request)
+    assert [each.index for each in response.rejected] == [1, 2, 1]
+    stored = decode_insights((await insights.until(1))[0].payload)
+    assert [each.flag_key for each in stored.evaluations] == [fits]
+    assert [each.name for each in stored.metrics] == [fits]
+
+
 async def test_a_batch_with_nothing_good_publishes_nothing(
     client_sdk: EvaluationClient, users: Recorder, insights: Recorder
 ) -> None:

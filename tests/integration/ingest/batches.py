@@ -19,10 +19,10 @@ def milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def users_message(environment_id: str, *users: Context) -> Message:
+def users_message(environment_id: str, *users: Context, at: datetime = HOUR) -> Message:
     batch = messaging_pb2.UserBatch(
         environment_id=environment_id,
-        seen_at_ms=milliseconds(HOUR),
+        seen_at_ms=milliseconds(at),
         users=[context_to_proto(user) for user in users],
     )
     return message(environment_id, batch.SerializeToString())

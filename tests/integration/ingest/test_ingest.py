@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,7 +12,7 @@ from featmesh.engine.model import Context
 from services.ingest.app import IngestApp
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import BrokerUnavailable
-from services.storage.model.end_users import UserFilter
+from services.storage.model.end_users import EndUser, UserFilter
 from services.storage.model.insights import EvaluationCount
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
@@ -51,6 +52,28 @@ async def test_users_reach_the_store_with_their_attributes(
     )
     assert page.items[0].context == ANN
     assert page.items[0].last_seen == HOUR
+
+
+@pytest.mark.usefixtures("ingest")
+async def test_users_of_messages_that_are_stored_together_are_merged_by_their_times(
+    store: MongoStore, bus: Bus, environment: Environment
+) -> None:
+    """The later message comes first, and the earlier one twice, as after a crash."""
+    early, late = HOUR, HOUR + timedelta(minutes=5)
+    plan_then = Context("ann", "A", {"plan": "free", "old": "kept"})
+    plan_now = Context("ann", "Ann", {"plan": "pro"})
+    messages = [
+        users_message(environment.id, plan_now, at=late),
+        *(users_message(environment.id, plan_then, at=early) for _ in range(2)),
+        users_message(environment.id, Context("bob"), at=late),
+    ]
+    await asyncio.gather(*(bus.publish(Topic.USERS, each) for each in messages))
+
+    await until(lambda: seen_keys(store, environment), lambda found: found == ["ann", "bob"])
+    expected = EndUser(Context("ann", "Ann", {"plan": "pro", "old": "kept"}), early, late)
+    ann = UserFilter(key_prefix="ann")
+    look = partial(store.end_users.search_end_users, environment.id, 1, "", user_filter=ann)
+    await until(look, lambda page: page.items == (expected,))
 
 
 @pytest.mark.usefixtures("ingest")
@@ -94,7 +117,7 @@ async def test_what_cannot_be_decoded_is_a_dead_letter_and_later_messages_flow(
 
     await broken
     letters = await until(lambda: bus.list_dead_letters(10))
-    assert [letter.message.payload for letter in letters] == [bad.payload]
+    assert [letter.message_id for letter in letters] == [bad.id]
     assert letters[0].reason == "featmesh.messaging.v1.UserBatch: not a valid message of this type"
 
 
@@ -111,7 +134,7 @@ async def test_the_reason_of_a_dead_letter_names_the_field(bus: Bus) -> None:
     letters = await until(
         lambda: bus.list_dead_letters(10), lambda letters: len(letters) == len(bad)
     )
-    reasons = {letter.message.id: (letter.topic, letter.reason) for letter in letters}
+    reasons = {letter.message_id: (letter.topic, letter.reason) for letter in letters}
     for topic, batch, reason in bad:
         found_topic, found_reason = reasons[batch.id]
         assert found_topic is topic

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import aio_pika
 import pytest
 from aio_pika import IncomingMessage
 
-from services.messaging.ports import Bus, DeadLetter, Topic
+from services.messaging.ports import Bus, DeadLetter, LetterNote, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.messaging.rabbitmq.codec import encode_dead_letter
 from services.messaging.rabbitmq.session import Session
@@ -30,11 +32,13 @@ async def bus(amqp_url: str, prefix: str) -> AsyncIterator[Bus]:
     await opened.close()
 
 
-async def bury(amqp_url: str, prefix: str, count: int) -> list[DeadLetter]:
+async def bury(
+    amqp_url: str, prefix: str, count: int, *, payload: bytes = b"payload"
+) -> list[DeadLetter]:
     """So many letters, as a consumer leaves them."""
     topology = Topology(prefix, 3)
     session = await Session.open(amqp_url, topology)
-    letters = [DeadLetter(message(), Topic.INSIGHTS, "bad") for _ in range(count)]
+    letters = [DeadLetter(message(payload=payload), Topic.INSIGHTS, "bad") for _ in range(count)]
     for letter in letters:
         await session.publish(
             topology.dead_letters,
@@ -65,7 +69,7 @@ async def test_a_crash_between_publish_and_removal_leaves_the_letter_in_both_pla
     assert await got.until(1) == [letter.message]
 
     async def is_there() -> bool:
-        return await bus.list_dead_letters(10) == [letter]
+        return await bus.list_dead_letters(10) == [LetterNote.of(letter)]
 
     await soon(is_there)
 
@@ -82,8 +86,25 @@ async def test_a_letter_that_its_queue_does_not_take_stays(
 
     async def is_there() -> bool:
         try:
-            return await bus.list_dead_letters(10) == [letter]
+            return await bus.list_dead_letters(10) == [LetterNote.of(letter)]
         except BrokerUnavailable:  # it connects anew, to declare the queue again
             return False
 
     await soon(is_there)
+
+
+async def test_a_list_of_large_letters_holds_none_of_their_payloads(
+    amqp_url: str, prefix: str, bus: Bus
+) -> None:
+    await bus.list_dead_letters(1)
+    size = 4 * 1024 * 1024
+    await bury(amqp_url, prefix, 3, payload=bytes(size))
+    tracemalloc.start()
+    try:
+        notes = await bus.list_dead_letters(3)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [note.payload_bytes for note in notes] == [size] * 3
+    assert held < size

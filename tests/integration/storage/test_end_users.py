@@ -11,6 +11,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.end_users import MAX_ATTRIBUTES, MAX_SEEN_VALUES
+from services.storage.sightings import Sightings
 from tests.integration.storage.records import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -61,6 +62,25 @@ async def test_of_two_sightings_in_one_batch_the_second_wins(
     await store.insights.upsert_end_users(environment.id, both, NOON)
     [ada] = await users(store, environment)
     assert ada.context.attributes == {"plan": "pro"}
+
+
+async def test_sightings_that_are_stored_together_are_merged_as_if_one_by_one(
+    store: MongoStore, environment: Environment
+) -> None:
+    sightings = [
+        Sightings(environment.id, [Context("ada", "Ada", {"plan": "pro"})], NOON + MINUTE),
+        Sightings(environment.id, [Context("ada", "A", {"plan": "free", "age": 36.0})], NOON),
+        Sightings(environment.id, [], NOON - MINUTE),
+    ]
+    for _ in range(2):  # delivered again
+        await store.insights.store_sightings(sightings)
+    merged = Context("ada", "Ada", {"plan": "pro", "age": 36.0})
+    assert await users(store, environment) == (EndUser(merged, NOON, NOON + MINUTE),)
+    properties = await store.end_users.list_user_properties(environment.id, 10, "")
+    assert [(each.name, each.values) for each in properties.items] == [
+        ("age", ()),
+        ("plan", ("pro", "free")),
+    ]
 
 
 async def test_a_user_keeps_a_bounded_number_of_attributes_the_newest(

@@ -27,8 +27,9 @@ that the transaction with rows, roll-ups and batch ids is committed by a majorit
 row is one event, that is one document. All processes share the machine: mongod, RabbitMQ, three
 services (evaluation with one worker for each core) and the generator, whose CPU stands beside
 theirs. Half load is half of the median rate that was stored, sent at even distances. Reports read
-roll-ups of evaluations that were written through the store. Not measured: TLS, networks, replicated
-mongod and RabbitMQ, users' upserts.
+roll-ups of evaluations that were written through the store, spread over all hours of a year, so
+that no bucket is empty. Not measured: TLS, networks, replicated mongod and RabbitMQ, users'
+upserts.
 """
 
 SECONDS_PER_MINUTE: Final = 60

@@ -248,7 +248,7 @@ class ServedFlag(google.protobuf.message.Message):
     LAST_TIME_FIELD_NUMBER: builtins.int
     last_variation_id: builtins.str
     """What it served when it was evaluated last for this user, as SDKs reported it; empty if
-    that is not among the user's last 1,000 reports, or is older than the retention.
+    that is older than the retention.
     """
     @property
     def result(self) -> featmesh.evaluation.v1.evaluation_pb2.EvaluationResult:
