@@ -36,6 +36,8 @@ class DefinitionFeed:
     ``held`` is the digest of what the reader holds, empty if that is not known.
     """
 
+    __slots__ = ("_held",)
+
     def __init__(self, held: bytes = b"") -> None:
         self._held = held
 
@@ -48,7 +50,10 @@ class DefinitionFeed:
         return Kind.FULL, view.full_frames()
 
     def next(self, view: View, sent: int) -> Frames:
-        return self.first(view, sent)[1]
+        if not view.continues(sent):
+            return self.first(view, sent)[1]
+        self._held = view.digest
+        return view.patch_frames(sent)
 
 
 class EvaluationFeed:
@@ -59,6 +64,8 @@ class EvaluationFeed:
     What a change affects is evaluated in both views, and what differs for a client, who
     sees no rule, is sent.
     """
+
+    __slots__ = ("_clock_ms", "_context", "_view")
 
     def __init__(self, context: Context, clock_ms: ClockMs) -> None:
         self._context = context

@@ -108,11 +108,12 @@ class Hub:
 
     def work(self, until: float) -> bool:
         """Serves streams until about then; whether it could go on."""
-        while self._can_go_on():
-            stream, _ = self._waiting.popitem(last=False)
+        waiting, now = self._waiting, self._sends.now
+        while waiting and self._places < self._window:
+            stream, _ = waiting.popitem(last=False)
             if not stream.is_busy:
                 self._serve(stream)
-            if self._sends.now() >= until:
+            if now() >= until:
                 break
         return self._can_go_on()
 
@@ -131,27 +132,24 @@ class Hub:
     def _serve(self, stream: Member) -> None:
         stream.is_busy = True
         try:
-            while frames := stream.take_due():
-                if not self._hand_over(frames, stream):
-                    return
-                stream.taken()
+            frames = stream.take_due()
+            if frames:
+                try:
+                    stuck = offer_all(frames, stream.wire)
+                except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
+                    _lose(stream, error)
+                else:
+                    if stuck is not None:
+                        self._wait_for(stuck, stream)
+                        return
+                    stream.taken()
         except Exception as error:  # noqa: BLE001 -- one stream's fault is not that of the others
             stream.fail(error)
         stream.is_busy = False
 
-    def _hand_over(self, frames: Frames, stream: Member) -> bool:
-        """Whether the reader has taken them all; else it is waited for, or is gone."""
-        try:
-            stuck = offer_all(frames, stream.wire)
-        except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
-            _lose(stream, error)
-            stream.is_busy = False
-            return False
-        if stuck is None:
-            return True
+    def _wait_for(self, stuck: Stuck, stream: Member) -> None:
         self._places += 1
         self._sends.drive(self._finish(stuck, stream))
-        return False
 
     async def _finish(self, stuck: Stuck, stream: Member) -> None:
         with Send(self._sends, self._give_place) as send:
@@ -160,7 +158,7 @@ class Hub:
                 stream.taken()
             except SlowReader as error:
                 stream.fail(error)
-            except Exception as error:  # noqa: BLE001 -- as in `_hand_over`
+            except Exception as error:  # noqa: BLE001 -- as in `_serve`
                 _lose(stream, error)
             finally:
                 stream.is_busy = False

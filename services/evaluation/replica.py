@@ -69,11 +69,6 @@ class Replica:
         view = View.of(await definitions.read_definitions(environment_id))
         return cls(definitions, view, environment_id, sends=sends, counts=counts)
 
-    @property
-    def view(self) -> View:
-        """The current view."""
-        return self._view
-
     async def refresh(self, revision: int) -> None:
         """Reads what is new, unless ``revision`` is here already, and wakes the streams."""
         async with self._writer:
@@ -100,7 +95,8 @@ class Replica:
         self.hub.announce()
 
     def _swap(self, view: View) -> None:
-        self._view: View = view
+        self.view: View = view
+        """The current one; a reader keeps it as long as it likes."""
         self.census.track(view.revision)
         for fault in view.snapshot.faults:
             if fault not in self._reported and len(self._reported) < REPORTED_FAULTS:

@@ -57,6 +57,7 @@ class Stream:
         "_ended",
         "_feed",
         "_goodbye",
+        "_is_over",
         "_owes_heartbeat",
         "_replica",
         "_sent",
@@ -82,6 +83,7 @@ class Stream:
         self._tells = 0
         self._goodbye: bytes | None = None
         self._owes_heartbeat = False
+        self._is_over = False
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._standing = replica.census.join(instance_id)
         replica.hub.join(self)
@@ -122,7 +124,7 @@ class Stream:
 
     def take_due(self) -> Frames:
         """What it shall send next; nothing when it is up to date."""
-        if self._ended.done():
+        if self._is_over:
             return ()
         if self._goodbye is not None:
             return (self._goodbye,)
@@ -133,7 +135,9 @@ class Stream:
             if frames:
                 self._tells = view.revision
                 return frames
-            self._handed(told=False)
+            self._replica.census.handed(
+                self._standing, self._sent, self._traffic.clock_ms(), told=False
+            )
         if self._owes_heartbeat:
             self._owes_heartbeat = False
             return (heartbeat_frame(view.revision, self._traffic.clock_ms()),)
@@ -141,21 +145,26 @@ class Stream:
 
     def taken(self) -> None:
         """The reader took what was due."""
-        self.last_sent = self._traffic.sends.now()
+        traffic = self._traffic
+        self.last_sent = traffic.sends.now()
         if self._goodbye is not None:
+            self._is_over = True
             if not self._ended.done():
                 self._ended.set_result(None)
         elif self._tells:
             self._tells = 0
-            self._replica.counts.pushes += 1
-            self._handed(told=True)
+            replica = self._replica
+            replica.counts.pushes += 1
+            replica.census.handed(self._standing, self._sent, traffic.clock_ms(), told=True)
 
     def lose(self) -> None:
         """The reader is gone."""
+        self._is_over = True
         self._ended.cancel()
 
     def fail(self, error: Exception) -> None:
         """The reader did not take it, or what is due cannot be told."""
+        self._is_over = True
         if not self._ended.done():
             self._ended.set_exception(error)
             self._ended.exception()  # `run` may have been cancelled meanwhile and ask no more
@@ -178,7 +187,3 @@ class Stream:
             replica.counts.patch_syncs += 1
         else:
             replica.counts.full_syncs += 1
-
-    def _handed(self, *, told: bool) -> None:
-        now_ms = self._traffic.clock_ms()
-        self._replica.census.handed(self._standing, self._sent, now_ms, told)

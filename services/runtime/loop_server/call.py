@@ -10,7 +10,9 @@ import grpc
 from grpc import aio
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from services.runtime.loop_server.completions import Completions, Event
+from services.runtime.loop_server.completions import AT_ONCE, Completions, Event
+
+SendMessageOperation = cygrpc.SendMessageOperation
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -34,9 +36,7 @@ class Call:
     __slots__ = (
         "_call",
         "_completions",
-        "_failed",
         "_has_headers",
-        "_is_sending",
         "_metadata",
         "_received",
         "_taken",
@@ -53,8 +53,6 @@ class Call:
         self._metadata = metadata
         self._completions = completions
         self._has_headers = False
-        self._is_sending = False
-        self._failed = False
         self._taken: asyncio.Future[None] | None = None
         self._received: asyncio.Future[bytes | None] | None = None
 
@@ -86,18 +84,38 @@ class Call:
         """See `services.evaluation.transport.Wire`; raises `CallEnded`."""
         if self.ended:
             raise CallEnded
-        self._is_sending = True
-        message = cygrpc.SendMessageOperation(frame, _FLAGS)
+        message = SendMessageOperation(frame, _FLAGS)
         batch = (message,) if self._has_headers else (*self._headers(), message)
-        self._completions.begin(self._call, batch, self._on_taken)
-        for _ in range(_EVENTS_PER_SEND):
-            if not self._is_sending or not self._completions.handle_one():
-                break
-        if self._is_sending:
-            self._taken = asyncio.get_running_loop().create_future()
-            return self._taken
-        if self._failed:
+        completions = self._completions
+        completions.begin(self._call, batch, self)
+        # What follows is the hottest path of all: most readers have taken the frame by now.
+        event = completions.poll(deadline=AT_ONCE)
+        if event.tag is not self:
+            return self._wait_for(event)
+        if not event.success:
             raise CallEnded
+        return None
+
+    def __call__(self, event: Event) -> None:
+        """The message that was offered is taken, or never will be: a call is the tag of its own."""
+        taken, self._taken = self._taken, None
+        if taken is None or taken.done():
+            return
+        if event.success:
+            taken.set_result(None)
+        else:
+            taken.set_exception(CallEnded())
+
+    def _wait_for(self, other: Event) -> asyncio.Future[None] | None:
+        """Another event came first, or none: the message's own may be among the next ones."""
+        self._taken = taken = asyncio.get_running_loop().create_future()
+        self._completions.handle(other)
+        for _ in range(_EVENTS_PER_SEND):
+            if taken.done() or not self._completions.handle_one():
+                break
+        if not taken.done():
+            return taken
+        taken.result()
         return None
 
     async def write(self, message: Any) -> None:
@@ -130,7 +148,7 @@ class Call:
         self.ended = True
         batch = (
             *self._headers(),
-            *(() if message is None else (cygrpc.SendMessageOperation(message, _FLAGS),)),
+            *(() if message is None else (SendMessageOperation(message, _FLAGS),)),
             cygrpc.SendStatusFromServerOperation(
                 trailing_metadata, code.value[0], details.encode(), _FLAGS
             ),
@@ -147,17 +165,6 @@ class Call:
         received, self._received = self._received, None
         if received is not None and not received.done():
             received.set_result(event.batch_operations[0].message())
-
-    def _on_taken(self, event: Event) -> None:
-        self._is_sending = False
-        self._failed = not event.success
-        taken, self._taken = self._taken, None
-        if taken is None or taken.done():
-            return
-        if event.success:
-            taken.set_result(None)
-        else:
-            taken.set_exception(CallEnded())
 
     def _on_close(self, event: Event) -> None:
         if not event.batch_operations[0].cancelled() or self.ended:

@@ -26,7 +26,7 @@ Tag = Callable[[Event], None]
 EVENTS_AT_ONCE: Final = 64
 """Handled before the loop's other work has its turn."""
 
-_AT_ONCE: Final = 0
+AT_ONCE: Final = 0
 """A deadline that has passed: the core is asked, not waited for."""
 
 
@@ -35,6 +35,8 @@ class Completions:
 
     def __init__(self) -> None:
         self.queue: Any = cygrpc.CompletionQueue()
+        self.poll: Callable[..., Event] = self.queue.poll
+        """What has completed next; its tag is None if nothing has. Who polls, handles it."""
         self._loop = asyncio.get_running_loop()
         self._rests = False
         self._is_busy = False
@@ -52,11 +54,17 @@ class Completions:
 
     def handle_one(self) -> bool:
         """Handles what has completed next; False if nothing has."""
-        event = self.queue.poll(deadline=_AT_ONCE)
-        if event.tag is None:
-            return False
-        _tell(event)
-        return True
+        event = self.poll(deadline=AT_ONCE)
+        self.handle(event)
+        return event.tag is not None
+
+    def handle(self, event: Event) -> None:
+        """Tells of it whom it concerns, if anybody."""
+        try:
+            if event.tag is not None:
+                event.tag(event)
+        except Exception:
+            log.exception("an event of gRPC's core was not handled")  # the other calls go on
 
     async def close(self) -> None:
         """To be called when nothing is under way any more."""
@@ -65,7 +73,7 @@ class Completions:
         await asyncio.to_thread(self._thread.join)
 
     def _wait(self) -> None:
-        while (event := self.queue.poll(deadline=None)).tag is not None:
+        while (event := self.poll(deadline=None)).tag is not None:
             try:
                 self._loop.call_soon_threadsafe(self._wake, event)
             except RuntimeError:  # the loop was closed under a server that was never stopped
@@ -75,10 +83,10 @@ class Completions:
 
     def _wake(self, event: Event) -> None:
         self._rests = True
-        _tell(event)
-        self._handle()
+        self.handle(event)
+        self._handle_all()
 
-    def _handle(self) -> None:
+    def _handle_all(self) -> None:
         """Once in every turn of the loop while the thread rests."""
         for _ in range(EVENTS_AT_ONCE):
             if not self.handle_one():
@@ -87,14 +95,7 @@ class Completions:
             self._is_busy = True
         if self._is_busy:
             self._is_busy = False
-            self._loop.call_soon(self._handle)
+            self._loop.call_soon(self._handle_all)
         elif self._rests:
             self._rests = False
             self._go_on.release()
-
-
-def _tell(event: Event) -> None:
-    try:
-        event.tag(event)
-    except Exception:
-        log.exception("an event of gRPC's core was not handled")  # the other calls go on
