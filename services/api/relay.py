@@ -28,6 +28,9 @@ RETRY_HIGH: Final = 2.0
 
 DRAIN_SECONDS: Final = 5.0
 
+SETTLE_SECONDS: Final = 0.05
+"""Entries are deleted when nothing was committed for so long: replicas read the store just then."""
+
 
 class Relay:
     """Publishes outbox entries, then deletes them. Several replicas may do so at once.
@@ -42,6 +45,7 @@ class Relay:
         self._batch = batch
         self._committed = asyncio.Event()
         self._fresh: dict[str, int] = {}
+        self._announced: dict[str, int] = {}
 
     def wake(self, environment_id: str, revision: int) -> None:
         """There is something to announce now; it is in the outbox too."""
@@ -55,6 +59,7 @@ class Relay:
         while True:
             self._committed.clear()
             try:
+                await self._announce_fresh()
                 announced = await self._announce_batch()
             except (Unavailable, ResourceExhausted) as error:
                 if not failed:
@@ -73,20 +78,33 @@ class Relay:
         """After `run` was cancelled: announces what is left, if it can, within bounds."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
+                await self._publish_fresh()
                 while await self._announce_batch():
                     pass
         except (Unavailable, ResourceExhausted, TimeoutError) as error:
             why = f"not done in {DRAIN_SECONDS:g} s" if isinstance(error, TimeoutError) else error
             log.warning("changes stay in the outbox for another process: %s", why)
 
-    async def _announce_batch(self) -> int:
-        """How many entries were dealt with.
+    async def _announce_fresh(self) -> None:
+        """What this process has just committed, and commits meanwhile: SDKs wait for it.
 
-        What this process has just committed goes out before the outbox is read: SDKs wait.
+        Not for longer than the outbox may be left alone.
         """
-        announced, self._fresh = self._fresh, {}
-        for environment_id, revision in announced.items():
+        end = asyncio.get_running_loop().time() + POLL_SECONDS
+        while self._fresh and asyncio.get_running_loop().time() < end:
+            await self._publish_fresh()
+            self._committed.clear()
+            await wait_at_most(SETTLE_SECONDS, self._committed)
+
+    async def _publish_fresh(self) -> None:
+        while self._fresh:
+            environment_id, revision = self._fresh.popitem()
             await self._bus.publish(Topic.CHANGES, _notice(environment_id, revision))
+            self._announced[environment_id] = revision
+
+    async def _announce_batch(self) -> int:
+        """How many entries were dealt with; those that were announced are only deleted."""
+        announced, self._announced = self._announced, {}
         entries = await self._outbox.list_outbox(self._batch)
         for environment_id, group in _by_environment(entries).items():
             # Oldest first: the last one has the highest revision and speaks for all.
