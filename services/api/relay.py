@@ -106,12 +106,17 @@ class Relay:
         """How many entries were dealt with; those that were announced are only deleted."""
         announced, self._announced = self._announced, {}
         entries = await self._outbox.list_outbox(self._batch)
-        for environment_id, group in _by_environment(entries).items():
-            # Oldest first: the last one has the highest revision and speaks for all.
-            revision = group[-1].revision
-            if revision > announced.get(environment_id, 0):
-                await self._bus.publish(Topic.CHANGES, _notice(environment_id, revision))
-            await self._outbox.delete_outbox([entry.id for entry in group])
+        confirmed: list[str] = []
+        try:
+            for environment_id, group in _by_environment(entries).items():
+                # Oldest first: the last one has the highest revision and speaks for all.
+                revision = group[-1].revision
+                if revision > announced.get(environment_id, 0):
+                    await self._bus.publish(Topic.CHANGES, _notice(environment_id, revision))
+                confirmed += [entry.id for entry in group]
+        finally:
+            if confirmed:
+                await self._outbox.delete_outbox(confirmed)
         return len(entries)
 
 
