@@ -99,6 +99,19 @@ async def test_a_batch_that_comes_twice_at_once_is_stored_once(
     assert [one.evaluations for one in await counts(store, environment)] == [2]
 
 
+async def test_a_batch_that_two_processes_store_at_once_is_stored_once(
+    store: MongoStore, environment: Environment, mongodb_uri: str
+) -> None:
+    name = store._connection.database.name
+    other = MongoStore.open(mongodb_uri, database=name, clock=lambda: NOON)
+    for number in range(30):
+        one = batch(environment, str(number), evaluation(NOON))
+        outcomes = await asyncio.gather(stored(store, one), stored(other, one))
+        assert sorted(outcomes) == [0, 1]
+    await other.close()
+    assert [one.evaluations for one in await counts(store, environment)] == [30]
+
+
 async def test_concurrent_batches_lose_no_count(
     store: MongoStore, environment: Environment
 ) -> None:
