@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 ACCEPTED_AT_ONCE: Final = 16
 """New calls that the core may hand over before one of them was looked at."""
 
+FLUSH_SECONDS: Final = 0.2
+"""For the last status to reach a caller that reads."""
+
 CLOSE_SECONDS: Final = 5.0
 """Calls that were cancelled have gone by then, or are left behind."""
 
@@ -101,7 +104,7 @@ class LoopServer:
 
     async def _close(self) -> None:
         try:
-            await asyncio.wait_for(asyncio.shield(self._shut_down), 0.2)
+            await asyncio.wait_for(asyncio.shield(self._shut_down), FLUSH_SECONDS)
         except TimeoutError:  # readers that take nothing, not even their status
             self._server.cancel_all_calls()
         try:
