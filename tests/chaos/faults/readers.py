@@ -16,7 +16,7 @@ from tests.chaos.faults.fault import Fault
 from tests.chaos.stage import Site, Stage
 from tests.chaos.streams import SMALL_WINDOW, StreamReader, channel, open_stream
 from tests.chaos.truth import Truth
-from tests.chaos.waiting import RECOVERY, until
+from tests.chaos.waiting import RECOVERY, NeverCame, until
 
 READERS: Final = 200
 _CHANNELS: Final = 10
@@ -45,7 +45,11 @@ async def stops_reading(stage: Stage) -> None:
         async def is_ended() -> bool:
             return cluster.logged(_ENDED) > ended
 
-        await until(is_ended, "a reader that does not read is ended")
+        try:
+            await until(is_ended, "a reader that does not read is ended")
+        except NeverCame:
+            stage.note(f"its call, done or not: {call!r}")
+            raise
         code = await _read_to_the_end(call)
         assert code is grpc.StatusCode.UNAVAILABLE, f"a reader that did not read got {code}"
     finally:

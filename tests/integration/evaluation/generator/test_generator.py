@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,14 @@ def opening(service: RunningEvaluation, server_key: str) -> Opening:
     return Opening(target=f"127.0.0.1:{service.app.port}", streams=STREAMS, keys=(server_key,))
 
 
+@pytest.fixture
+def busy() -> Iterator[int]:
+    """A process that stands for the server's: it always uses CPU, and has no children that end."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        yield process.pid
+        process.kill()
+
+
 async def reach(generator: Generator, revision: int, *, group: str = "all") -> None:
     change = Change(revision, revision * NS_PER_MS)
     assert await generator.wait(group, [change], seconds=PATIENCE) == 0
@@ -37,7 +46,12 @@ async def reach(generator: Generator, revision: int, *, group: str = "all") -> N
 
 @pytest.mark.parametrize("per_connection", [1, 7])
 async def test_each_change_is_seen_by_every_stream_once(
-    generator: Generator, opening: Opening, operator: Operator, bus: Bus, per_connection: int
+    generator: Generator,
+    opening: Opening,
+    operator: Operator,
+    bus: Bus,
+    busy: int,
+    per_connection: int,
 ) -> None:
     await operator.create(flag("toggled"))
     await open_all(generator, "all", replace(opening, per_connection=per_connection))
@@ -53,7 +67,7 @@ async def test_each_change_is_seen_by_every_stream_once(
     async def timed(changes: Sequence[Change]) -> Sequence[Change]:
         return changes
 
-    pushed = await push_all(generator, "all", pid=os.getpid(), push=push, changes=3, timed=timed)
+    pushed = await push_all(generator, "all", pid=busy, push=push, changes=3, timed=timed)
     report = pushed.report
     assert (report.counts.changes, report.counts.full) == (3 * STREAMS, 0)
     assert [(each.streams, each.missing) for each in report.arrivals] == [(STREAMS, 0)] * 3
