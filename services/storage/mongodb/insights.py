@@ -27,12 +27,6 @@ class MongoInsights(Part):
         self._writer = EventWriter(connection)
 
     @translated
-    async def upsert_end_users(
-        self, environment_id: str, users: Sequence[Context], seen_at: datetime
-    ) -> None:
-        await self.store_sightings([Sightings(environment_id, users, seen_at)])
-
-    @translated
     async def store_sightings(self, sightings: Sequence[Sightings]) -> None:
         # In order, so that of two sightings in one batch the second wins.
         merges = [

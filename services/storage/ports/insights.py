@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from featmesh.engine.model import Context
 from services.storage.model.insights import EvaluationCount, InsightBatch
 from services.storage.sightings import Sightings
 
@@ -14,14 +13,11 @@ from services.storage.sightings import Sightings
 class InsightStore(Protocol):
     """End users, events and roll-ups."""
 
-    async def upsert_end_users(
-        self, environment_id: str, users: Sequence[Context], seen_at: datetime
-    ) -> None:
-        """Newer attributes win over older ones of the same name; also learns property names."""
-        ...
-
     async def store_sightings(self, sightings: Sequence[Sightings]) -> None:
-        """The same of several, together. Where it fails some may be stored: try again."""
+        """Newer attributes win over older ones of the same name; also learns property names.
+
+        Where it fails some may be stored: try again.
+        """
         ...
 
     async def store_insights(self, batches: Sequence[InsightBatch]) -> int:

@@ -16,6 +16,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
+from tests.support.sightings import see_users
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -28,7 +29,7 @@ EVE = Context("eve", "", {"plan": "free"})
 @pytest.fixture
 async def seen(store: MongoStore, environment: Environment) -> Environment:
     """The environment, after three users were seen at noon."""
-    await store.insights.upsert_end_users(environment.id, [ADA, BOB, EVE], NOON)
+    await see_users(store, environment.id, [ADA, BOB, EVE], NOON)
     return environment
 
 

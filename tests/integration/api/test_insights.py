@@ -11,6 +11,7 @@ from services.storage.model.insights import EvaluationEvent, InsightBatch
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
+from tests.support.sightings import see_users
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -61,7 +62,7 @@ async def test_end_users_are_listed_by_key_and_prefix(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
     users = [Context("anna", "Anna", {"age": 33.0}), Context("bob")]
-    await store.insights.upsert_end_users(environment.id, users, NOON)
+    await see_users(store, environment.id, users, NOON)
 
     request = pb.ListEndUsersRequest(environment_id=environment.id, key_prefix="a")
     (user,) = (await api.call(api.insights.ListEndUsers, request)).end_users

@@ -20,6 +20,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_end_users import create_flag
 from tests.support.api import ApiClient
+from tests.support.sightings import see_users
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)  # a Monday
@@ -351,7 +352,7 @@ async def test_users_of_a_variation_are_listed_with_when_they_got_it_last(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    await store.insights.upsert_end_users(environment.id, [Context("ada", "Ada")], now)
+    await see_users(store, environment.id, [Context("ada", "Ada")], now)
     await track(
         store,
         environment,
@@ -378,7 +379,7 @@ async def test_what_a_flag_served_last_stands_beside_what_it_serves_now(
     now = datetime.now(UTC).replace(microsecond=0)
     await create_flag(api, environment, "f")
     await create_flag(api, environment, "g")
-    await store.insights.upsert_end_users(environment.id, [Context("ada")], now)
+    await see_users(store, environment.id, [Context("ada")], now)
     await track(
         store,
         environment,
@@ -399,7 +400,7 @@ async def test_a_flag_asked_for_all_the_time_does_not_hide_what_another_served_l
     now = datetime.now(UTC).replace(microsecond=0)
     await create_flag(api, environment, "busy")
     await create_flag(api, environment, "rare")
-    await store.insights.upsert_end_users(environment.id, [Context("ada")], now)
+    await see_users(store, environment.id, [Context("ada")], now)
     await track(
         store,
         environment,

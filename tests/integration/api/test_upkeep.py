@@ -25,6 +25,7 @@ from tests.support.api import SERVING, ApiClient, flag_resource, running_api
 from tests.support.fail_points import OUT_OF_DISK_SPACE, failing, refused_uri
 from tests.support.mesh import free_address
 from tests.support.messaging import soon
+from tests.support.sightings import see_users
 
 RETENTION = timedelta(days=30)
 
@@ -48,7 +49,7 @@ def left(mongodb_uri: str, database_name: str) -> Left:
 async def fill(store: MongoStore, environment_id: str) -> None:
     flags = (flag(f"f{number}") for number in range(20))
     await store.items.commit(change(environment_id, *create(*flags)))
-    await store.insights.upsert_end_users(environment_id, [Context("ada")], NOON)
+    await see_users(store, environment_id, [Context("ada")], NOON)
 
 
 async def test_a_deleted_environment_is_not_found_and_its_data_goes(

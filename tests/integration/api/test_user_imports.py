@@ -20,6 +20,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from tests.support.api import ApiClient
+from tests.support.sightings import see_users
 from tests.support.statuses import violations
 from tests.support.waiting import PATIENCE
 
@@ -123,7 +124,7 @@ async def test_a_known_user_gets_what_is_new_and_was_not_seen_by_it(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
     known = Context("ada", "Ada", {"plan": "free", "age": 36.0})
-    await store.insights.upsert_end_users(environment.id, [known], NOON)
+    await see_users(store, environment.id, [known], NOON)
     told = imported(1, Context("ada", "", {"plan": "pro"}))
     assert counts(await bring_in(api, environment, told)) == (0, 1, 0, 0)
     (user,) = await exported(api, environment)
@@ -135,7 +136,7 @@ async def test_what_was_seen_later_than_the_file_says_stays(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
     known = Context("ada", "Ada", {"plan": "pro"})
-    await store.insights.upsert_end_users(environment.id, [known], NOON)
+    await see_users(store, environment.id, [known], NOON)
     old = Context("ada", "Countess", {"plan": "free", "country": "GB"})
     earlier = imported(1, old, last_seen=NOON - timedelta(days=1))
     assert counts(await bring_in(api, environment, earlier)) == (0, 1, 0, 0)
@@ -260,7 +261,7 @@ async def test_an_export_comes_in_chunks_with_everybody_whom_the_filter_lets_thr
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
     users = [Context(f"u{n:04}", "", {"bio": "x" * 4_000}) for n in range(700)]
-    await store.insights.upsert_end_users(environment.id, users, NOON)
+    await see_users(store, environment.id, users, NOON)
     request = pb.ExportEndUsersRequest(environment_id=environment.id)
     stream = api.users.ExportEndUsers(request, metadata=api.metadata, timeout=PATIENCE)
     chunks = [chunk async for chunk in stream]

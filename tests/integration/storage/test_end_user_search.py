@@ -12,6 +12,7 @@ from services.storage.mongodb import MongoStore, end_user_search
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.migrations import SCHEMA_VERSION
 from tests.integration.storage.records import NOON
+from tests.support.sightings import see_users
 
 USERS = 1_000
 SIZE = 5
@@ -28,7 +29,7 @@ async def crowd(store: MongoStore, environment: Environment) -> Environment:
         )
         for n in range(USERS)
     ]
-    await store.insights.upsert_end_users(environment.id, users, NOON)
+    await see_users(store, environment.id, users, NOON)
     return environment
 
 
@@ -97,7 +98,7 @@ async def test_users_of_one_name_are_all_found_by_it(
     store: MongoStore, environment: Environment
 ) -> None:
     users = [Context(f"g{n:02}", "Guest" if n % 2 else "GUEST") for n in range(23)]
-    await store.insights.upsert_end_users(environment.id, users, NOON)
+    await see_users(store, environment.id, users, NOON)
     wanted = UserFilter(name_prefix="guest")
     assert await all_found(store, environment, wanted) == [user.key for user in users]
 
@@ -105,7 +106,7 @@ async def test_users_of_one_name_are_all_found_by_it(
 async def test_names_that_an_older_version_stored_are_found_after_the_migration(
     store: MongoStore, environment: Environment, database: Any
 ) -> None:
-    await store.insights.upsert_end_users(environment.id, [Context("ada", "Ada")], NOON)
+    await see_users(store, environment.id, [Context("ada", "Ada")], NOON)
     await database["end_users"].update_many({}, {"$unset": {"folded_name": ""}})
     before = {"$set": {"version": 2}}
     await database["schema"].update_one({"_id": "schema"}, before, upsert=True)
@@ -117,6 +118,6 @@ async def test_names_that_an_older_version_stored_are_found_after_the_migration(
 
 async def test_a_user_is_got_by_its_key(store: MongoStore, environment: Environment) -> None:
     ada = Context("ada/grace", "Ada")
-    await store.insights.upsert_end_users(environment.id, [ada], NOON)
+    await see_users(store, environment.id, [ada], NOON)
     got = await store.end_users.get_end_user(environment.id, "ada/grace")
     assert got == EndUser(ada, NOON, NOON)

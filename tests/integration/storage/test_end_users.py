@@ -13,6 +13,7 @@ from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.end_users import MAX_ATTRIBUTES, MAX_SEEN_VALUES
 from services.storage.sightings import Sightings
 from tests.integration.storage.records import NOON
+from tests.support.sightings import see_users
 
 MINUTE = timedelta(minutes=1)
 
@@ -35,7 +36,7 @@ async def test_a_user_is_read_back_with_attributes_of_every_type(
         "groups": ("a", "$b"),
     }
     ada = Context("ada", "$Ada", attributes)
-    await store.insights.upsert_end_users(environment.id, [ada], NOON)
+    await see_users(store, environment.id, [ada], NOON)
     assert await users(store, environment) == (EndUser(ada, NOON, NOON),)
 
 
@@ -50,7 +51,7 @@ async def test_sightings_merge_to_the_same_user_in_any_order(
     ]
     for position in order:
         context, seen_at = sightings[position]
-        await store.insights.upsert_end_users(environment.id, [context], seen_at)
+        await see_users(store, environment.id, [context], seen_at)
     merged = Context("ada", "Ada", {"plan": "pro", "old": "kept", "country": "GB"})
     assert await users(store, environment) == (EndUser(merged, NOON, NOON + 2 * MINUTE),)
 
@@ -59,7 +60,7 @@ async def test_of_two_sightings_in_one_batch_the_second_wins(
     store: MongoStore, environment: Environment
 ) -> None:
     both = [Context("ada", "", {"plan": plan}) for plan in ("free", "pro")]
-    await store.insights.upsert_end_users(environment.id, both, NOON)
+    await see_users(store, environment.id, both, NOON)
     [ada] = await users(store, environment)
     assert ada.context.attributes == {"plan": "pro"}
 
@@ -89,9 +90,7 @@ async def test_a_user_keeps_a_bounded_number_of_attributes_the_newest(
     for turn in range(2):
         attributes: dict[str, Attribute] = {f"{turn}-{n}": "x" for n in range(MAX_ATTRIBUTES)}
         seen_at = NOON + turn * MINUTE
-        await store.insights.upsert_end_users(
-            environment.id, [Context("ada", "", attributes)], seen_at
-        )
+        await see_users(store, environment.id, [Context("ada", "", attributes)], seen_at)
     [ada] = await users(store, environment)
     assert set(ada.context.attributes) == {f"1-{n}" for n in range(MAX_ATTRIBUTES)}
 
@@ -100,7 +99,7 @@ async def test_users_are_paged_by_key_and_found_by_prefix(
     store: MongoStore, environment: Environment
 ) -> None:
     contexts = [Context(key) for key in ("b", "aé", "a.*", "a", "A")]
-    await store.insights.upsert_end_users(environment.id, contexts, NOON)
+    await see_users(store, environment.id, contexts, NOON)
     first = await store.end_users.search_end_users(
         environment.id, 2, "", user_filter=UserFilter(key_prefix="a")
     )
@@ -117,7 +116,7 @@ async def test_users_are_paged_by_key_and_found_by_prefix(
 
 
 async def test_no_users_are_no_work(store: MongoStore, environment: Environment) -> None:
-    await store.insights.upsert_end_users(environment.id, [], NOON)
+    await see_users(store, environment.id, [], NOON)
     assert await users(store, environment) == ()
 
 
@@ -127,7 +126,7 @@ async def test_property_names_are_learnt_with_a_bounded_number_of_values(
     many = [Context(f"u{n}", "", {"plan": f"{n:03}"}) for n in range(MAX_SEEN_VALUES + 50)]
     odd = Context("ada", "", {"a.b": True, "$age": 3.0, "groups": ("x", "y"), "bio": "y" * 9999})
     for _ in range(2):
-        await store.insights.upsert_end_users(environment.id, [*many, odd], NOON)
+        await see_users(store, environment.id, [*many, odd], NOON)
     connection = Connection(mongodb_uri, database_name, utc_now)
     stored = await connection["user_properties"].find().to_list(None)
     await connection.close()

@@ -21,6 +21,7 @@ from tests.support.fail_points import (
     failing,
     refused_uri,
 )
+from tests.support.sightings import see_users
 
 FULL = (
     (OUT_OF_DISK_SPACE, "has no disk space left"),
@@ -67,7 +68,7 @@ async def test_every_write_of_a_full_store_is_unavailable(
     writes: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: refused.tenancy.create_organization("new", "New"),
         lambda: refused.credentials.create_access_token("ci", "hash"),
-        lambda: refused.insights.upsert_end_users(environment.id, [Context("ada")], NOON),
+        lambda: see_users(refused, environment.id, [Context("ada")], NOON),
         lambda: refused.outbox.delete_outbox(["any"]),
         lambda: refused.tenancy.delete_environment(environment.id),
     )

@@ -19,6 +19,7 @@ from services.storage.mongodb.migrations import INDEXES
 from services.storage.mongodb.removals import BY_FIELD, BY_ID, ENVIRONMENTS, LATE
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import NOON, change, create, flag, segment
+from tests.support.sightings import see_users
 
 DAY = timedelta(days=1)
 NOT_OF_ENVIRONMENTS = {
@@ -52,9 +53,7 @@ async def filled(store: MongoStore, environment_id: str, flags: int = 3) -> None
     await new_key(store, environment_id, f"hash of {environment_id}")
     writes = create(*(flag(f"f{n}") for n in range(flags)), segment("s-1", "vip"))
     await store.items.commit(change(environment_id, *writes, request=Request("r-1")))
-    await store.insights.upsert_end_users(
-        environment_id, [Context("ada", "Ada", {"plan": "pro"})], NOON
-    )
+    await see_users(store, environment_id, [Context("ada", "Ada", {"plan": "pro"})], NOON)
     await store.insights.store_insights([batch(environment_id)])
     await store.census.write_census("process-1", [StreamCensus(environment_id, 1, ())], [])
 

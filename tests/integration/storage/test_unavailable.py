@@ -14,6 +14,7 @@ from tests.integration.storage.records import NOON, change, create, flag
 from tests.support.mesh import free_address
 from tests.support.mongodb import fresh_database_name
 from tests.support.proxy import TcpProxy
+from tests.support.sightings import see_users
 
 FAST_SECONDS = 5.0
 
@@ -29,7 +30,7 @@ async def test_a_store_that_is_down_is_said_so_quickly_and_without_credentials()
         store.definitions.read_changes("e", 1),
         store.items.commit(change("e", *create(flag("a")))),
         store.outbox.list_outbox(1),
-        store.insights.upsert_end_users("e", [], NOON),
+        see_users(store, "e", [], NOON),
         store.credentials.find_sdk_key("hash"),
         return_exceptions=True,
     )
