@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,18 +63,33 @@ class Child:
 
 @asynccontextmanager
 async def running(
-    name: str, command: Sequence[str | Path], *, folder: Path = ROOT
+    name: str, command: Sequence[str | Path], *, is_polite: bool = False, folder: Path = ROOT
 ) -> AsyncIterator[Child]:
-    """The program while entered. What it says on standard error is shown."""
-    process = await asyncio.create_subprocess_exec(
-        *map(str, command),
-        cwd=folder,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=_LINE_BYTES,
-    )
+    """The program while entered. What it says on standard error is shown.
+
+    One that ``is_polite`` interrupts nobody when something arrives for it (SCHED_BATCH): it
+    has a core when one is free, and its fair share of those that are not.
+    """
+    with _politeness() if is_polite else nullcontext():
+        process = await asyncio.create_subprocess_exec(
+            *map(str, command),
+            cwd=folder,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LINE_BYTES,
+        )
     child = Child(name, process)
     try:
         yield child
     finally:
         await child.stop()
+
+
+@contextmanager
+def _politeness() -> Iterator[None]:
+    """What is started meanwhile inherits it, with every thread that it will have."""
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

@@ -209,7 +209,7 @@ def _json(changes: Sequence[Change]) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def running_generator(program: Any) -> AsyncIterator[Generator]:
-    """A generator while entered."""
-    async with running("the load generator", [program]) as child:
+async def running_generator(program: Any, *, is_polite: bool) -> AsyncIterator[Generator]:
+    """A generator while entered; see `running`."""
+    async with running("the load generator", [program], is_polite=is_polite) as child:
         yield Generator(child)

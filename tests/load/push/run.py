@@ -51,10 +51,20 @@ class Run:
 
     @asynccontextmanager
     async def generating(self) -> AsyncIterator[Generator]:
-        """A load generator while entered; its streams are closed at the end."""
-        async with _running_generator(self.program) as generator:
+        """A load generator while entered; its streams are closed at the end.
+
+        In reality streams are read on other machines. Here each message would wake a reader
+        that takes the core from the server which is about to write to the next one.
+        """
+        async with _running_generator(self.program, is_polite=True) as generator:
             yield generator
             await generator.close_all()
+
+    @asynccontextmanager
+    async def probing(self) -> AsyncIterator[Generator]:
+        """One for unary calls alone, which wait for nothing but the server."""
+        async with _running_generator(self.program, is_polite=False) as prober:
+            yield prober
 
 
 @dataclass(frozen=True)

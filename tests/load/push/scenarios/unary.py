@@ -30,7 +30,7 @@ async def scenario(run: Run) -> None:
         async with (
             installation.running_evaluation() as pid,
             run.generating() as generator,
-            run.generating() as prober,  # apart: who reads thousands of streams is late itself
+            run.probing() as prober,  # apart: who reads thousands of streams is late itself
         ):
             await open_all(generator, _GROUP, opening)
             await settle(pid)
