@@ -10,7 +10,7 @@ import grpc
 from grpc import aio
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from services.runtime.loop_server.completions import AT_ONCE, Completions, Event
+from services.runtime.loop_server.completions import Completions, Event
 
 SendMessageOperation = cygrpc.SendMessageOperation
 
@@ -89,7 +89,7 @@ class Call:
         completions = self._completions
         completions.begin(self._call, batch, self)
         # What follows is the hottest path of all: most readers have taken the frame by now.
-        event = completions.poll(deadline=AT_ONCE)
+        event = completions.next()
         if event.tag is not self:
             return self._wait_for(event)
         if not event.success:
