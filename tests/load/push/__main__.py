@@ -45,8 +45,9 @@ METHOD: Final = """
 Changes go through the real api, MongoDB and RabbitMQ to evaluation, which is started anew for
 each turn. Streams are opened by a generator in Go over loopback, each on a TCP connection of its
 own (HTTP/2 by x/net's framer, one goroutine for each), which reads the clock, CLOCK_REALTIME of
-the same machine, when a change set's last frame has been read from the socket. The commit is the
-time, in whole ms, of the transaction's entry in MongoDB's oplog. References have no commit:
+the same machine, when a change set's last frame has been read from the socket. It is scheduled
+as a batch job (SCHED_BATCH): readers on machines of their own interrupt no server. The commit is
+the time of the transaction's entry in MongoDB's oplog, the middle of its ms. References have no commit:
 theirs counts from the first write, of a frame with the same flag, and they have no store, no
 broker, no authentication and nothing to catch up with. A turn's latency is the median over its
 changes, its CPU that of all the server's processes over all its changes, with what else they did
