@@ -9,7 +9,7 @@ from tests.load.push import measures
 from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change, Opening
 from tests.load.push.installation import Installation
-from tests.load.push.processes import cpu_seconds
+from tests.load.push.processes import cpu_seconds, settle
 from tests.load.push.run import RECEIPT_SECONDS, Run, open_all
 from tests.load.push.sizes import BURST_SECONDS, FLAG_BYTES
 from tests.load.push.workload import flags_of
@@ -29,6 +29,7 @@ async def scenario(run: Run) -> None:
     for _ in run.turns("burst"):
         async with installation.running_evaluation() as pid, run.generating() as generator:
             await open_all(generator, _GROUP, opening)
+            await settle(pid)
             await generator.mark(_GROUP)
             used, began = cpu_seconds(pid), time.monotonic()
             changes = await change_at_rate(installation, place, size.burst)

@@ -7,6 +7,7 @@ import asyncio
 from tests.load.push import measures
 from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change, NotCurrent, Opening
+from tests.load.push.processes import settle
 from tests.load.push.run import RECEIPT_SECONDS, Run, open_all
 from tests.load.push.sizes import FLAG_BYTES
 from tests.load.push.workload import flags_of
@@ -27,8 +28,9 @@ async def scenario(run: Run) -> None:
         keys=[each.server_key for each in places],
     )
     for _ in run.turns("environments"):
-        async with installation.running_evaluation(), run.generating() as generator:
+        async with installation.running_evaluation() as pid, run.generating() as generator:
             await open_all(generator, _GROUP, opening)
+            await settle(pid)
             changes: list[Change] = []
             for key, place in enumerate(places):
                 change = await installation.toggle(place, key=key)
