@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Final, Self
 
 from services.storage.mongodb import REPLICA_SET, ReplicaSetError, ensure_primary
 
@@ -27,7 +27,10 @@ _USE_ANOTHER = "Set FEATMESH_MONGODB_URI to use a MongoDB replica set of your ow
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
 _LOG_BYTES = 16 * 1024 * 1024
-_CACHE_GIGABYTES = "0.5"
+
+SMALL_CACHE: Final = 0.5
+"""GB; enough to try things, and little beside what else runs on somebody's machine."""
+
 # An import of 10,000 items is one transaction, all of which must fit into the part of the
 # cache that may be unwritten: 20 % unless told otherwise, which would need a cache of 1 GB.
 _CACHE_FOR_LARGE_TRANSACTIONS = (
@@ -61,7 +64,7 @@ class EmbeddedMongod:
     ``data_directory`` is made when missing and survives restarts; only one mongod at a time
     may use it. ``port`` 0 takes a free one. Start it from a thread that lives as long as
     mongod shall (the main thread): the kernel ends mongod together with it. ``parameters``
-    are mongod's own, as in ``--setParameter``.
+    are mongod's own, as in ``--setParameter``; ``cache`` is WiredTiger's, in GB.
     """
 
     def __init__(
@@ -71,7 +74,9 @@ class EmbeddedMongod:
         port: int = 0,
         executable: Path | None = None,
         parameters: Mapping[str, str] = MappingProxyType({}),
+        cache: float = SMALL_CACHE,
     ) -> None:
+        self._cache = cache
         self._data_directory = data_directory
         self._parameters = parameters
         self._port = port
@@ -156,7 +161,7 @@ class EmbeddedMongod:
         command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
         command += [str(executable), "--replSet", REPLICA_SET, "--bind_ip", _HOST]
         command += ["--port", address.rpartition(":")[2], "--dbpath", str(self._data_directory)]
-        command += ["--wiredTigerCacheSizeGB", _CACHE_GIGABYTES, "--nounixsocket"]
+        command += ["--wiredTigerCacheSizeGB", f"{self._cache:g}", "--nounixsocket"]
         command += ["--wiredTigerEngineConfigString", _CACHE_FOR_LARGE_TRANSACTIONS]
         for name, value in self._parameters.items():
             command += ["--setParameter", f"{name}={value}"]

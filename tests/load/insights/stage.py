@@ -27,6 +27,9 @@ from tests.support.rabbitmq import RabbitMqNode, rabbitmq_node
 DATABASE: Final = "bench"
 UNLIMITED: Final = {"FEATMESH_TRACK_EVENTS_PER_SECOND": "1000000000"}
 LOOK_EVERY: Final = 0.1
+CACHE: Final = 4.0
+"""GB for mongod: what it would take of a machine with 9 GB, half of all but the first."""
+
 STORE_PATIENCE: Final = 600.0
 
 _NAMES: Final = {"mongod": "mongod", "beam.smp": "rabbitmq"}
@@ -112,7 +115,8 @@ def running_stage(variables: Mapping[str, str] = MappingProxyType({})) -> Iterat
     """Three services on a mongod and a RabbitMQ node of their own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        mongod = EmbeddedMongod(folder / "mongod", port=int(free_address().rpartition(":")[2]))
+        port = int(free_address().rpartition(":")[2])
+        mongod = EmbeddedMongod(folder / "mongod", port=port, cache=CACHE)
         asyncio.run(mongod.start())
         stack.callback(lambda: asyncio.run(mongod.stop()))
         mongodb = mongod.uri
