@@ -15,7 +15,7 @@ from services.ingest.insights import decode_insights
 from services.ingest.metrics import MEASURE_SECONDS, IngestMetrics
 from services.ingest.micro_batches import Bounds, MicroBatches
 from services.ingest.users import decode_users
-from services.messaging.ports import Bus, Consumer, Handler, Topic
+from services.messaging.ports import Bus, Consumer, Handler, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
 from services.runtime.config import EnvironmentReader, faults_named
@@ -178,7 +178,15 @@ class IngestApp:
         messages = max(1, settings.prefetch // GROUPS)
         bounds = Bounds(settings.transaction_events, messages, settings.linger, GROUPS)
         together = self._gather(self._store_insights, bounds)
-        return lambda message: together.put(decode_insights(message.payload))
+        turn = asyncio.Lock()
+
+        async def take(message: Message) -> None:
+            async with turn:  # hundreds may come at once, and a transaction waits for its next step
+                batch = decode_insights(message.payload)
+                await asyncio.sleep(0)
+            await together.put(batch)
+
+        return take
 
     async def _store_insights(self, batches: Sequence[InsightBatch]) -> None:
         stored = await self._store.insights.store_insights(batches)

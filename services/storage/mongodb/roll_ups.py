@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,10 +58,11 @@ class Additions:
     environment_days: Buckets = field(default_factory=lambda: defaultdict(Addition))
 
 
-def additions(batches: Iterable[InsightBatch]) -> Additions:
-    """Everything that these batches add."""
+async def additions(batches: Iterable[InsightBatch]) -> Additions:
+    """Everything that these batches add, one of them in one turn of the loop."""
     found = Additions()
     for batch in batches:
+        await asyncio.sleep(0)
         _add_evaluations(found, batch)
         _add_metrics(found, batch)
         if batch.dropped:
