@@ -18,7 +18,7 @@ SEND_WINDOW: Final = 64
 """Readers per environment that are waited for at once: the next stream's turn comes when one
 of them has taken its frame (sync.md)."""
 
-SLICE_SECONDS: Final = 0.001
+SLICE_SECONDS: Final = 0.0005
 """Sending for so long, the process does everything else before it goes on."""
 
 PLACE_SECONDS: Final = 0.1

@@ -14,11 +14,14 @@ import pytest
 from grpc import aio
 
 from services.runtime.loop_server import LoopServer
-from services.runtime.loop_server.call import Call
+from services.runtime.loop_server.call import Call, CallEnded
 from tests.support.waiting import PATIENCE
 
 SERVICE: Final = "featmesh.test.v1.Calls"
 MANY: Final = 300
+READERS: Final = 20
+SILENCES: Final = 50
+LARGE: Final = bytes(1_000_000)
 REQUEST_BYTES: Final = 10_000
 
 Handlers = Mapping[str, Any]
@@ -117,6 +120,42 @@ async def test_streams_go_both_ways() -> None:
         assert await channel.stream_unary(f"/{SERVICE}/Total")(iter(words)) == b",".join(words)
         answers = channel.stream_stream(f"/{SERVICE}/Double")(iter(words))
         assert [each async for each in answers] == [each * 2 for each in words]
+
+
+async def test_what_is_sent_after_a_silence_reaches_all_who_read() -> None:
+    over = asyncio.Event()
+    calls: dict[bytes, Call] = {}
+
+    async def hold(name: bytes, call: Call) -> None:
+        calls[name] = call
+        call.serialize = None
+        await call.write(b"ready")
+        await over.wait()
+
+    handlers: Handlers = {"Hold": grpc.unary_stream_rpc_method_handler(cast("Any", hold))}
+    async with serving(handlers) as (_, channel):
+        stream = channel.unary_stream(f"/{SERVICE}/Hold")
+        readers = {b"%d" % each: stream(b"%d" % each) for each in range(READERS)}
+        stalled = stream(b"stalled")
+        for reader in (stalled, *readers.values()):
+            assert await reader.read() == b"ready"
+        stuck: asyncio.Future[None] | None = None
+        for number in range(SILENCES):  # each answer waited for: between them nothing happens
+            if stuck is None:
+                stuck = calls[b"stalled"].offer(LARGE)
+            for name in readers:
+                taken = calls[name].offer(b"%d" % number)
+                if taken is not None:
+                    await taken
+            for reader in readers.values():
+                async with asyncio.timeout(PATIENCE):
+                    assert await reader.read() == b"%d" % number
+        assert stuck is not None
+        assert not stuck.done()
+        stalled.cancel()
+        with pytest.raises(CallEnded):
+            await stuck
+        over.set()
 
 
 async def test_a_method_that_is_not_there_is_unimplemented() -> None:

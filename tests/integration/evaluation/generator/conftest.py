@@ -22,5 +22,5 @@ def program() -> Path:
 
 @pytest.fixture
 async def generator(program: Path) -> AsyncIterator[Generator]:
-    async with running_generator(program) as running:
+    async with running_generator(program, is_polite=True) as running:
         yield running

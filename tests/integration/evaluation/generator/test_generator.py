@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -184,6 +185,12 @@ async def test_unary_calls_are_timed_from_when_they_were_due(
     assert report.sent == report.latency.count
     assert report.failed == 0
     assert 0 <= report.latency.min <= report.latency.p50 <= report.latency.max
+
+
+async def test_it_interrupts_nobody_when_something_arrives_for_it(generator: Generator) -> None:
+    threads = os.listdir(f"/proc/{generator.child.pid}/task")
+    assert {os.sched_getscheduler(int(each)) for each in threads} == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 async def test_what_it_does_not_know_is_refused_in_words(
