@@ -16,7 +16,8 @@ from services.evaluation.frames import goodbye_frame
 from services.evaluation.sending import Sends
 from services.evaluation.stream import RECONNECT_JITTER_MS, Stream
 
-TICK_SECONDS: Final = 0.1
+TICK_SECONDS: Final = 0.5
+"""Streams that are due within it share one pass: waking for each costs more than its frame."""
 
 _AGE_SPREAD: Final = 0.1
 """Streams end between 80 and 90 % of the maximum age, so that they do not end together."""
@@ -60,8 +61,7 @@ class Pacer:
             self._slots[slot].pop(stream, None)
 
     async def tick(self) -> None:
-        """Looks at sends under way, and visits the streams that are due."""
-        self._sends.look()
+        """Visits the streams that are due."""
         now = self._sends.now()
         last = self._slot(now)
         for slot in range(self._visited, last):
@@ -82,7 +82,9 @@ class Pacer:
             self._put(stream, stream.last_sent)
 
     def _put(self, stream: Stream, since: float) -> None:
-        silence = self._pace.heartbeat * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load
+        shortest, longest = 0.8 * self._pace.heartbeat, 1.2 * self._pace.heartbeat
+        latest = max(shortest, longest - 2 * TICK_SECONDS)  # its slot is visited so much later
+        silence = random.uniform(shortest, latest)  # noqa: S311 -- spreads load
         slot = max(self._slot(min(since + silence, stream.end_at)) + 1, self._visited + 1)
         self._slots.setdefault(slot, {})[stream] = None
         self._places[stream] = slot

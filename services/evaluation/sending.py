@@ -1,7 +1,7 @@
 """Sends that have to wait for their reader: who takes long, and who takes too long.
 
 No timer is set for a send, which would cost as much as the send: one look at all that are
-under way, every `pacer.TICK_SECONDS`, finds those that are late.
+under way, every `LOOK_SECONDS` while there are any, finds those that are late.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
 from services.evaluation.transport import Wire
 from services.evaluation.turns import Turns
 from services.runtime.errors import Unavailable
+
+LOOK_SECONDS: Final = 0.1
 
 _IDLE: Final = float("inf")
 
@@ -92,7 +94,7 @@ class Send:
             self._began = _IDLE
 
     def __enter__(self) -> Send:
-        self._sends.active.add(self)
+        self._sends.begin(self)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,13 +122,29 @@ class Sends:
         self.turns = Turns(now)
         self.active: set[Send] = set()
         self._drivers: set[asyncio.Task[None]] = set()
+        self._next_look: asyncio.TimerHandle | None = None
         self._closed = False
+
+    def begin(self, send: Send) -> None:
+        """From now on it is looked at, until it is no longer active."""
+        self.active.add(send)
+        if self._next_look is None:
+            self._look_later()
 
     def look(self) -> None:
         """At each of them, once."""
         now = self.now()
         for send in tuple(self.active):
             send.look(now)
+
+    def _look_later(self) -> None:
+        self._next_look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_on)
+
+    def _look_on(self) -> None:
+        self._next_look = None
+        self.look()
+        if self.active:
+            self._look_later()
 
     def drive(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs ``work`` to its end, or to `close`; does nothing after that."""
@@ -140,6 +158,8 @@ class Sends:
     async def close(self) -> None:
         """Cancels the drivers and waits for them."""
         self._closed = True
+        if self._next_look is not None:
+            self._next_look.cancel()
         self.turns.close()
         drivers = tuple(self._drivers)
         for driver in drivers:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 log = logging.getLogger(__name__)
+
+_PHASE: Final = random.uniform(0, 60)  # noqa: S311 -- spreads load
+_EARLY_SECONDS: Final = 0.002
+"""A timer may be so early: its beat is not to be had twice."""
 
 
 class Tasks:
@@ -43,7 +49,10 @@ class Tasks:
 
 
 async def repeat(work: Callable[[], Awaitable[None]], *, seconds: float, what: str) -> None:
-    """Runs ``work`` again and again, ``seconds`` after each end, until it is cancelled.
+    """Runs ``work`` every so many ``seconds``, until it is cancelled; 0 is without a pause.
+
+    What has the same rhythm, or a multiple of it, has its turn together in one process: being
+    woken for each costs an idle service more than most of the work.
 
     An error that ``work`` did not expect ends nothing: it is logged in full, once for as
     long as it is the same, and the next turn may do better.
@@ -57,4 +66,12 @@ async def repeat(work: Callable[[], Awaitable[None]], *, seconds: float, what: s
                 log.error("%s failed and is tried again", what, exc_info=error)
         else:
             fault = ""
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(_until_next(seconds))
+
+
+def _until_next(seconds: float) -> float:
+    """Until this process's next beat of such a rhythm; other processes beat at other times."""
+    if not seconds:
+        return 0.0
+    rest = seconds - (time.monotonic() + _PHASE) % seconds
+    return rest if rest > _EARLY_SECONDS else rest + seconds

@@ -92,7 +92,7 @@ async def test_a_heartbeat_comes_after_silence_and_not_before(scene: Scene) -> N
     (reader,) = await scene.join()
     await scene.pass_time(SHORTEST - TICK_SECONDS)
     assert kinds(reader) == ["change_set"]
-    await scene.pass_time(LONGEST - SHORTEST + 3 * TICK_SECONDS)
+    await scene.pass_time(LONGEST - SHORTEST + TICK_SECONDS)
     assert kinds(reader) == ["change_set", "heartbeat"]
     heartbeat = Frame.FromString(reader.wire.frames[-1]).heartbeat
     assert (heartbeat.revision, heartbeat.server_time_ms) == (scene.replica.view.revision, 7)
@@ -114,7 +114,7 @@ async def test_a_push_puts_the_heartbeat_off(store: MongoStore, scene: Scene) ->
     assert "heartbeat" not in kinds(reader)
     await scene.pass_time(SHORTEST - TICK_SECONDS)
     assert "heartbeat" not in kinds(reader)
-    await scene.pass_time(LONGEST - SHORTEST + 3 * TICK_SECONDS)
+    await scene.pass_time(LONGEST - SHORTEST + TICK_SECONDS)
     assert kinds(reader)[-1] == "heartbeat"
 
 
@@ -147,7 +147,7 @@ async def test_heartbeats_of_many_streams_are_spread(scene: Scene) -> None:
         now = sum("heartbeat" in kinds(reader) for reader in readers)
         most, beaten = max(most, now - beaten), now
     assert beaten == len(readers)
-    assert most < 30, "with equal chances it is 4 in each of 80 ticks"
+    assert most < len(readers) / 3, "with equal chances it is a sixth in each of six ticks"
 
 
 async def test_a_tick_that_comes_late_leaves_nobody_out(scene: Scene) -> None:
