@@ -88,6 +88,10 @@ bench-insights: .venv/dev ## Measure events from Track to roll-ups, and reports 
 bench-push: .venv/dev ## Measure pushes to 10,000 streams beside references (needs Go and Node; ARGS=--quick)
 	@$(BIN)/python -m tests.load.push $(ARGS)
 
+.PHONY: profile-push
+profile-push: .venv/dev ## Measure which part of the server a push's CPU goes to (needs Go and perf)
+	@$(BIN)/python -m tests.load.push.profile $(ARGS)
+
 .venv-bench/ready: requirements-bench.txt sdks/python/pyproject.toml | venv-module
 	@echo "Installing the SDKs to compare with into .venv-bench ..."
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench

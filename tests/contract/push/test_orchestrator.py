@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from featmesh.sync.v1 import sync_pb2
-from tests.load.push import building, measures
+from tests.load.push import building, measures, profile
 from tests.load.push.__main__ import SCENARIOS, folder_of, parse
 from tests.load.push.children import ChildError, running
 from tests.load.push.generator import Arrival, Change, Counts, Report, Spread
@@ -171,3 +171,24 @@ def test_an_unknown_scenario_is_refused_with_those_there_are(
     said = capsys.readouterr().err
     assert "no scenario flood" in said
     assert all(name in said for name in SCENARIOS)
+
+
+def test_a_profile_counts_each_file_to_one_part() -> None:
+    report = """
+# Overhead  Shared Object
+    40.00%  [kernel.kallsyms]
+    25.00%  cygrpc.cpython-311-x86_64-linux-gnu.so
+    20.50%  libpython3.11.so.1.0
+     4.50%  loop.cpython-311-x86_64-linux-gnu.so
+     6.00%  libc.so.6
+     1.00%  [vdso]
+     3.00%  _cbson.cpython-311-x86_64-linux-gnu.so
+"""
+    kernel, core, python, library = (name for name, _ in profile.PARTS)
+    assert profile.shares(report) == {
+        kernel: 41.0,
+        core: 25.0,
+        python: 25.0,
+        library: 6.0,
+        profile.OTHER: 3.0,
+    }

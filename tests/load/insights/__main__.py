@@ -24,12 +24,12 @@ METHOD: Final = """
 Batches of 100 events (95 evaluations, 5 metric events; 50 flags, 2 variations, 100,000 users) are
 made beforehand and sent by one grpc.aio process over 4 connections, 32 calls at once. Stored means
 that the transaction with rows, roll-ups and batch ids is committed by a majority (of one node). A
-row is one event, that is one document. All processes share the machine: mongod, RabbitMQ, three
-services (evaluation with one worker for each core) and the generator, whose CPU stands beside
-theirs. Half load is half of the median rate that was stored, sent at even distances. Reports read
-roll-ups of evaluations that were written through the store, spread over all hours of a year, so
-that no bucket is empty. Not measured: TLS, networks, replicated mongod and RabbitMQ, users'
-upserts.
+row is one event, that is one document. All processes share the machine: mongod (with a cache of 4
+GB), RabbitMQ, three services (evaluation with one worker for each core) and the generator, whose
+CPU stands beside theirs. Half load is half of the median rate that was stored, sent at even
+distances. Reports read roll-ups of evaluations that were written through the store, spread over all
+hours of a year, so that no bucket is empty. Not measured: TLS, networks, replicated mongod and
+RabbitMQ, users' upserts.
 """
 
 SECONDS_PER_MINUTE: Final = 60

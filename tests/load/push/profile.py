@@ -1,0 +1,156 @@
+"""Where the CPU of a push goes: ``make profile-push``.
+
+Pushes as the first scenario of `bench-push` does, once as it is and once sampled by perf, which
+must be on the machine. Samples are told apart by the file that their instruction comes from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.load.model import OWN
+from tests.load.push import building
+from tests.load.push.generator import Generator, Opening, running_generator
+from tests.load.push.installation import running_installation
+from tests.load.push.processes import TooFewFiles, allow_files, family, settle
+from tests.load.push.run import open_all, push_all
+from tests.load.push.sizes import FULL
+from tests.load.push.subjects import Server, openers
+from tests.load.record import Benchmark, Measure
+
+ROUNDS: Final = 3
+CHANGES: Final = 12
+SAMPLES_A_SECOND: Final = 1_999
+PERF_SECONDS: Final = 60.0
+PACKAGES: Final = ("grpcio", "protobuf", "uvloop")
+
+PARTS: Final = (
+    ("kernel: writing to sockets, TCP over loopback, switches", ("[kernel", "[vdso")),
+    ("gRPC's core and its Python layer", ("cygrpc",)),
+    ("Python: the interpreter, protobuf, uvloop", ("libpython", "python", "loop.", "_message")),
+    ("C library: memory, copies, threads", ("libc.", "ld-linux", "libstdc++", "libpthread")),
+)
+OTHER: Final = "everything else"
+METHOD: Final = """
+One flag of 1 KB is changed again and again with 10,000 server streams in one environment, as in
+the first scenario of push.md, two workers. CPU per push is measured without perf; perf then
+samples all of evaluation's processes (cpu-clock, 1,999 a second) during as many changes, and the
+shares are of its samples. Python's own extension modules that are not named count as everything
+else. The phases between request and last receipt are in push.md.
+"""
+
+_GROUP: Final = "all"
+_LINE: Final = re.compile(r"^\s*([\d.]+)%\s+(\S+)")
+
+
+class NoPerf(Exception):
+    """perf is missing, or may not sample here; the text says which."""
+
+
+def shares(report: str) -> dict[str, float]:
+    """Percent of each part, by what ``perf report --sort dso`` printed."""
+    found = dict.fromkeys((*(name for name, _ in PARTS), OTHER), 0.0)
+    for line in report.splitlines():
+        if match := _LINE.match(line):
+            found[_part(match[2])] += float(match[1])
+    return found
+
+
+def _part(file: str) -> str:
+    return next((name for name, starts in PARTS if file.startswith(starts)), OTHER)
+
+
+async def measure(bench: Benchmark) -> None:
+    """All rounds."""
+    program = building.generator()
+    async with running_installation({}) as installation:
+        for _ in bench.turns([OWN], rounds=ROUNDS, what="profile"):
+            async with (
+                openers(installation)[OWN]() as server,
+                running_generator(program, is_polite=True) as generator,
+            ):
+                target = Opening(target=server.address, streams=FULL.streams, keys=server.keys)
+                await open_all(generator, _GROUP, target)
+                await settle(server.pid)
+                cost = await _push(generator, server)
+                with _sampled(server.pid) as samples:
+                    await _push(generator, server)
+                note(bench, cost, shares(_report(samples)))
+                await generator.close_all()
+
+
+def note(bench: Benchmark, cost: float, found: Mapping[str, float]) -> None:
+    """One round: the whole, and each part's share of it, in us."""
+    bench.add(_row("all of evaluation's processes"), OWN, cost)
+    for part, percent in found.items():
+        bench.add(_row(part), OWN, cost * percent / 100)
+
+
+def _row(part: str) -> Measure:
+    return Measure(work="CPU of a push to one stream", metric=part, unit="us", better="lower")
+
+
+async def _push(generator: Generator, server: Server) -> float:
+    """CPU per push in us."""
+    pushed = await push_all(
+        generator,
+        _GROUP,
+        pid=server.pid,
+        push=server.push,
+        changes=CHANGES,
+        timed=server.timed,
+    )
+    return pushed.server_cpu
+
+
+@contextmanager
+def _sampled(pid: int) -> Iterator[Path]:
+    """Samples a service's processes while entered, into a file that is kept as long."""
+    perf = shutil.which("perf")
+    if perf is None:
+        raise NoPerf("perf is not on the path; it comes with the kernel's tools")
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder) / "samples"
+        pids = ",".join(map(str, family(pid)))
+        command = [perf, "record", "-F", str(SAMPLES_A_SECOND), "-e", "cpu-clock", "-p", pids]
+        with subprocess.Popen(
+            [*command, "-o", samples], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                yield samples
+            finally:
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate(timeout=PERF_SECONDS)
+        if not samples.exists():
+            raise NoPerf(f"perf cannot sample here: {said.strip()}")
+
+
+def _report(samples: Path) -> str:
+    command = ["perf", "report", "-i", str(samples), "--no-children", "--sort", "dso", "-g", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PERF_SECONDS, check=True)
+    return done.stdout
+
+
+def main() -> None:
+    """Runs the benchmark and writes its record."""
+    try:
+        allow_files(FULL.streams)
+        bench = Benchmark("push-profile", method=METHOD, packages=PACKAGES)
+        asyncio.run(measure(bench))
+    except (TooFewFiles, building.CannotBuild, NoPerf) as error:
+        sys.exit(str(error))
+    bench.finish()
+
+
+if __name__ == "__main__":
+    main()
