@@ -83,9 +83,11 @@ async def measure(bench: Benchmark) -> None:
                 await open_all(generator, _GROUP, target)
                 await settle(server.pid)
                 cost = await _push(generator, server)
-                with _sampled(server.pid) as samples:
-                    await _push(generator, server)
-                note(bench, cost, shares(_report(samples)))
+                with tempfile.TemporaryDirectory() as folder:
+                    samples = Path(folder) / "samples"
+                    with _sampled(server.pid, samples):
+                        await _push(generator, server)
+                    note(bench, cost, shares(_report(samples)))
                 await generator.close_all()
 
 
@@ -114,30 +116,31 @@ async def _push(generator: Generator, server: Server) -> float:
 
 
 @contextmanager
-def _sampled(pid: int) -> Iterator[Path]:
-    """Samples a service's processes while entered, into a file that is kept as long."""
-    perf = shutil.which("perf")
-    if perf is None:
+def _sampled(pid: int, samples: Path) -> Iterator[None]:
+    """Samples a service's processes into this file while entered; raises `NoPerf`."""
+    if shutil.which("perf") is None:
         raise NoPerf("perf is not on the path; it comes with the kernel's tools")
-    with tempfile.TemporaryDirectory() as folder:
-        samples = Path(folder) / "samples"
-        pids = ",".join(map(str, family(pid)))
-        command = [perf, "record", "-F", str(SAMPLES_A_SECOND), "-e", "cpu-clock", "-p", pids]
-        with subprocess.Popen(
-            [*command, "-o", samples], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        ) as process:
-            try:
-                yield samples
-            finally:
-                process.send_signal(signal.SIGINT)
-                _, said = process.communicate(timeout=PERF_SECONDS)
-        if not samples.exists():
-            raise NoPerf(f"perf cannot sample here: {said.strip()}")
+    pids = ",".join(map(str, family(pid)))
+    command = ["perf", "record", "-F", str(SAMPLES_A_SECOND), "-e", "cpu-clock", "-p", pids]
+    with subprocess.Popen(
+        [*command, "-o", samples], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=PERF_SECONDS)
+    if not samples.exists() or not samples.stat().st_size:
+        raise NoPerf(f"perf cannot sample here: {said.strip()}")
 
 
 def _report(samples: Path) -> str:
-    command = ["perf", "report", "-i", str(samples), "--no-children", "--sort", "dso", "-g", "none"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PERF_SECONDS, check=True)
+    command = ["perf", "report", "-i", str(samples), "--no-children", "--sort", "dso", "--stdio"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PERF_SECONDS, check=False
+    )
+    if done.returncode:
+        raise NoPerf(f"perf cannot read its samples: {done.stderr.strip()[-500:]}")
     return done.stdout
 
 
