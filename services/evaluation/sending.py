@@ -18,6 +18,7 @@ from services.evaluation.turns import Turns
 from services.runtime.errors import Unavailable
 
 LOOK_SECONDS: Final = 0.1
+"""So much later than its time at most a send is found to be late."""
 
 _IDLE: Final = float("inf")
 

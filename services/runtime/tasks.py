@@ -11,8 +11,8 @@ from typing import Any, Final
 
 log = logging.getLogger(__name__)
 
-_PHASE: Final = random.uniform(0, 60)  # noqa: S311 -- spreads load
-_EARLY_SECONDS: Final = 0.002
+_PHASE: Final = random.uniform(0, 60)  # noqa: S311 -- processes beat at different times
+EARLY_SECONDS: Final = 0.002
 """A timer may be so early: its beat is not to be had twice."""
 
 
@@ -66,12 +66,12 @@ async def repeat(work: Callable[[], Awaitable[None]], *, seconds: float, what: s
                 log.error("%s failed and is tried again", what, exc_info=error)
         else:
             fault = ""
-        await asyncio.sleep(_until_next(seconds))
+        await asyncio.sleep(until_next(seconds, time.monotonic() + _PHASE))
 
 
-def _until_next(seconds: float) -> float:
-    """Until this process's next beat of such a rhythm; other processes beat at other times."""
+def until_next(seconds: float, now: float) -> float:
+    """Until the next beat of such a rhythm; 0 without a rhythm."""
     if not seconds:
         return 0.0
-    rest = seconds - (time.monotonic() + _PHASE) % seconds
-    return rest if rest > _EARLY_SECONDS else rest + seconds
+    rest = seconds - now % seconds
+    return rest if rest > EARLY_SECONDS else rest + seconds

@@ -72,8 +72,7 @@ class Completions:
         self._was_waited_for = True
         if not self._take_over(HAND_OVER_SECONDS):
             return self._poll(deadline=AT_ONCE)
-        event, self._found = self._found, None
-        return event
+        return self._take_found()
 
     def handle_one(self) -> bool:
         """Handles what has completed next; False if nothing has."""
@@ -112,10 +111,14 @@ class Completions:
         self._rests = self._handed_over.acquire(timeout=seconds)
         return self._rests
 
+    def _take_found(self) -> Event | None:
+        event, self._found = self._found, None
+        return event
+
     def _wake(self) -> None:
         if self._rests or self._take_over(0):
-            event, self._found = self._found, None
-            if event is not None:
+            event = self._take_found()
+            if event is not None:  # else `next` has given it away already
                 self.handle(event)
             self._handle_all()
 

@@ -192,3 +192,11 @@ def test_a_profile_counts_each_file_to_one_part() -> None:
         library: 6.0,
         profile.OTHER: 3.0,
     }
+
+
+def test_a_profile_without_perf_says_so_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="perf is not on the path"):
+        profile.main()

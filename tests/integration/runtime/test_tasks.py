@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from services.runtime.tasks import repeat
+from services.runtime.tasks import EARLY_SECONDS, repeat, until_next
 from tests.support.waiting import PATIENCE
 
 
@@ -40,3 +40,11 @@ async def test_work_that_is_repeated_survives_any_error_and_tells_each_kind_once
         "two",
         "two",
     ]
+
+
+@pytest.mark.parametrize("now", [0.0, 0.1, 0.4985, 0.4999, 0.5, 7.25])
+def test_rhythms_of_a_process_beat_together_and_never_twice_at_once(now: float) -> None:
+    for seconds in (0.25, 0.5, 1.0):
+        rest = until_next(seconds, now)
+        assert EARLY_SECONDS < rest <= seconds + EARLY_SECONDS
+        assert (now + rest) / seconds == pytest.approx(round((now + rest) / seconds))

@@ -6,8 +6,10 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
 
 from services.runtime.errors import StoreUnavailable
 from services.standalone.mongod import EmbeddedMongod, EmbeddedMongodError, packaged_mongod
@@ -47,6 +49,14 @@ async def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
     async with EmbeddedMongod(tmp_path) as mongod:
         assert mongod.uri != first_uri
         assert await organizations(mongod.uri) == ["acme"]
+
+
+async def test_it_takes_as_much_memory_for_its_cache_as_it_is_given(tmp_path: Path) -> None:
+    async with EmbeddedMongod(tmp_path, cache=0.25) as mongod:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongod.uri)
+        status = await client.admin.command("serverStatus")
+        client.close()
+    assert status["wiredTiger"]["cache"]["maximum bytes configured"] == 256 * 1024 * 1024
 
 
 async def test_a_store_that_comes_back_is_used_again(tmp_path: Path) -> None:

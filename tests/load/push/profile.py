@@ -118,8 +118,6 @@ async def _push(generator: Generator, server: Server) -> float:
 @contextmanager
 def _sampled(pid: int, samples: Path) -> Iterator[None]:
     """Samples a service's processes into this file while entered; raises `NoPerf`."""
-    if shutil.which("perf") is None:
-        raise NoPerf("perf is not on the path; it comes with the kernel's tools")
     pids = ",".join(map(str, family(pid)))
     command = ["perf", "record", "-F", str(SAMPLES_A_SECOND), "-e", "cpu-clock", "-p", pids]
     with subprocess.Popen(
@@ -129,9 +127,17 @@ def _sampled(pid: int, samples: Path) -> Iterator[None]:
             yield
         finally:
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=PERF_SECONDS)
+            said = _last_words(process)
     if not samples.exists() or not samples.stat().st_size:
         raise NoPerf(f"perf cannot sample here: {said.strip()}")
+
+
+def _last_words(process: subprocess.Popen[str]) -> str:
+    try:
+        return process.communicate(timeout=PERF_SECONDS)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return f"it did not end within {PERF_SECONDS:g} seconds"
 
 
 def _report(samples: Path) -> str:
@@ -147,6 +153,8 @@ def _report(samples: Path) -> str:
 def main() -> None:
     """Runs the benchmark and writes its record."""
     try:
+        if shutil.which("perf") is None:
+            raise NoPerf("perf is not on the path; it comes with the kernel's tools")
         allow_files(FULL.streams)
         bench = Benchmark("push-profile", method=METHOD, packages=PACKAGES)
         asyncio.run(measure(bench))
