@@ -182,9 +182,9 @@ class Outcome:
 
 
 async def toggle_again_and_again(
-    mesh: Mesh, channel: aio.Channel, place: Place, receipts: Receipts
+    mesh: Mesh, channel: aio.Channel, place: Place, receipts: Receipts, changes: int = CHANGES
 ) -> Outcome:
-    """`CHANGES` toggles, each awaited on every stream."""
+    """So many toggles, each awaited on every stream."""
     stub = cast(
         "flag_service_pb2_grpc.FlagServiceAsyncStub", flag_service_pb2_grpc.FlagServiceStub(channel)
     )
@@ -197,7 +197,7 @@ async def toggle_again_and_again(
     enabled = got.resource.flag.enabled
     evaluation = mesh.processes[1].pid
     server, generator = process_cpu_seconds(evaluation), own_cpu_seconds()
-    for _ in range(CHANGES):
+    for _ in range(changes):
         enabled = not enabled
         sent = time.time()
         request = flag_service_pb2.ToggleFlagRequest(
@@ -210,7 +210,7 @@ async def toggle_again_and_again(
         times = receipts.times[revision]
         from_commit.extend((each - revision / 1_000) * 1_000 for each in times)
         from_request.extend((each - sent) * 1_000 for each in times)
-    pushes = CHANGES * receipts.streams
+    pushes = changes * receipts.streams
     return Outcome(
         from_commit,
         from_request,

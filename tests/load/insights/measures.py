@@ -24,6 +24,12 @@ LOOK_SECONDS: Final = 5.0
 LATENCY_ROUNDS: Final = 2_000
 """Batches at half the load; their 99th percentile needs so many."""
 
+PUSHES: Final = 400
+"""For theirs."""
+
+SETTLE_SECONDS: Final = 3.0
+"""Until the load is as it stays: queues and micro-batches have their size."""
+
 
 def add(bench: Benchmark, work: str, metric: str, value: float, measure: Measure) -> None:
     """One figure of ours."""
@@ -76,6 +82,7 @@ async def at_half_load(
     idle = await _push(stage, place)
     work = f"half of that load ({EVENTS} events a batch)"
     async with _loaded(stage, place, rows_per_second / 2) as sent:
+        await asyncio.sleep(SETTLE_SECONDS)
         loaded = await _push(stage, place)
         while len(sent.latencies) < LATENCY_ROUNDS:  # noqa: ASYNC110 - the load has its pace
             await asyncio.sleep(0.1)
@@ -124,7 +131,7 @@ async def _push(stage: Stage, place: Place) -> list[float]:
         aio.insecure_channel(stage.mesh.api) as channel,
         streams(stage.mesh, place, 1) as receipts,
     ):
-        outcome = await toggle_again_and_again(stage.mesh, channel, place, receipts)
+        outcome = await toggle_again_and_again(stage.mesh, channel, place, receipts, PUSHES)
     return outcome.from_request
 
 

@@ -45,13 +45,15 @@ METHOD: Final = """
 Changes go through the real api, MongoDB and RabbitMQ to evaluation, which is started anew for
 each turn. Streams are opened by a generator in Go over loopback, each on a TCP connection of its
 own (HTTP/2 by x/net's framer, one goroutine for each), which reads the clock, CLOCK_REALTIME of
-the same machine, when a change set's last frame has been read from the socket. It is scheduled
-as a batch job (SCHED_BATCH): readers on machines of their own interrupt no server. The commit is
+the same machine, when a change set's last frame has been read from the socket (receipt), and asks
+the kernel when it came there (write: over loopback, when the server wrote it). It is scheduled as
+a batch job (SCHED_BATCH): readers on machines of their own interrupt no server. The commit is
 the time of the transaction's entry in MongoDB's oplog, the middle of its ms. References have no
 commit: theirs counts from the first write, of a frame with the same flag, and they have no store,
 no broker, no authentication and nothing to catch up with. A turn's latency is the median over its
 changes, its CPU that of all the server's processes over all its changes, with what else they did
-in that time. Unary latency counts from when a call was due. Memory is resident memory of the
+in that time. Idle is a minute with one keepalive ping for each connection, after a first round of
+heartbeats. Unary latency counts from when a call was due. Memory is resident memory of the
 server's processes, without the kernel's socket buffers. Two cores are shared by servers, mongod,
 RabbitMQ and generator; TLS, real networks and several replicas are not measured.
 """

@@ -43,13 +43,18 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How one change reached its streams; times are of the clock."""
+    """How one change reached its streams; times are of the clock.
+
+    A write is to the kernel of the reader, which may read it only later.
+    """
 
     revision: int
     streams: int
     missing: int
     first: int
     last: int
+    first_write: int
+    last_write: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class Report:
     opening: Spread
     arrivals: Sequence[Arrival]
     delays: Spread
+    writes: Spread
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Report:
@@ -89,6 +95,7 @@ class Report:
                 "counts": Counts(**data["counts"]),
                 "opening": Spread(**data["opening"]),
                 "delays": Spread(**data["delays"]),
+                "writes": Spread(**data["writes"]),
                 "arrivals": tuple(Arrival(**each) for each in data["arrivals"] or ()),
             }
         )

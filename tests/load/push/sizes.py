@@ -21,8 +21,10 @@ class Size:
     stalled: int
     big_flags: int
     big_clients: int
+    idle_after: float
+    """Seconds until streams are as they are for hours: every one has sent its first heartbeat."""
     idle_seconds: float
-    """More than a heartbeat's interval."""
+    """The interval of keepalive: each connection has one ping within it."""
     has_goals: bool = False
 
 
@@ -35,7 +37,8 @@ FULL = Size(
     stalled=50,
     big_flags=3_000,
     big_clients=1_000,
-    idle_seconds=45.0,
+    idle_after=30.0,
+    idle_seconds=60.0,
     has_goals=True,
 )
 QUICK = Size(
@@ -47,6 +50,7 @@ QUICK = Size(
     stalled=10,
     big_flags=300,
     big_clients=50,
+    idle_after=0.0,
     idle_seconds=10.0,
 )
 

@@ -75,6 +75,10 @@ async def test_each_change_is_seen_by_every_stream_once(
     assert report.delays.count == 3 * STREAMS
     for change, arrival in zip(pushed.changes, report.arrivals, strict=True):
         assert change.at <= arrival.first <= arrival.last
+        assert change.at <= arrival.first_write <= arrival.last_write <= arrival.last
+        assert arrival.first_write <= arrival.first
+    assert report.writes.count == report.delays.count
+    assert report.writes.max <= report.delays.max
     assert pushed.server_cpu > 0
     assert pushed.generator_cpu > 0
 

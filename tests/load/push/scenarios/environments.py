@@ -39,6 +39,8 @@ async def scenario(run: Run) -> None:
                 changes.append(change)
                 await asyncio.sleep(_PAUSE)
             changes = await installation.commits.timed(changes)
-            delays = (await generator.report(_GROUP, changes)).delays
-        run.note(work, measures.RECEIPT_P50, delays.p50 / NS_PER_MS)
-        run.note(work, measures.RECEIPT_P99, delays.p99 / NS_PER_MS)
+            report = await generator.report(_GROUP, changes)
+        run.note(work, measures.RECEIPT_P50, report.delays.p50 / NS_PER_MS)
+        run.note(work, measures.RECEIPT_P99, report.delays.p99 / NS_PER_MS)
+        run.note(work, measures.WRITE_P50, report.writes.p50 / NS_PER_MS)
+        run.note(work, measures.WRITE_P99, report.writes.p99 / NS_PER_MS)

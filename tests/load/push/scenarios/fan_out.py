@@ -70,12 +70,13 @@ async def _idle(run: Run, server: Server, generator: Generator, *, looks: bool) 
     grown = resident_bytes(server.pid) - before
     idling = {measures.MEMORY: grown / run.size.streams / 1_000}
     if looks:
-        idling[measures.IDLE_CPU] = await _idle_share(server.pid, run.size.idle_seconds)
+        await asyncio.sleep(run.size.idle_after)
+        idling[measures.IDLE_CPU] = await _share_of_core(server.pid, run.size.idle_seconds)
     return idling
 
 
-async def _idle_share(pid: int, seconds: float) -> float:
-    """Percent of one core."""
+async def _share_of_core(pid: int, seconds: float) -> float:
+    """In percent."""
     used, began = cpu_seconds(pid), time.monotonic()
     await asyncio.sleep(seconds)
     return (cpu_seconds(pid) - used) / (time.monotonic() - began) * 100
@@ -103,6 +104,8 @@ def figures(pushed: Pushed) -> dict[str, float]:
         measures.CPU_PER_PUSH: pushed.server_cpu,
         measures.LAST_RECEIPT: _median_ms(last),
         measures.SPREAD: _median_ms([each.last - each.first for each in arrivals]),
+        measures.WRITES: _median_ms([each.last_write - each.first_write for each in arrivals]),
+        measures.WRITE_TO_RECEIPT: _median_ms([each.last - each.last_write for each in arrivals]),
     }
 
 
@@ -115,8 +118,8 @@ async def _phases(asked: Mapping[int, int], pushed: Pushed, notices: Notices) ->
         measures.COMMIT_TO_NOTICE: _median_ms(
             [noticed[each.revision] - each.at for each in pushed.changes]
         ),
-        measures.NOTICE_TO_FIRST: _median_ms(
-            [each.first - noticed[each.revision] for each in pushed.report.arrivals]
+        measures.NOTICE_TO_WRITE: _median_ms(
+            [each.first_write - noticed[each.revision] for each in pushed.report.arrivals]
         ),
     }
 

@@ -16,9 +16,9 @@ const prefixBytes = 5
 // Sink takes what one call receives, on the connection's goroutine; it must not block.
 type Sink interface {
 	// Message is called at the end of each message with its first HeadBytes at most,
-	// valid until it returns, and its size. It says whether to go on granting the
-	// server room to send.
-	Message(head []byte, size int) (grant bool)
+	// valid until it returns, its size, and when the kernel had it whole, in nanoseconds of
+	// CLOCK_REALTIME. It says whether to go on granting the server room to send.
+	Message(head []byte, size int, arrived int64) (grant bool)
 	// Ended is called once: "" for status OK, else the status' number and message, or
 	// what happened to the stream or its connection.
 	Ended(status string)
@@ -36,7 +36,7 @@ type call struct {
 	head    [HeadBytes]byte
 }
 
-func (c *call) read(data []byte) {
+func (c *call) read(data []byte, arrived int64) {
 	for len(data) > 0 || (c.filled == prefixBytes && c.seen == c.size) {
 		if c.filled < prefixBytes {
 			n := copy(c.prefix[c.filled:], data)
@@ -53,7 +53,7 @@ func (c *call) read(data []byte) {
 		c.seen, data = c.seen+n, data[n:]
 		if c.seen == c.size {
 			c.filled = 0
-			c.stopped = !c.sink.Message(c.head[:min(c.size, HeadBytes)], c.size)
+			c.stopped = !c.sink.Message(c.head[:min(c.size, HeadBytes)], c.size, arrived)
 		} else {
 			return
 		}

@@ -29,7 +29,7 @@ type Windows struct {
 
 // Conn is one HTTP/2 connection without TLS, with any number of calls.
 type Conn struct {
-	conn    net.Conn
+	conn    *stamped
 	windows Windows
 	reader  *http2.Framer // used by Run alone
 	unacked uint32        // used by Run alone
@@ -48,9 +48,13 @@ func Dial(ctx context.Context, source, target string, windows Windows) (*Conn, e
 	if source != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
 	}
-	conn, err := dialer.DialContext(ctx, "tcp", target)
+	dialed, err := dialer.DialContext(ctx, "tcp", target)
 	if err != nil {
 		return nil, err
+	}
+	conn, err := stamp(dialed)
+	if err != nil {
+		return nil, errors.Join(err, dialed.Close())
 	}
 	out := bufio.NewWriterSize(conn, writeBuffer)
 	c := &Conn{
@@ -170,7 +174,7 @@ func (c *Conn) data(f *http2.DataFrame) error {
 	if call == nil {
 		return nil
 	}
-	call.read(f.Data())
+	call.read(f.Data(), c.conn.arrived())
 	c.unacked += f.Length
 	call.unacked += f.Length
 	return errors.Join(

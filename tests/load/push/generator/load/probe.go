@@ -128,7 +128,7 @@ type probed struct {
 	due   time.Time
 }
 
-func (c *probed) Message([]byte, int) bool { return true }
+func (c *probed) Message([]byte, int, int64) bool { return true }
 
 func (c *probed) Ended(status string) {
 	c.probe.note(status, c.due)

@@ -22,6 +22,9 @@ type Arrival struct {
 	Missing  int   `json:"missing"`
 	First    int64 `json:"first"` // nanoseconds of CLOCK_REALTIME
 	Last     int64 `json:"last"`
+	// When it was written to the first stream, and to the last.
+	FirstWrite int64 `json:"first_write"`
+	LastWrite  int64 `json:"last_write"`
 }
 
 // Spread is a distribution in nanoseconds.
@@ -44,6 +47,7 @@ type Report struct {
 	Opening  Spread         `json:"opening"` // from the group's begin to each stream's first change set
 	Arrivals []Arrival      `json:"arrivals"`
 	Delays   Spread         `json:"delays"` // from each change's begin to each of its streams
+	Writes   Spread         `json:"writes"` // the same, but until it was written to the stream
 }
 
 func (g *group) report(changes []Change) Report {
@@ -53,7 +57,7 @@ func (g *group) report(changes []Change) Report {
 		Refused: g.refused, Statuses: maps.Clone(g.statuses),
 	}
 	g.mu.Unlock()
-	var opening, delays []int64
+	var opening, delays, writes []int64
 	for _, each := range g.streams {
 		each.mu.Lock()
 		report.Counts.add(each.counts)
@@ -63,34 +67,40 @@ func (g *group) report(changes []Change) Report {
 		each.mu.Unlock()
 	}
 	for _, change := range changes {
-		arrival, took := g.arrival(change)
+		arrival, receipts := g.arrival(change)
 		report.Arrivals = append(report.Arrivals, arrival)
-		delays = append(delays, took...)
+		for _, each := range receipts {
+			delays = append(delays, each.at-change.At)
+			writes = append(writes, each.written-change.At)
+		}
 	}
-	report.Opening, report.Delays = SpreadOf(opening), SpreadOf(delays)
+	report.Opening = SpreadOf(opening)
+	report.Delays, report.Writes = SpreadOf(delays), SpreadOf(writes)
 	return report
 }
 
-func (g *group) arrival(change Change) (Arrival, []int64) {
+func (g *group) arrival(change Change) (Arrival, []receipt) {
 	arrival := Arrival{Revision: change.Revision}
-	var took []int64
+	var receipts []receipt
 	for _, each := range g.streams {
 		if change.Key >= 0 && each.key() != change.Key {
 			continue
 		}
 		arrival.Streams++
-		at := each.reached(change.Revision)
-		if at == 0 {
+		got, has := each.reached(change.Revision)
+		if !has {
 			arrival.Missing++
 			continue
 		}
-		took = append(took, at-change.At)
-		if arrival.First == 0 || at < arrival.First {
-			arrival.First = at
+		if len(receipts) == 0 {
+			arrival.First, arrival.FirstWrite = got.at, got.written
 		}
-		arrival.Last = max(arrival.Last, at)
+		receipts = append(receipts, got)
+		arrival.First, arrival.Last = min(arrival.First, got.at), max(arrival.Last, got.at)
+		arrival.FirstWrite = min(arrival.FirstWrite, got.written)
+		arrival.LastWrite = max(arrival.LastWrite, got.written)
 	}
-	return arrival, took
+	return arrival, receipts
 }
 
 // waitFor returns when every stream holds what it must, or the time is over, with how many

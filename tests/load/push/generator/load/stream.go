@@ -13,9 +13,10 @@ import (
 // maxReceipts bounds what a stream remembers; later ones are counted only.
 const maxReceipts = 4096
 
-// receipt is when a stream had a revision whole, in nanoseconds of CLOCK_REALTIME.
+// receipt is when a stream had a revision whole, in nanoseconds of CLOCK_REALTIME: when its
+// last bytes were written, to the kernel of the reader, and when they were read.
 type receipt struct {
-	revision, at int64
+	revision, written, at int64
 }
 
 // stream is one SDK. Its connection's goroutine writes, reports read.
@@ -56,7 +57,7 @@ func (c *Counts) add(other Counts) {
 }
 
 // Message takes a frame; a stalled reader stops granting room once it is current.
-func (s *stream) Message(head []byte, size int) bool {
+func (s *stream) Message(head []byte, size int, arrived int64) bool {
 	at := time.Now().UnixNano()
 	frame, err := wire.ReadFrame(head)
 	if err != nil {
@@ -74,13 +75,13 @@ func (s *stream) Message(head []byte, size int) bool {
 		s.counts.Goodbyes++
 	case wire.ChangeSet:
 		if frame.Last {
-			s.apply(frame, at)
+			s.apply(frame, arrived, at)
 		}
 	}
 	return !s.group.stalls.Load() || s.currentAt == 0
 }
 
-func (s *stream) apply(frame wire.Frame, at int64) {
+func (s *stream) apply(frame wire.Frame, written, at int64) {
 	s.counts.Changes++
 	if frame.Full {
 		s.counts.Full++
@@ -98,7 +99,7 @@ func (s *stream) apply(frame wire.Frame, at int64) {
 		s.counts.Overflow++
 		return
 	}
-	s.receipts = append(s.receipts, receipt{frame.Revision, at})
+	s.receipts = append(s.receipts, receipt{frame.Revision, written, at})
 }
 
 // Ended takes the end of the call; before it is current, a stream tries again.
@@ -119,15 +120,15 @@ func (s *stream) Ended(status string) {
 	}
 }
 
-// reached is when the stream first had at least this revision; 0 if it has not.
-func (s *stream) reached(revision int64) int64 {
+// reached is when the stream first had at least this revision, and whether it has.
+func (s *stream) reached(revision int64) (receipt, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := sort.Search(len(s.receipts), func(i int) bool { return s.receipts[i].revision >= revision })
 	if at == len(s.receipts) {
-		return 0
+		return receipt{}, false
 	}
-	return s.receipts[at].at
+	return s.receipts[at], true
 }
 
 func (s *stream) holds(revision int64) bool {

@@ -1,0 +1,82 @@
+package h2
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+const (
+	stampBytes  = 16 // a timespec: seconds and nanoseconds of CLOCK_REALTIME
+	headerBytes = 16 // of a control message: its length, level and type
+)
+
+// stamped is a connection that knows when the kernel had what was read last. The reader may
+// have got a core only later.
+type stamped struct {
+	net.Conn
+	raw     syscall.RawConn
+	try     func(fd uintptr) bool // made once: a read allocates nothing
+	buffer  []byte
+	read    int
+	err     error
+	control [64]byte
+	at      int64
+}
+
+func stamp(conn net.Conn) (*stamped, error) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	asked := raw.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1)
+	})
+	s := &stamped{Conn: conn, raw: raw}
+	s.try = s.receive
+	return s, errors.Join(asked, err)
+}
+
+// Read reads as the connection does.
+func (s *stamped) Read(buffer []byte) (int, error) {
+	s.buffer = buffer
+	if err := s.raw.Read(s.try); err != nil {
+		return 0, err
+	}
+	if s.err == nil && s.read == 0 && len(buffer) > 0 {
+		return 0, io.EOF
+	}
+	return max(s.read, 0), s.err
+}
+
+// arrived is when, in nanoseconds of CLOCK_REALTIME, the last bytes that were read had come.
+func (s *stamped) arrived() int64 { return s.at }
+
+func (s *stamped) receive(fd uintptr) bool {
+	var control int
+	for {
+		s.read, control, _, _, s.err = syscall.Recvmsg(int(fd), s.buffer, s.control[:], 0)
+		if s.err != syscall.EINTR {
+			break
+		}
+	}
+	if s.err == syscall.EAGAIN {
+		return false
+	}
+	s.at = stampIn(s.control[:control])
+	return true
+}
+
+// stampIn finds the kernel's time among control messages; without one it is now.
+func stampIn(control []byte) int64 {
+	if len(control) >= headerBytes+stampBytes &&
+		binary.NativeEndian.Uint32(control[8:]) == syscall.SOL_SOCKET &&
+		binary.NativeEndian.Uint32(control[12:]) == syscall.SCM_TIMESTAMPNS {
+		seconds := binary.NativeEndian.Uint64(control[headerBytes:])
+		return int64(seconds)*int64(time.Second) + int64(binary.NativeEndian.Uint64(control[headerBytes+8:]))
+	}
+	return time.Now().UnixNano()
+}
