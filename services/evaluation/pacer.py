@@ -19,6 +19,9 @@ from services.evaluation.stream import RECONNECT_JITTER_MS, Stream
 TICK_SECONDS: Final = 0.5
 """Streams that are due within it share one pass: waking for each costs more than its frame."""
 
+_SILENCE_SPREAD: Final = 0.2
+"""A heartbeat comes so much later at most: those of streams that opened together drift apart."""
+
 _AGE_SPREAD: Final = 0.1
 """Streams end between 80 and 90 % of the maximum age, so that they do not end together."""
 
@@ -30,7 +33,7 @@ class Pace:
     """When a stream sends without being woken; seconds."""
 
     heartbeat: float = 25.0
-    """Of silence, ± 20 %."""
+    """Of silence at least, and up to 20 % more."""
     max_age: float = 3_600.0
 
 
@@ -75,14 +78,15 @@ class Pacer:
         if now >= stream.end_at:
             stream.end(_MAX_AGE)
             return
-        if now - stream.last_sent >= self._pace.heartbeat * 0.8:
+        if now - stream.last_sent >= self._pace.heartbeat:
             stream.owe_heartbeat()
             self._put(stream, now)
         else:
             self._put(stream, stream.last_sent)
 
     def _put(self, stream: Stream, since: float) -> None:
-        shortest, longest = 0.8 * self._pace.heartbeat, 1.2 * self._pace.heartbeat
+        shortest = self._pace.heartbeat
+        longest = shortest * (1 + _SILENCE_SPREAD)
         latest = max(shortest, longest - 2 * TICK_SECONDS)  # its slot is visited so much later
         silence = random.uniform(shortest, latest)  # noqa: S311 -- spreads load
         slot = max(self._slot(min(since + silence, stream.end_at)) + 1, self._visited + 1)
