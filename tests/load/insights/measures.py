@@ -25,7 +25,7 @@ LATENCY_ROUNDS: Final = 2_000
 """Batches at half the load; their 99th percentile needs so many."""
 
 PUSHES: Final = 400
-"""For theirs."""
+"""Idle, and as many at half the load; for the 99th percentile of theirs."""
 
 SETTLE_SECONDS: Final = 3.0
 """Until the load is as it stays: queues and micro-batches have their size."""
