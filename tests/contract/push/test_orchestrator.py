@@ -64,11 +64,14 @@ def parent() -> Iterator[tuple[int, int]]:
 
 
 def pushed(*arrivals: tuple[int, int, int]) -> Pushed:
-    """Of (commit, first, last), in ms."""
+    """Of (commit, first receipt, last receipt), in ms; each written 1 ms before."""
     changes = [Change(commit, commit * MS) for commit, _, _ in arrivals]
-    came = [Arrival(commit, 2, 0, first * MS, last * MS) for commit, first, last in arrivals]
+    came = [
+        Arrival(commit, 2, 0, first * MS, last * MS, (first - 1) * MS, (last - 1) * MS)
+        for commit, first, last in arrivals
+    ]
     counts = Counts(0, 0, 0, 0, 0, 0, 0, 0)
-    report = Report(2, 2, 0, 0, {}, counts, NOTHING, came, NOTHING)
+    report = Report(2, 2, 0, 0, {}, counts, NOTHING, came, NOTHING, NOTHING)
     return Pushed(changes, report, server_cpu=40.0, generator_cpu=9.0)
 
 
@@ -76,6 +79,8 @@ def test_a_turn_is_the_median_of_its_changes() -> None:
     found = figures(pushed((100, 103, 110), (200, 201, 202), (300, 310, 360)))
     assert found[measures.LAST_RECEIPT] == 10
     assert found[measures.SPREAD] == 7
+    assert found[measures.WRITES] == 7
+    assert found[measures.WRITE_TO_RECEIPT] == 1
     assert found[measures.CPU_PER_PUSH] == 40
 
 
@@ -90,6 +95,7 @@ def test_the_generators_report_is_read_as_it_is_written() -> None:
     spread = {"count": 1, "min": 1, "p50": 2, "p99": 3, "max": 4}
     counts = dict.fromkeys(Counts.__dataclass_fields__, 5)
     arrival = {"revision": 7, "streams": 2, "missing": 1, "first": 8, "last": 9}
+    arrival |= {"first_write": 5, "last_write": 6}
     report = Report.read(
         json.loads(
             json.dumps(
@@ -102,13 +108,15 @@ def test_the_generators_report_is_read_as_it_is_written() -> None:
                     "counts": counts,
                     "opening": spread,
                     "delays": spread,
+                    "writes": spread | {"p50": 1},
                     "arrivals": [arrival],
                 }
             )
         )
     )
     assert report.opening == Spread(1, 1, 2, 3, 4)
-    assert report.arrivals == (Arrival(7, 2, 1, 8, 9),)
+    assert report.writes == Spread(1, 1, 1, 3, 4)
+    assert report.arrivals == (Arrival(7, 2, 1, 8, 9, 5, 6),)
     assert report.counts.heartbeats == 5
 
 
