@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Sized)
 
 DEFAULT_PORT: Final = 7402
-DEFAULT_PREFETCH: Final = 128
+DEFAULT_PREFETCH: Final = 200
 DEFAULT_TRANSACTION_EVENTS: Final = 10_000
 DEFAULT_LINGER_MS: Final = 200
 

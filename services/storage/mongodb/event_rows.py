@@ -16,6 +16,7 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from services.storage.model.insights import EvaluationEvent, MetricEvent
+from services.storage.mongodb.roll_ups import MINUTE_MS
 
 
 class Row(RawBSONDocument):
@@ -48,10 +49,11 @@ _USER_ACTING: Final = itemgetter(MetricEvent._fields.index("user_key"))
 def evaluation_rows(
     environment_id: str, events: Iterable[EvaluationEvent], kept_ms: int
 ) -> Iterator[Row]:
-    """As docs/protocol/insights.md, 2.1; each expires ``kept_ms`` after its last time.
+    """As docs/protocol/insights.md, 2.1; each expires ``kept_ms`` after its last time's minute.
 
     In the order of `BY_VARIATION`, so that its pages are met once each.
     """
+    kept_ms += MINUTE_MS
     pack = _OF_EVALUATION.pack
     groups: dict[tuple[str, str, int, bool], list[EvaluationEvent]] = defaultdict(list)
     for event in events:
@@ -62,13 +64,15 @@ def evaluation_rows(
             key = user.encode()
             end = pack(
                 b"\0\x12count\0", count, b"\x09first_time\0", first_ms,
-                b"\x09last_time\0", last_ms, b"\x09expires_at\0", last_ms + kept_ms, b"\0",
+                b"\x09last_time\0", last_ms,
+                b"\x09expires_at\0", last_ms - last_ms % MINUTE_MS + kept_ms, b"\0",
             )  # fmt: skip
             yield Row(start[len(key)] + key + end)
 
 
 def metric_rows(environment_id: str, events: Iterable[MetricEvent], kept_ms: int) -> Iterator[Row]:
-    """As docs/protocol/insights.md, 2.1; each expires ``kept_ms`` after its time. By user."""
+    """As docs/protocol/insights.md, 2.1; each expires ``kept_ms`` after its minute. By user."""
+    kept_ms += MINUTE_MS
     pack = _OF_METRIC.pack
     starts: dict[tuple[str, str], _Start] = {}
     for name, user, value, kind, time_ms in sorted(events, key=_USER_ACTING):
@@ -79,7 +83,7 @@ def metric_rows(environment_id: str, events: Iterable[MetricEvent], kept_ms: int
         key = user.encode()
         end = pack(
             b"\0\x01value\0", value, b"\x09time\0", time_ms,
-            b"\x09expires_at\0", time_ms + kept_ms, b"\0",
+            b"\x09expires_at\0", time_ms - time_ms % MINUTE_MS + kept_ms, b"\0",
         )  # fmt: skip
         yield Row(start[len(key)] + key + end)
 

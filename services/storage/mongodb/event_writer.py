@@ -14,7 +14,7 @@ from services.storage.mongodb.commands import insert_many
 from services.storage.mongodb.connection import Connection, Document
 from services.storage.mongodb.event_rows import Row, evaluation_rows, metric_rows
 from services.storage.mongodb.exposures import exposures, write_exposures
-from services.storage.mongodb.parts import Parts
+from services.storage.mongodb.parts import FIRST_PART, another_part
 from services.storage.mongodb.retentions import Retentions
 from services.storage.mongodb.roll_ups import Additions, additions, write_additions
 from services.storage.mongodb.transactions import Session
@@ -54,12 +54,13 @@ class EventWriter:
 
     Two transactions side by side would need parts of their own, which doubles what is written
     to roll-ups and read from them, and would take all of a small machine from everybody else.
+    Where two processes meet in a part, the one whose transaction fails leaves it for another.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._retentions = Retentions(connection)
-        self._parts = Parts()
+        self._part = FIRST_PART
         self._turn = asyncio.Lock()
 
     async def store(self, batches: Sequence[InsightBatch]) -> int:
@@ -68,30 +69,21 @@ class EventWriter:
         await write_exposures(self._connection, exposures(by_id.values()))
         kept_ms = await self._retentions.read(batch.environment_id for batch in by_id.values())
         prepared = await _Prepared.of(by_id, kept_ms)
-        async with self._turn:
-            return await self._store(by_id, kept_ms, prepared)
-
-    async def _store(
-        self, by_id: dict[str, InsightBatch], kept_ms: dict[str, int], prepared: _Prepared
-    ) -> int:
-        part, attempts = self._parts.take(), 0
+        attempts = 0
 
         async def store_unknown(session: Session) -> int:
-            nonlocal part, attempts
+            nonlocal attempts
             if attempts:  # the one before met another transaction, or lost the primary
-                part = self._parts.exchange(part)
+                self._part = another_part(self._part)
             attempts += 1
             unknown = await self._unknown(by_id, session)
             if unknown:
                 all_new = len(unknown) == len(by_id)
                 new = prepared if all_new else await _Prepared.of(unknown, kept_ms)
-                await self._write(new, part, session)
+                await self._write(new, session)
             return len(unknown)
 
-        try:
-            return await self._connection.transactions.run(store_unknown)
-        finally:
-            self._parts.give_back(part)
+        return await self._connection.transactions.run_in_turn(store_unknown, self._turn)
 
     async def _unknown(
         self, by_id: dict[str, InsightBatch], session: Session
@@ -101,13 +93,13 @@ class EventWriter:
         known = {document["_id"] async for document in cursor}
         return {one: batch for one, batch in by_id.items() if one not in known}
 
-    async def _write(self, new: _Prepared, part: int, session: Session) -> None:
+    async def _write(self, new: _Prepared, session: Session) -> None:
         """Rows first: while MongoDB is at them the next group is made ready."""
         connection = self._connection
         await insert_many(connection, "insight_batches", new.ids, session=session)
         await insert_many(connection, "flag_evaluations", new.evaluations, session=session)
         await insert_many(connection, "metric_events", new.metrics, session=session)
-        await write_additions(connection, new.additions, part, session)
+        await write_additions(connection, new.additions, self._part, session)
 
 
 def _rows(

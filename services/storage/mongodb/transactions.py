@@ -28,7 +28,9 @@ _FIRST_PAUSE_SECONDS = 0.004
 _LONGEST_PAUSE_SECONDS = 0.25
 _TRANSIENT = "TransientTransactionError"
 _OUTCOME_UNKNOWN = "UnknownTransactionCommitResult"
-_MAJORITY = WriteConcern("majority", wtimeout=20_000)
+_WAIT_MS = 20_000
+_MAJORITY = WriteConcern("majority", wtimeout=_WAIT_MS)
+_PRIMARY = WriteConcern(1, wtimeout=_WAIT_MS)
 _SNAPSHOT = ReadConcern("snapshot")
 
 
@@ -52,7 +54,20 @@ class Transactions:
         `StoreUnavailable` when there is no outcome after `LIMIT_SECONDS`. A rehearsal
         answers alike, and is rolled back.
         """
-        work = self._bounded(body, _roll_back if rehearse else _commit)
+        end = _roll_back if rehearse else _commit
+        return await self._run(lambda session: _attempt(session, body, end))
+
+    async def run_in_turn(self, body: Body[T], turn: asyncio.Lock) -> T:
+        """As `run`, one after the other of those that share the lock.
+
+        Each begins when the one before is committed on the primary, and does not wait for
+        the others of the replica set to have it too. If they never get it the transaction
+        runs again, like any other that a new primary does not know.
+        """
+        return await self._run(lambda session: _attempt_in_turn(session, body, turn))
+
+    async def _run(self, attempt: Callable[[Session], Awaitable[T]]) -> T:
+        work = self._bounded(attempt)
         task = asyncio.create_task(work, name="mongodb transaction")
         self._running.add(task)
         task.add_done_callback(self._finished)
@@ -72,31 +87,33 @@ class Transactions:
         if not task.cancelled():
             task.exception()  # retrieved here too: the caller may be gone
 
-    async def _bounded(self, body: Body[T], end: End) -> T:
+    async def _bounded(self, attempt: Callable[[Session], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
-                return await self._retried(body, end)
+                return await self._retried(attempt)
         except TimeoutError:
             message = f"MongoDB at {self._address} ended no transaction in {LIMIT_SECONDS:.0f} s"
             raise StoreUnavailable(message) from None
 
-    async def _retried(self, body: Body[T], end: End) -> T:
-        attempt = 0
+    async def _retried(self, attempt: Callable[[Session], Awaitable[T]]) -> T:
+        attempts = 0
         async with await self._client.start_session() as session:
             while True:
                 try:
-                    return await _attempt(session, body, end)
+                    return await attempt(session)
                 except ServerSelectionTimeoutError:
                     raise  # has the label too, but the store was waited for already
                 except PyMongoError as error:
                     if not error.has_error_label(_TRANSIENT):
                         raise
-                await _pause(attempt)
-                attempt += 1
+                await _pause(attempts)
+                attempts += 1
 
 
-async def _attempt(session: Session, body: Body[T], end: End) -> T:
-    session.start_transaction(read_concern=_SNAPSHOT, write_concern=_MAJORITY)
+async def _attempt(
+    session: Session, body: Body[T], end: End, concern: WriteConcern = _MAJORITY
+) -> T:
+    session.start_transaction(read_concern=_SNAPSHOT, write_concern=concern)
     try:
         result = await body(session)
     except BaseException:
@@ -104,6 +121,13 @@ async def _attempt(session: Session, body: Body[T], end: End) -> T:
             await session.abort_transaction()
         raise
     await end(session)
+    return result
+
+
+async def _attempt_in_turn(session: Session, body: Body[T], turn: asyncio.Lock) -> T:
+    async with turn:
+        result = await _attempt(session, body, _commit, _PRIMARY)
+    await _commit(session)  # a commit that is sent again waits for a majority
     return result
 
 
@@ -116,17 +140,17 @@ async def _roll_back(session: Session) -> None:
 
 
 async def _until_known(commit: Callable[[], Awaitable[None]]) -> None:
-    attempt = 0
+    attempts = 0
     while True:
         try:
             return await commit()
         except PyMongoError as error:
             if not error.has_error_label(_OUTCOME_UNKNOWN):
                 raise
-        await _pause(attempt)
-        attempt += 1
+        await _pause(attempts)
+        attempts += 1
 
 
-async def _pause(attempt: int) -> None:
-    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10))
+async def _pause(attempts: int) -> None:
+    longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(attempts, 10))
     await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret

@@ -18,6 +18,7 @@ from services.storage.mongodb.migrations import migrate
 from services.storage.sketches import estimate, estimate_merged
 
 DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
 """A whole hour that is over, and less than 48 hours ago."""
 
@@ -85,7 +86,7 @@ async def test_an_event_is_a_document_with_all_that_was_sent(
             "count": 3,
             "first_time": HOUR,
             "last_time": later,
-            "expires_at": later + 30 * DAY,
+            "expires_at": HOUR + MINUTE + 30 * DAY,
         }
     ]
     assert await all_of(database, "metric_events") == [
@@ -96,7 +97,7 @@ async def test_an_event_is_a_document_with_all_that_was_sent(
             "value": 9.5,
             "kind": "CLICK",
             "time": HOUR,
-            "expires_at": HOUR + 30 * DAY,
+            "expires_at": HOUR + MINUTE + 30 * DAY,
         }
     ]
 
@@ -200,7 +201,8 @@ async def test_events_are_kept_as_long_as_their_environment_says(
     )
     for collection, time in (("flag_evaluations", "last_time"), ("metric_events", "time")):
         (stored,) = await all_of(database, collection)
-        assert stored["expires_at"] - stored[time] == 400 * DAY
+        minute = stored[time].replace(second=0, microsecond=0)
+        assert stored["expires_at"] == minute + MINUTE + 400 * DAY
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
