@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -77,6 +78,7 @@ class Changes:
         committed = await self._store.items.commit(change)
         if writing and not mutation.request.rehearse:
             self._announce(environment_id, committed.revision)
+            await asyncio.sleep(0)  # it is on its way before the caller's answer is made
         return committed
 
     async def _check(self, environment_id: str, edits: Sequence[Edit]) -> int | None:

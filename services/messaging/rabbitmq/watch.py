@@ -19,6 +19,9 @@ from services.runtime.errors import BrokerUnavailable
 _PREFETCH = 64
 """Notices held here; further ones wait in the broker, where the oldest give way."""
 
+_ACK_SECONDS = 0.01
+"""So much later the broker is told what was handled: SDKs are served first."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -39,8 +42,14 @@ class RabbitMqChangeWatch:
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
         self._notices: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue(_PREFETCH)
+        self._last: AbstractIncomingMessage | None = None
+        """Handled, and not yet acknowledged, as are those before it."""
+        self._handled = asyncio.Event()
         self._closed = False
-        self._task = asyncio.create_task(self._work(), name="rabbitmq-watch")
+        self._tasks = {
+            asyncio.create_task(self._work(), name="rabbitmq-watch"),
+            asyncio.create_task(self._acknowledge(), name="rabbitmq-watch-acks"),
+        }
 
     async def bind(self, environment_id: str) -> None:
         self._bound.add(environment_id)
@@ -67,8 +76,9 @@ class RabbitMqChangeWatch:
             if channel is not None and self._session is not None and not channel.is_closed:
                 with suppress(BrokerUnavailable):
                     await self._session.release(channel)
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
 
     async def _apply(self, environment_id: str) -> None:
         """Make the present session's queue agree with `_bound`; the next one's does anyway."""
@@ -113,8 +123,19 @@ class RabbitMqChangeWatch:
             except Exception:  # noqa: BLE001 - a handler's error must not end the watch
                 what, where = WATCHED_TOPICS[self._topic], incoming.routing_key
                 _log.exception("The handler of a %s of %s failed", what, where)
-            with suppress(BrokerUnavailable), translated():
-                await incoming.ack()
+            self._last = incoming
+            self._handled.set()
+
+    async def _acknowledge(self) -> None:
+        """All that were handled meanwhile with one answer."""
+        while True:
+            await self._handled.wait()
+            await asyncio.sleep(_ACK_SECONDS)
+            self._handled.clear()
+            last, self._last = self._last, None
+            if last is not None:
+                with suppress(BrokerUnavailable), translated():
+                    await last.ack(multiple=True)
 
     def _drop_notices(self) -> None:
         """What an earlier session delivered; replicas poll after an outage anyway."""

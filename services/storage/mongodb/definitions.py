@@ -26,6 +26,8 @@ _HEAD = "environments"
 _ITEMS = ("flags", "segments")
 _COLLECTION = "_collection"
 _SNAPSHOT = ReadConcern("snapshot")
+_ONE_BATCH = 1_000_000
+"""More documents than an answer of 16 MiB holds."""
 
 
 class MongoDefinitions(Part):
@@ -62,19 +64,14 @@ class MongoDefinitions(Part):
         query: Document = {"environment": environment_id}
         if since is not None:
             query["revision"] = {"$gt": since}
+        pipeline = [
+            {"$match": {"_id": environment_id}},
+            {"$project": {"revision": 1, "floor": 1, _COLLECTION: _HEAD}},
+            *(_with_those_of(collection, query) for collection in _ITEMS),
+        ]
+        documents = await (self._all(pipeline) if since is None else self._few(pipeline))
         found: dict[str, list[Document]] = {each: [] for each in (_HEAD, *_ITEMS)}
-        cursor = (
-            self._connection[_HEAD]
-            .with_options(read_concern=_SNAPSHOT)
-            .aggregate(
-                [
-                    {"$match": {"_id": environment_id}},
-                    {"$project": {"revision": 1, "floor": 1, _COLLECTION: _HEAD}},
-                    *(_with_those_of(collection, query) for collection in _ITEMS),
-                ]
-            )
-        )
-        for document in await cursor.to_list(None):
+        for document in documents:
             found[document[_COLLECTION]].append(document)
         if not found[_HEAD]:
             raise NotFound(f"environment {environment_id!r} does not exist")
@@ -89,6 +86,24 @@ class MongoDefinitions(Part):
             deleted_flags=_tombstones(flags, "key", floor),
             deleted_segments=_tombstones(segments, "id", floor),
         )
+
+    async def _all(self, pipeline: list[Document]) -> list[Document]:
+        collection = self._connection[_HEAD].with_options(read_concern=_SNAPSHOT)
+        return await collection.aggregate(pipeline).to_list(None)
+
+    async def _few(self, pipeline: list[Document]) -> list[Document]:
+        """As `_all`, sooner by what a cursor costs, if one answer of the store can hold them."""
+        command = {
+            "aggregate": _HEAD,
+            "pipeline": pipeline,
+            "cursor": {"batchSize": _ONE_BATCH},
+            "readConcern": _SNAPSHOT.document,
+        }
+        cursor: Document = (await self._connection.database.command(command))["cursor"]
+        if cursor["id"]:
+            return await self._all(pipeline)
+        first_batch: list[Document] = cursor["firstBatch"]
+        return first_batch
 
 
 def _with_those_of(collection: str, query: Document) -> Document:

@@ -11,6 +11,9 @@ from services.runtime.errors import BrokerUnavailable
 from tests.support.messaging import Recorder, message, soon
 from tests.support.waiting import PATIENCE
 
+BURST = 200
+"""More than a watch takes from the broker before it has acknowledged any."""
+
 
 async def dead_letters(bus: Bus, count: int) -> list[LetterNote]:
     async def complete() -> bool:
@@ -204,6 +207,17 @@ async def test_a_watch_gets_the_changes_of_what_it_binds_and_no_others(bus: Bus)
         await bus.publish(Topic.CHANGES, each)
 
     assert await handler.until(2) == [bound, last]
+
+
+async def test_a_watch_gets_all_changes_of_a_burst_in_order(bus: Bus) -> None:
+    handler = Recorder()
+    await (await bus.watch_changes(handler)).bind("busy")
+    burst = [message("busy") for _ in range(BURST)]
+
+    for each in burst:
+        await bus.publish(Topic.CHANGES, each)
+
+    assert await handler.until(BURST) == burst
 
 
 async def test_every_watch_gets_a_change(bus: Bus) -> None:

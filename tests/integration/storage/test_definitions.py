@@ -8,7 +8,7 @@ import pytest
 from services.runtime.errors import NotFound
 from services.storage.model.definitions import Tombstone
 from services.storage.model.tenancy import Environment
-from services.storage.mongodb import MongoStore
+from services.storage.mongodb import MongoStore, definitions
 from tests.integration.storage.records import change, create, delete, flag, segment, update
 
 
@@ -27,6 +27,17 @@ async def test_changes_hold_only_what_is_newer_with_tombstones(
     assert read.segments == ()
     assert read.deleted_flags == (Tombstone("b", second.revision),)
     assert read.deleted_segments == (Tombstone("s-1", second.revision),)
+
+
+async def test_changes_that_need_several_answers_of_the_store_are_whole(
+    store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definitions, "_ONE_BATCH", 2)
+    writes = create(*(flag(key) for key in "abcde"), segment("s-1", "vip"))
+    done = await store.items.commit(change(environment.id, *writes))
+    read = await store.definitions.read_changes(environment.id, done.revision - 1)
+    assert sorted(one.key for one in read.flags) == list("abcde")
+    assert [one.id for one in read.segments] == ["s-1"]
 
 
 async def test_definitions_hold_everything_archived_and_deleted_too(
