@@ -41,7 +41,7 @@ T = TypeVar("T", bound=Sized)
 DEFAULT_PORT: Final = 7402
 DEFAULT_PREFETCH: Final = 200
 DEFAULT_TRANSACTION_EVENTS: Final = 10_000
-DEFAULT_LINGER_MS: Final = 200
+DEFAULT_LINGER_MS: Final = 500
 
 USERS_TOGETHER: Final = 1_000
 """Users that are stored together; a single message may have as many alone."""
