@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from featmesh.engine import evaluate
+from featmesh.engine.evaluate import READS_CLOCK
 from featmesh.engine.model import Context, ErrorKind, Result
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import result_to_proto
@@ -86,25 +87,29 @@ class EvaluationFeed:
         earlier, self._view = self._view, view
         if earlier is None or not view.continues(sent):
             return self.first(view, 0)[1]
-        now_ms = self._clock_ms()
+        now_ms = self._now_ms()
+        held, new, context = earlier.snapshot, view.snapshot, self._context
         moves: list[Move] = []
         for key in view.affected_since(sent):
-            before = self._result(earlier, key, now_ms)
-            after = self._result(view, key, now_ms)
+            before = evaluate(held, key, context, now_ms)
+            after = evaluate(new, key, context, now_ms)
             if before is not after:
-                moves.append((before, after))
+                moves.append((_if_there(before), _if_there(after)))
         return view.shared_moves(moves, _patch) if moves else ()
 
     def _evaluated(self, view: View, keys: Iterable[str]) -> dict[str, Result]:
         """Without flags that are not there."""
-        now_ms = self._clock_ms()
-        results = ((key, self._result(view, key, now_ms)) for key in keys)
-        return {key: result for key, result in results if result is not None}
+        now_ms = self._now_ms()
+        results = ((key, evaluate(view.snapshot, key, self._context, now_ms)) for key in keys)
+        return {key: result for key, result in results if result.error_kind is not _NOT_THERE}
 
-    def _result(self, view: View, key: str, now_ms: int) -> Result | None:
-        """None for a flag that is not there."""
-        result = evaluate(view.snapshot, key, self._context, now_ms)
-        return None if result.error_kind is _NOT_THERE else result
+    def _now_ms(self) -> int:
+        return self._clock_ms() if READS_CLOCK else 0
+
+
+def _if_there(result: Result) -> Result | None:
+    """None for a flag that is not there."""
+    return None if result.error_kind is _NOT_THERE else result
 
 
 def _patch(view: View, moves: Sequence[Move]) -> Frames:

@@ -152,7 +152,11 @@ class View:
         """Frames that ``encode`` makes of these moves, or made of the same ones before."""
         if len(moves) > SHARED_MOVES:
             return encode(self, moves)
-        key = tuple([id(result) for move in moves for result in move])
+        key: tuple[int, ...]
+        if len(moves) == 1:  # most changes are of one flag
+            key = (id(moves[0][0]), id(moves[0][1]))
+        else:
+            key = tuple([id(result) for move in moves for result in move])
         known = self._moves.get(key)
         if known is None:  # the moves are kept with their frames, so that no id is used again
             known = moves, encode(self, moves)

@@ -64,7 +64,7 @@ class MongoDefinitions(Part):
         query: Document = {"environment": environment_id}
         if since is not None:
             query["revision"] = {"$gt": since}
-        pipeline = [
+        pipeline: list[Document] = [
             {"$match": {"_id": environment_id}},
             {"$project": {"revision": 1, "floor": 1, _COLLECTION: _HEAD}},
             *(_with_those_of(collection, query) for collection in _ITEMS),

@@ -102,6 +102,13 @@ async def push_all(
     return Pushed(done, report, server / sent * 1e6, own / sent * 1e6)
 
 
+async def cost_of_push(generator: Generator, group: str, pid: int, push: Push) -> float:
+    """Seconds of the server's CPU for one change, with the pause after it."""
+    used = cpu_seconds(pid)
+    await _push_one(generator, group, push)
+    return cpu_seconds(pid) - used
+
+
 async def _push_one(generator: Generator, group: str, push: Push) -> Change:
     change = await push()
     late = await generator.wait(group, [change], seconds=RECEIPT_SECONDS)

@@ -16,6 +16,8 @@ class Size:
     environments: int
     changes: int
     """One after the other in a turn, where each is waited for."""
+    pairs: int
+    """Changes of client and of server streams, in turn: what the former cost more."""
     burst: int
     """Changes in one second."""
     stalled: int
@@ -33,6 +35,7 @@ FULL = Size(
     half=5_000,
     environments=100,
     changes=7,
+    pairs=20,
     burst=100,
     stalled=50,
     big_flags=3_000,
@@ -46,6 +49,7 @@ QUICK = Size(
     half=250,
     environments=20,
     changes=5,
+    pairs=3,
     burst=100,
     stalled=10,
     big_flags=300,

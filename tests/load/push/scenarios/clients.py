@@ -1,46 +1,53 @@
-"""Client SDKs: results of different users, beside as many server streams."""
+"""Client SDKs: results of different users; and what they cost beyond as many server streams."""
 
 from __future__ import annotations
 
-from tests.load.model import OWN
+from statistics import median
+
 from tests.load.push import measures
 from tests.load.push.generator import Generator, Opening
 from tests.load.push.processes import cpu_seconds, resident_bytes, settle
-from tests.load.push.run import Pushed, Run, open_all, push_all
+from tests.load.push.run import Run, cost_of_push, open_all, push_all
 from tests.load.push.scenarios.fan_out import figures
 from tests.load.push.sizes import FLAG_BYTES
 from tests.load.push.workload import flags_of
 from tests.support.places import Place
 
 _GROUP = "all"
-_SERVER_STREAMS = "featmesh's server streams"
 
 
 async def scenario(run: Run) -> None:
-    """All rounds; those of server streams only tell what client streams cost beyond them."""
+    """All rounds."""
     installation = run.installation
-    (place,) = await installation.new_places(1, flags_of(1, FLAG_BYTES))
-    cpu: dict[str, float] = {}
-    for turn in run.turns("clients", (OWN, _SERVER_STREAMS)):
-        async with installation.running_evaluation() as pid, run.generating() as generator:
-            pushed = await _turn(run, generator, place, pid, users=turn.subject == OWN)
-        cpu[turn.subject] = pushed.server_cpu
-        if len(cpu) == len((OWN, _SERVER_STREAMS)):
-            beyond = cpu[OWN] - cpu[_SERVER_STREAMS]
-            run.note(measures.clients(run.size), measures.BEYOND_SERVER, beyond)
-            cpu = {}
+    place, other = await installation.new_places(2, flags_of(1, FLAG_BYTES))
+    for _ in run.turns("clients"):
+        async with (
+            installation.running_evaluation() as pid,
+            run.generating() as clients,
+            run.generating() as servers,
+        ):
+            await _open_clients(run, clients, place, pid)
+            await _push(run, clients, place, pid)
+            await _same_results(run, clients, place, pid)
+            await _beside_servers(run, (clients, place), (servers, other), pid)
 
 
-async def _turn(run: Run, generator: Generator, place: Place, pid: int, *, users: bool) -> Pushed:
-    target = run.installation.mesh.evaluation
-    keys = (place.client_key if users else place.server_key,)
-    name = "user-" if users else ""
-    await open_all(generator, "first", Opening(target=target, streams=1, keys=keys, users=name))
+async def _open_clients(run: Run, generator: Generator, place: Place, pid: int) -> None:
+    await open_all(generator, "first", _opening(run, place, streams=1, users=True))
     before = resident_bytes(pid)
-    everyone = Opening(target=target, streams=run.size.streams, keys=keys, users=name)
-    await open_all(generator, _GROUP, everyone)
+    await open_all(generator, _GROUP, _opening(run, place, streams=run.size.streams, users=True))
     await settle(pid)
     grown = resident_bytes(pid) - before
+    run.note(measures.clients(run.size), measures.MEMORY, grown / run.size.streams / 1_000)
+
+
+def _opening(run: Run, place: Place, *, streams: int, users: bool) -> Opening:
+    key, name = (place.client_key, "user-") if users else (place.server_key, "")
+    target = run.installation.mesh.evaluation
+    return Opening(target=target, streams=streams, keys=(key,), users=name)
+
+
+async def _push(run: Run, generator: Generator, place: Place, pid: int) -> None:
     pushed = await push_all(
         generator,
         _GROUP,
@@ -49,17 +56,34 @@ async def _turn(run: Run, generator: Generator, place: Place, pid: int, *, users
         timed=run.installation.commits.timed,
         changes=run.size.changes,
     )
-    if users:
-        _note(run, pushed, grown)
-        await _same_results(run, generator, place, pid)
-    return pushed
-
-
-def _note(run: Run, pushed: Pushed, grown: int) -> None:
-    work = measures.clients(run.size)
     for metric, value in figures(pushed).items():
-        run.note(work, metric, value)
-    run.note(work, measures.MEMORY, grown / run.size.streams / 1_000)
+        run.note(measures.clients(run.size), metric, value)
+
+
+async def _beside_servers(
+    run: Run, clients: tuple[Generator, Place], servers: tuple[Generator, Place], pid: int
+) -> None:
+    """In turn, a change each: what the machine does meanwhile is the same for both."""
+    size, installation = run.size, run.installation
+    generator, place = servers
+    opening = _opening(run, place, streams=size.streams, users=False)
+    await open_all(generator, _GROUP, opening)
+    await settle(pid)
+
+    async def cost(side: tuple[Generator, Place]) -> float:
+        generator, place = side
+        used = await cost_of_push(generator, _GROUP, pid, lambda: installation.toggle(place))
+        return used / size.streams
+
+    await cost(servers)  # what the first one alone costs is not measured
+    beyond: list[float] = []
+    for number in range(size.pairs):
+        if number % 2:
+            of_clients, of_servers = await cost(clients), await cost(servers)
+        else:
+            of_servers, of_clients = await cost(servers), await cost(clients)
+        beyond.append(of_clients - of_servers)
+    run.note(measures.clients(size), measures.BEYOND_SERVER, median(beyond) * 1e6)
 
 
 async def _same_results(run: Run, generator: Generator, place: Place, pid: int) -> None:
