@@ -24,4 +24,4 @@ def test_what_is_not_set_has_a_default() -> None:
     settings = read_settings(needed)
     assert settings.server.listen == Address("127.0.0.1", 7402)
     assert settings.store.database == "featmesh"
-    assert (settings.prefetch, settings.transaction_events, settings.linger) == (128, 10_000, 0.2)
+    assert (settings.prefetch, settings.transaction_events, settings.linger) == (200, 10_000, 0.5)
