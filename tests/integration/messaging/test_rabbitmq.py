@@ -9,7 +9,7 @@ import aio_pika
 import pytest
 from aiormq.connection import FrameReceiver
 
-from services.messaging.ports import Message, Topic
+from services.messaging.ports import Bus, Message, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.messaging.rabbitmq.failures import translated
 from services.messaging.topology import CONTENT_TYPE, HEADER_ENVIRONMENT, Topology
@@ -24,6 +24,13 @@ from tests.support.messaging import (
     soon,
 )
 from tests.support.waiting import PATIENCE
+
+
+async def until_healthy(bus: Bus, *, wanted: bool) -> None:
+    async def reached() -> bool:
+        return bus.healthy is wanted
+
+    await soon(reached)
 
 
 async def test_a_bus_opened_while_the_broker_is_down_works_once_it_is_up(
@@ -82,14 +89,7 @@ async def test_bindings_and_consumers_come_back_after_the_connection_was_cut(
         await watch.bind("dropped")
 
         await line.proxy.cut()
-
-        async def away() -> bool:
-            return not bus.healthy
-
-        async def back() -> bool:
-            return bus.healthy
-
-        await soon(away)
+        await until_healthy(bus, wanted=False)
         await watch.bind("meanwhile")
         await watch.unbind("dropped")
         missed = message()
@@ -97,12 +97,31 @@ async def test_bindings_and_consumers_come_back_after_the_connection_was_cut(
         await line.proxy.open()
 
         assert await handler.until(1) == [missed]
-        await soon(back)
+        await until_healthy(bus, wanted=True)
         await watch.bind("after")
         for environment in ("before", "dropped", "meanwhile", "after"):
             await publisher.publish(Topic.CHANGES, message(environment))
         got = await watched.until(3)
         assert [each.environment_id for each in got] == ["before", "meanwhile", "after"]
+
+
+async def test_a_watch_goes_on_after_a_cut_that_left_a_notice_unacknowledged(
+    amqp_url: str, line: Line, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.messaging.rabbitmq.watch._ACK_SECONDS", 0.2)
+    watched = Recorder()
+    async with rabbitmq_bus(line.url, prefix) as bus, rabbitmq_bus(amqp_url, prefix) as publisher:
+        await (await bus.watch_changes(watched)).bind("mine")
+        await publisher.publish(Topic.CHANGES, message("mine"))
+        await watched.until(1)
+        await line.proxy.cut()
+        await until_healthy(bus, wanted=False)
+        await line.proxy.open()
+        await until_healthy(bus, wanted=True)
+        later = [message("mine") for _ in range(150)]  # more than wait unacknowledged
+        for each in later:
+            await publisher.publish(Topic.CHANGES, each)
+        assert (await watched.until(151))[1:] == later
 
 
 async def test_a_publish_under_way_when_the_connection_is_cut_fails_as_unavailable(
