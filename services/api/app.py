@@ -13,6 +13,8 @@ from typing import Final
 
 from services.api.authentication import Authentication
 from services.api.bootstrap import Bootstrap
+from services.api.effects import Effects
+from services.api.key_notices import KeyNotices
 from services.api.metrics import MEASURE_SECONDS, ApiMetrics
 from services.api.registration import REQUEST_LIMITS, SERVICES, registration
 from services.api.relay import Relay
@@ -113,6 +115,7 @@ class ApiApp:
         self._store = store
         self._owned = owned or AsyncExitStack()
         self._relay = Relay(store.outbox, bus)
+        self._key_notices = KeyNotices(bus)
         self._upkeep = Upkeep(store.upkeep, settings.tombstone_retention)
         self.metrics = ApiMetrics(store.outbox)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
@@ -120,7 +123,7 @@ class ApiApp:
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,
-            register=registration(store, bus, self._committed, self._upkeep.wake),
+            register=registration(store, bus, self._effects()),
             services=SERVICES,
             interceptors=[
                 ErrorInterceptor(REQUEST_LIMITS),
@@ -155,6 +158,13 @@ class ApiApp:
         await self._metrics_server.stop()
         await self._owned.aclose()
 
+    def _effects(self) -> Effects:
+        return Effects(
+            committed=self._committed,
+            key_revoked=self._key_notices.wake,
+            environment_deleted=self._upkeep.wake,
+        )
+
     def _committed(self, environment_id: str, revision: int) -> None:
         self.metrics.committed()
         self._relay.wake(environment_id, revision)
@@ -164,6 +174,7 @@ class ApiApp:
         await until_available(self._store.migrate, what=store)
         await until_available(self._bootstrap.run, what=store)
         self._migrated.set()
+        self.tasks.start(self._key_notices.run(), "notices of revoked keys")
         self.tasks.start(self._relay.run(), "relay")
         self.tasks.start(self._upkeep.run(), "upkeep")
         measure = repeat(self.metrics.measure, seconds=MEASURE_SECONDS, what="look at the outbox")

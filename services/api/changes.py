@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from services.api.edits import Edit, Mutation
+from services.api.effects import Effects
 from services.api.integrity import check_integrity
 from services.api.references import Surroundings, needs_surroundings
 from services.runtime.errors import MeshError, StaleVersion, Unavailable
@@ -22,11 +23,11 @@ Plan = Callable[[], Awaitable[Sequence[Edit]]]
 
 
 class Changes:
-    """Commits edits. ``announce`` is told of each commit's environment and revision."""
+    """Commits edits, and tells of each commit."""
 
-    def __init__(self, store: Store, announce: Callable[[str, int], None]) -> None:
+    def __init__(self, store: Store, effects: Effects) -> None:
         self._store = store
-        self._announce = announce
+        self._effects = effects
 
     async def commit(
         self, environment_id: str, plan: Plan, mutation: Mutation, *, latest: bool = False
@@ -77,7 +78,7 @@ class Changes:
         )
         committed = await self._store.items.commit(change)
         if writing and not mutation.request.rehearse:
-            self._announce(environment_id, committed.revision)
+            self._effects.committed(environment_id, committed.revision)
             await asyncio.sleep(0)  # it is on its way before the caller's answer is made
         return committed
 

@@ -33,6 +33,7 @@ from services.api import limits
 from services.api.audit import AuditServicer
 from services.api.changes import Changes
 from services.api.dead_letters import DeadLetterServicer
+from services.api.effects import Effects
 from services.api.end_users import EndUserServicer
 from services.api.flag_changes import FlagChanges
 from services.api.flags import FlagServicer
@@ -79,22 +80,17 @@ REQUEST_LIMITS: Final = {
 def registration(
     store: Store,
     dead_letters: DeadLetters,
-    announce: Callable[[str, int], None],
-    sweep: Callable[[], None],
+    effects: Effects,
 ) -> Callable[[aio.Server], None]:
-    """Adds every servicer to a server.
-
-    ``announce`` is told of each commit's environment and revision, ``sweep`` is called when an
-    environment was deleted.
-    """
+    """Adds every servicer to a server."""
 
     def register(server: aio.Server) -> None:
-        changes = Changes(store, announce)
+        changes = Changes(store, effects)
         tenancy_pb2_grpc.add_TenancyServiceServicer_to_server(
             TenancyServicer(
                 store.tenancy,
                 store.credentials,
-                TenancyChanges(store.tenancy, store.credentials, sweep),
+                TenancyChanges(store.tenancy, store.credentials, effects),
             ),
             server,
         )

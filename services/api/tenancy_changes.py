@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
 from services.api.edits import Mutation
+from services.api.effects import Effects
 from services.runtime.secrets import CLIENT_KEY, SERVER_KEY, hash_secret, new_secret
 from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.model.tenancy import Environment, EnvironmentSettings, Organization, Project
@@ -19,14 +19,14 @@ _SHOWN_CHARACTERS: Final = 4
 
 
 class TenancyChanges:
-    """Creates, deletes and revokes; ``deleted`` is called after an environment has gone."""
+    """Creates, deletes and revokes."""
 
     def __init__(
-        self, tenancy: TenancyStore, credentials: CredentialStore, deleted: Callable[[], None]
+        self, tenancy: TenancyStore, credentials: CredentialStore, effects: Effects
     ) -> None:
         self._tenancy = tenancy
         self._credentials = credentials
-        self._deleted = deleted
+        self._effects = effects
 
     async def create_organization(self, key: str, name: str, mutation: Mutation) -> Organization:
         """As stored."""
@@ -56,7 +56,7 @@ class TenancyChanges:
     async def delete_environment(self, environment_id: str, mutation: Mutation) -> None:
         """For good; what it held is removed in the background."""
         await self._tenancy.delete_environment(environment_id, mutation.request)
-        self._deleted()
+        self._effects.environment_deleted()
 
     async def create_sdk_key(
         self, environment_id: str, kind: SdkKeyKind, name: str, mutation: Mutation
@@ -79,7 +79,12 @@ class TenancyChanges:
         self, environment_id: str, sdk_key_id: str, mutation: Mutation
     ) -> SdkKey:
         """As stored, with the time when it was revoked first."""
-        return await self._credentials.revoke_sdk_key(environment_id, sdk_key_id, mutation.request)
+        revoked = await self._credentials.revoke_sdk_key(
+            environment_id, sdk_key_id, mutation.request
+        )
+        if not mutation.request.rehearse:
+            self._effects.key_revoked(environment_id)
+        return revoked
 
 
 def _answered(made: M, mutation: Mutation) -> M:

@@ -7,14 +7,15 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from grpc import aio
 
 from featmesh.evaluation.v1 import evaluation_pb2_grpc
+from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.admission import Admission
 from services.evaluation.authentication import SdkKeys
 from services.evaluation.callers import Callers
@@ -25,32 +26,24 @@ from services.evaluation.grpc_transport import GrpcTransport
 from services.evaluation.insights import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
-from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
+from services.evaluation.pacer import TICK_SECONDS, Pacer
 from services.evaluation.rate_limits import RateLimits
 from services.evaluation.replica import Replicas
 from services.evaluation.reports import Reports
-from services.evaluation.revocations import LOOK_SECONDS, Revocations
+from services.evaluation.revocations import Revocations
 from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
+from services.evaluation.settings import LISTEN, EvaluationSettings, read_settings
 from services.evaluation.stream import Traffic
 from services.evaluation.sync import SERVICE, SyncServicer
-from services.messaging.ports import Bus, ChangeWatch
+from services.messaging.ports import Bus, ChangeWatch, Message
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
-from services.runtime.config import EnvironmentReader, faults_named
-from services.runtime.cores import usable_cores
+from services.runtime.config import faults_named
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.metrics import MetricsServer
 from services.runtime.program import EXIT_FAILED
 from services.runtime.server import GrpcServer, tune_garbage_collector
-from services.runtime.settings import (
-    ServerSettings,
-    StoreSettings,
-    address_of,
-    as_worker,
-    read_amqp_url,
-    read_server,
-    read_store,
-)
+from services.runtime.settings import address_of, as_worker
 from services.runtime.supervisor import Supervisor, worker_command
 from services.runtime.tasks import Tasks, repeat
 from services.runtime.worker_link import WorkerLink
@@ -59,13 +52,11 @@ from services.storage.ports.store import Store
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PORT: Final = 7401
-LISTEN: Final = "FEATMESH_EVALUATION_LISTEN"
-
-DEFAULT_TRACK_RATE: Final = 100_000.0
-
 MAX_POLL_LAG: Final = 5.0
 """Seconds; with an older poll the service is not ready."""
+
+KEEPALIVE_SECONDS: Final = 900
+"""For connections without a stream: heartbeats find a stream's dead peer sooner (decision 12)."""
 
 LAST_CALLS_SECONDS: Final = 1.0
 """For what was called while streams were told to go elsewhere."""
@@ -83,53 +74,6 @@ _REQUEST_LIMITS: Final = {
     "/featmesh.insights.v1.InsightsService/Track": TRACK_BYTES,
     "/featmesh.insights.v1.InsightsService/Identify": TRACK_BYTES,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSettings:
-    """What `evaluation` needs to know; ``amqp_url`` is empty when the bus is in-process."""
-
-    server: ServerSettings
-    store: StoreSettings
-    amqp_url: str = ""
-    pace: Pace = field(default_factory=Pace)
-    poll_interval: float = 1.0
-    """Seconds between two looks at the revisions of loaded environments."""
-    idle_environment: float = 300.0
-    """Seconds without a stream after which an environment is dropped from memory."""
-    workers: int = 1
-    """Processes that share the port."""
-    track_rate: float = DEFAULT_TRACK_RATE
-    """Users and events per second that one SDK key may send to this process."""
-
-
-def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
-    """Raises `ConfigError`."""
-    reader = EnvironmentReader(variables)
-    settings = EvaluationSettings(
-        server=read_server(reader, LISTEN, DEFAULT_PORT),
-        store=read_store(reader),
-        amqp_url=read_amqp_url(reader),
-        pace=read_pace(reader),
-        poll_interval=reader.number("FEATMESH_POLL_INTERVAL_SECONDS", 1.0, low=0.05, high=4.0),
-        idle_environment=reader.number(
-            "FEATMESH_IDLE_ENVIRONMENT_SECONDS", 300.0, low=1, high=86_400
-        ),
-        track_rate=reader.number(
-            "FEATMESH_TRACK_EVENTS_PER_SECOND", DEFAULT_TRACK_RATE, low=1, high=1e9
-        ),
-        workers=reader.integer("FEATMESH_EVALUATION_WORKERS", usable_cores(), low=1, high=256),
-    )
-    reader.finish()
-    return settings
-
-
-def read_pace(reader: EnvironmentReader) -> Pace:
-    """``FEATMESH_HEARTBEAT_SECONDS`` and ``FEATMESH_MAX_STREAM_AGE_SECONDS``."""
-    return Pace(
-        heartbeat=reader.number("FEATMESH_HEARTBEAT_SECONDS", 25.0, low=1, high=60),
-        max_age=reader.number("FEATMESH_MAX_STREAM_AGE_SECONDS", 3_600.0, low=1, high=604_800),
-    )
 
 
 async def compose() -> EvaluationApp | Supervisor:
@@ -202,6 +146,7 @@ class EvaluationApp:
             services=_SERVICES,
             interceptors=[ErrorInterceptor(_REQUEST_LIMITS)],
             link=link,
+            keepalive=KEEPALIVE_SECONDS,
         )
 
     @property
@@ -272,15 +217,21 @@ class EvaluationApp:
         self._repeat(self._follower.poll, self._settings.poll_interval, "poll of the store")
         self._repeat(self._tidy, self._settings.poll_interval, "upkeep of replicas")
         self._repeat(self._users.flush, FLUSH_SECONDS, "publishing of users")
-        self._repeat(self._revocations.look, LOOK_SECONDS, "look at SDK keys")
+        self._repeat(self._revocations.look_in_time, 0, "look at SDK keys")
         self._repeat(self._census.write, WRITE_SECONDS, "census of streams")
         self._repeat(self._reports.publish, 0, "publishing of reports")
         self._repeat(self._tell_readiness, READINESS_SECONDS, "look at readiness")
         # Last: a broker that does not answer delays none of them.
-        self._watches.append(await self._bus.watch_changes(self._follower.on_notice))
+        self._watches.append(await self._bus.watch_changes(self._on_notice))
         self._watches.append(await self._bus.watch_applied(self._reports.on_report))
         await self._replicas.follow(*self._watches)
         await self._follower.poll()  # what changed before its environment was bound
+
+    async def _on_notice(self, message: Message) -> None:
+        if messaging_pb2.ChangeNotice.FromString(message.payload).keys_revoked:
+            self._revocations.note()
+        else:
+            await self._follower.on_notice(message)
 
     def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float, what: str) -> None:
         self.tasks.start(repeat(work, seconds=seconds, what=what), what)

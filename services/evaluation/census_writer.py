@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 WRITE_SECONDS: Final = 0.25
 """A census that changes is written so often at most."""
 
-ALIVE_SECONDS: Final = 2.0
-"""How often the process says that it lives."""
+ALIVE_SECONDS: Final = 3.0
+"""How often the process says that it lives: thrice before it is not counted."""
 
 RENEW_SECONDS: Final = CENSUS_SECONDS / 3
 """A census that does not change is written so often, since the store forgets old ones."""

@@ -16,3 +16,7 @@ class Counts:
     pushes: int = 0
     """Change sets after the first."""
     slow_readers: int = 0
+    snapshots: int = 0
+    """Snapshots that were built after a change."""
+    snapshot_seconds: float = 0.0
+    """From their changes' revisions until they were there, together."""

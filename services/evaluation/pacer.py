@@ -47,7 +47,10 @@ class Pacer:
         self._pace = pace
         self._sends = sends
         self._slots: dict[int, dict[Stream, None]] = {}
-        self._places: dict[Stream, int] = {}
+        self._shortest = pace.heartbeat
+        longest = pace.heartbeat * (1 + _SILENCE_SPREAD)
+        # A slot is visited so much after its time.
+        self._spread = max(0.0, longest - 2 * TICK_SECONDS - pace.heartbeat)
         self._visited = self._slot(sends.now())
 
     def enroll(self, stream: Stream) -> None:
@@ -59,9 +62,9 @@ class Pacer:
 
     def forget(self, stream: Stream) -> None:
         """The stream has ended."""
-        slot = self._places.pop(stream, None)
+        slot = self._slots.get(stream.slot)
         if slot is not None:
-            self._slots[slot].pop(stream, None)
+            slot.pop(stream, None)
 
     async def tick(self) -> None:
         """Visits the streams that are due."""
@@ -69,7 +72,6 @@ class Pacer:
         last = self._slot(now)
         for slot in range(self._visited, last):
             for stream in self._slots.pop(slot, ()):
-                del self._places[stream]
                 self._visit(stream, now)
             await asyncio.sleep(0)
         self._visited = last
@@ -78,20 +80,20 @@ class Pacer:
         if now >= stream.end_at:
             stream.end(_MAX_AGE)
             return
-        if now - stream.last_sent >= self._pace.heartbeat:
+        if now - stream.last_sent >= self._shortest:
             stream.owe_heartbeat()
             self._put(stream, now)
         else:
             self._put(stream, stream.last_sent)
 
     def _put(self, stream: Stream, since: float) -> None:
-        shortest = self._pace.heartbeat
-        longest = shortest * (1 + _SILENCE_SPREAD)
-        latest = max(shortest, longest - 2 * TICK_SECONDS)  # its slot is visited so much later
-        silence = random.uniform(shortest, latest)  # noqa: S311 -- spreads load
-        slot = max(self._slot(min(since + silence, stream.end_at)) + 1, self._visited + 1)
-        self._slots.setdefault(slot, {})[stream] = None
-        self._places[stream] = slot
+        due = since + self._shortest + self._spread * random.random()  # noqa: S311 -- spreads load
+        number = max(self._slot(min(due, stream.end_at)), self._visited) + 1
+        slot = self._slots.get(number)
+        if slot is None:
+            slot = self._slots[number] = {}
+        slot[stream] = None
+        stream.slot = number
 
     @staticmethod
     def _slot(moment: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -93,6 +94,8 @@ class Replica:
         else:
             self._swap(self.view.after(changes))
         self.hub.announce()
+        self.counts.snapshots += 1
+        self.counts.snapshot_seconds += max(0.0, time.time() - self.view.revision / 1_000)
 
     def _swap(self, view: View) -> None:
         self.view: View = view

@@ -13,12 +13,13 @@ from services.evaluation.frames import goodbye_frame
 from services.evaluation.hub import end_in_turns
 from services.evaluation.replica import ENVIRONMENT_DELETED, REFUSED_HINT_MS
 from services.evaluation.stream import Stream
+from services.runtime.backoff import wait_at_most
 from services.runtime.errors import StoreUnavailable
 from services.storage.model.credentials import SdkKey
 from services.storage.ports.store import Store
 
-LOOK_SECONDS: Final = 0.5
-"""A stream outlives its key by this and one read: by less than a second."""
+LOOK_SECONDS: Final = 2.0
+"""A stream outlives its key by this and one read, even when nobody tells that it was revoked."""
 
 KEYS_AT_ONCE: Final = 2_000
 """Keys that one read asks for."""
@@ -36,6 +37,7 @@ class Revocations:
         self._store = store
         self._watched: dict[str, SdkKey] = {}
         self._streams: dict[str, set[Stream]] = {}
+        self._told = asyncio.Event()
 
     @contextmanager
     def watched(self, key: SdkKey, stream: Stream) -> Iterator[None]:
@@ -49,6 +51,16 @@ class Revocations:
             streams.discard(stream)
             if not streams:
                 del self._streams[key.id], self._watched[key.id]
+
+    def note(self) -> None:
+        """Some key was revoked."""
+        self._told.set()
+
+    async def look_in_time(self) -> None:
+        """Once, when a key was revoked, or after `LOOK_SECONDS`."""
+        await wait_at_most(LOOK_SECONDS, self._told)
+        self._told.clear()
+        await self.look()
 
     async def look(self) -> None:
         """Once; while the store is away every key stays good."""

@@ -50,7 +50,8 @@ class Traffic:
 class Stream:
     """One reader of one environment; it has joined the fan-out, and leaves it with `run`.
 
-    ``last_sent`` and ``end_at`` are the pacer's: seconds of the clock of `Sends`.
+    ``last_sent``, ``end_at`` and ``slot`` are the pacer's: seconds of the clock of `Sends`, and
+    where the stream stands.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Stream:
         "end_at",
         "is_busy",
         "last_sent",
+        "slot",
         "wire",
     )
 
@@ -76,6 +78,7 @@ class Stream:
         self.wire = wire
         self.is_busy = True
         self.last_sent = self.end_at = 0.0
+        self.slot = 0
         self._replica = replica
         self._feed = feed
         self._traffic = traffic

@@ -27,13 +27,16 @@ OPTIONS: Final[Sequence[tuple[str, Any]]] = (
     ("grpc.max_receive_message_length", HARD_REQUEST_BYTES),
     ("grpc.server.max_pending_requests", 200_000),
     ("grpc.server.max_pending_requests_hard_limit", 400_000),
-    ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.enable_channelz", 0),  # what nobody asks for costs each connection 0.7 KB
     ("grpc.per_message_compression", 0),  # of answers; requests may be compressed
 )
+
+
+KEEPALIVE_SECONDS: Final = 60
+"""A peer from which nothing came for so long is asked whether it lives."""
 
 
 class ListenError(Exception):
@@ -55,6 +58,7 @@ class GrpcServer:
         services: Sequence[str],
         interceptors: Sequence[aio.ServerInterceptor] = (),
         link: WorkerLink | None = None,
+        keepalive: int = KEEPALIVE_SECONDS,
     ) -> None:
         self.health = Health(link)
         self.port = 0
@@ -62,7 +66,11 @@ class GrpcServer:
         self._register = register
         self._services = services
         self._interceptors = interceptors
-        self._options = (("grpc.so_reuseport", int(link is not None)), *OPTIONS)
+        self._options = (
+            ("grpc.so_reuseport", int(link is not None)),
+            ("grpc.keepalive_time_ms", keepalive * 1_000),
+            *OPTIONS,
+        )
         self._server: LoopServer | None = None
 
     async def start(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from services.api import app as api
-from services.evaluation import app as evaluation
+from services.evaluation import settings as evaluation
 from services.ingest import app as ingest
 from services.runtime.config import Address, ConfigError, EnvironmentReader
 

@@ -24,8 +24,9 @@ from featmesh.wire.changes import (
     EvaluationAssembler,
     EvaluationChanges,
 )
-from services.evaluation.app import EvaluationApp, EvaluationSettings
+from services.evaluation.app import EvaluationApp
 from services.evaluation.pacer import Pace
+from services.evaluation.settings import EvaluationSettings
 from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.secrets import hash_secret, new_secret

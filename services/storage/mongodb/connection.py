@@ -34,6 +34,9 @@ _DEFAULTS: dict[str, Any] = {
 LOOK_SECONDS = 2.0
 """Bound of reads that are made all the time: a later one is worth more than a slow one."""
 
+_ONE_BATCH = 1_000_000
+"""More documents than an answer of 16 MiB holds."""
+
 
 def utc_now() -> datetime:
     """The system clock."""
@@ -56,6 +59,28 @@ class Connection:
 
     def __getitem__(self, collection: str) -> Collection:
         return self.database[collection]
+
+    async def one_answer(self, command: Document) -> list[Document] | None:
+        """What ``command``, a find or an aggregate, finds; None if one answer does not hold it.
+
+        Sooner and for less than with the driver's cursor, and not repeated by the driver.
+        """
+        batch = {"batchSize": _ONE_BATCH}
+        bounds: Document = {"cursor": batch} if "aggregate" in command else batch
+        answer: Document = await self.database.command({**command, **bounds})
+        cursor = answer["cursor"]
+        documents: list[Document] = cursor["firstBatch"]
+        return None if cursor["id"] else documents
+
+    async def find_all(
+        self, collection: str, query: Document, projection: Document
+    ) -> list[Document]:
+        """For reads that are made all the time: `one_answer`, or else a cursor."""
+        command = {"find": collection, "filter": query, "projection": projection}
+        found = await self.one_answer(command)
+        if found is not None:
+            return found
+        return await self[collection].find(query, projection).to_list(None)
 
     async def close(self) -> None:
         await self.transactions.close()

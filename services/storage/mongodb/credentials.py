@@ -67,8 +67,8 @@ class MongoCredentials(Part):
     async def good_sdk_keys(self, sdk_key_ids: Collection[str]) -> frozenset[str]:
         query = {"_id": {"$in": list(sdk_key_ids)}, "revoked_at": None}
         with pymongo.timeout(LOOK_SECONDS):
-            cursor = self._connection["sdk_keys"].find(query, {"_id": 1})
-            return frozenset(document["_id"] for document in await cursor.to_list(None))
+            found = await self._connection.find_all("sdk_keys", query, {"_id": 1})
+            return frozenset(document["_id"] for document in found)
 
     @translated
     async def list_sdk_keys(self, environment_id: str, size: int, token: str) -> Page[SdkKey]:

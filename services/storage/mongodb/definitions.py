@@ -26,8 +26,6 @@ _HEAD = "environments"
 _ITEMS = ("flags", "segments")
 _COLLECTION = "_collection"
 _SNAPSHOT = ReadConcern("snapshot")
-_ONE_BATCH = 1_000_000
-"""More documents than an answer of 16 MiB holds."""
 
 
 class MongoDefinitions(Part):
@@ -45,8 +43,8 @@ class MongoDefinitions(Part):
     async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
         query = {"_id": {"$in": list(environment_ids)}}
         with pymongo.timeout(LOOK_SECONDS):
-            cursor = self._connection["environments"].find(query, {"revision": 1})
-            return {each["_id"]: each["revision"] for each in await cursor.to_list(None)}
+            found = await self._connection.find_all(_HEAD, query, {"revision": 1})
+            return {each["_id"]: each["revision"] for each in found}
 
     async def _read(self, environment_id: str, since: int | None) -> Definitions:
         """Read once more when indexes were made a moment ago, which hides older snapshots."""
@@ -92,18 +90,10 @@ class MongoDefinitions(Part):
         return await collection.aggregate(pipeline).to_list(None)
 
     async def _few(self, pipeline: list[Document]) -> list[Document]:
-        """As `_all`, sooner by what a cursor costs, if one answer of the store can hold them."""
-        command = {
-            "aggregate": _HEAD,
-            "pipeline": pipeline,
-            "cursor": {"batchSize": _ONE_BATCH},
-            "readConcern": _SNAPSHOT.document,
-        }
-        cursor: Document = (await self._connection.database.command(command))["cursor"]
-        if cursor["id"]:
-            return await self._all(pipeline)
-        first_batch: list[Document] = cursor["firstBatch"]
-        return first_batch
+        """As `_all`, sooner if one answer holds them."""
+        command = {"aggregate": _HEAD, "pipeline": pipeline, "readConcern": _SNAPSHOT.document}
+        found = await self._connection.one_answer(command)
+        return await self._all(pipeline) if found is None else found
 
 
 def _with_those_of(collection: str, query: Document) -> Document:

@@ -42,6 +42,10 @@ class Scene:
         await settle()
         return joined
 
+    def enrolled(self) -> int:
+        """Streams that the pacer will visit."""
+        return sum(map(len, self.pacer._slots.values()))
+
     async def pass_time(self, seconds: float) -> None:
         """In steps of a tick."""
         for _ in range(round(seconds / TICK_SECONDS)):
@@ -79,7 +83,7 @@ async def scene(store: MongoStore, environment: Environment, clock: Clock) -> As
     yield scene
     for reader in scene.readers:
         await reader.close()
-    assert not scene.pacer._places
+    assert not scene.enrolled()
     await replicas.close()
 
 
@@ -133,7 +137,7 @@ async def test_a_stream_ends_with_a_goodbye_near_its_age(scene: Scene) -> None:
 async def test_a_stream_that_has_ended_is_forgotten(scene: Scene) -> None:
     gone, stays = await scene.join(2)
     await gone.close()
-    assert len(scene.pacer._places) == 1
+    assert scene.enrolled() == 1
     await scene.pass_time(LONGEST + 3 * TICK_SECONDS)
     assert (kinds(gone), kinds(stays)) == (["change_set"], ["change_set", "heartbeat"])
 

@@ -4,16 +4,20 @@ import grpc
 import pytest
 from grpc import aio
 
+from featmesh.management.v1 import tenancy_pb2
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.revocations import LOOK_SECONDS, Revocations
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
+from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator, store_through
 from tests.integration.storage.records import flag
+from tests.support.api import SERVING, running_api
 from tests.support.evaluation import (
+    NEVER,
     EvaluationClient,
     RunningEvaluation,
     new_sdk_key,
@@ -38,8 +42,39 @@ async def refuses(sdk: EvaluationClient) -> bool:
     return not await evaluates(sdk)
 
 
-def test_keys_are_looked_at_more_often_than_once_a_second() -> None:
-    assert LOOK_SECONDS < 1
+@pytest.fixture
+def told_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks at keys unless told that one was revoked."""
+    monkeypatch.setattr("services.evaluation.revocations.LOOK_SECONDS", NEVER)
+
+
+def test_keys_are_looked_at_every_two_seconds_unless_told() -> None:
+    assert LOOK_SECONDS <= 2
+
+
+@pytest.mark.usefixtures("told_only")
+async def test_a_key_that_api_revokes_opens_nothing_at_once(
+    store: MongoStore, bus: InProcessBus, environment: Environment
+) -> None:
+    secret = new_secret(ACCESS_TOKEN)
+    await store.credentials.create_access_token("tester", hash_secret(secret))
+    streaming, streaming_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
+    calling, calling_id = await new_sdk_key(store, environment.id, SdkKeyKind.CLIENT)
+    async with (
+        running_evaluation(store, bus) as service,
+        running_api(store, bus, secret=secret) as api,
+    ):
+        await api.health(SERVING)
+        stream, sdk = service.client(streaming).definitions(), service.client(calling)
+        await stream.change()
+        assert await evaluates(sdk)
+        for key_id in (streaming_id, calling_id):
+            request = tenancy_pb2.RevokeSdkKeyRequest(
+                environment_id=environment.id, sdk_key_id=key_id
+            )
+            await api.call(api.tenancy.RevokeSdkKey, request)
+        assert (await stream.goodbye()).reason == sync_pb2.GOODBYE_REASON_KEY_REVOKED
+        await soon(lambda: refuses(sdk))
 
 
 async def test_a_revoked_key_ends_its_open_streams_and_no_others(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.evaluation.app import read_settings
+from services.evaluation.settings import read_settings
 from services.runtime.config import Address, ConfigError
 
 

@@ -8,7 +8,7 @@ import pytest
 from services.runtime.errors import NotFound
 from services.storage.model.definitions import Tombstone
 from services.storage.model.tenancy import Environment
-from services.storage.mongodb import MongoStore, definitions
+from services.storage.mongodb import MongoStore, connection
 from tests.integration.storage.records import change, create, delete, flag, segment, update
 
 
@@ -32,7 +32,7 @@ async def test_changes_hold_only_what_is_newer_with_tombstones(
 async def test_changes_that_need_several_answers_of_the_store_are_whole(
     store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(definitions, "_ONE_BATCH", 2)
+    monkeypatch.setattr(connection, "_ONE_BATCH", 2)
     writes = create(*(flag(key) for key in "abcde"), segment("s-1", "vip"))
     done = await store.items.commit(change(environment.id, *writes))
     read = await store.definitions.read_changes(environment.id, done.revision - 1)
@@ -132,3 +132,15 @@ async def test_revisions_of_known_environments_are_read_at_once(
     done = await store.items.commit(change(environment.id, *create(flag("a"))))
     read = await store.definitions.read_revisions([environment.id, "nowhere"])
     assert read == {environment.id: done.revision}
+
+
+async def test_revisions_that_need_several_answers_of_the_store_are_all_read(
+    store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [
+        await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
+        for number in range(3)
+    ]
+    monkeypatch.setattr(connection, "_ONE_BATCH", 2)
+    read = await store.definitions.read_revisions([each.id for each in made])
+    assert read == {each.id: each.revision for each in made}

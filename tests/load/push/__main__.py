@@ -47,17 +47,18 @@ each turn. Streams are opened by a generator in Go over loopback, each on a TCP 
 own (HTTP/2 by x/net's framer, one goroutine for each), which reads the clock, CLOCK_REALTIME of
 the same machine, when a change set's last frame has been read from the socket (receipt), and asks
 the kernel when it came there (write: over loopback, when the server wrote it). It is scheduled as
-a batch job (SCHED_BATCH): readers on machines of their own interrupt no server. The commit is
-the time of the transaction's entry in MongoDB's oplog, the middle of its ms. References have no
+a batch job (SCHED_BATCH): readers on machines of their own interrupt no server. The commit is the
+time of the transaction's entry in MongoDB's oplog, the middle of its ms. References have no
 commit: theirs counts from the first write, of a frame with the same flag, and they have no store,
 no broker, no authentication and nothing to catch up with. A turn's latency is the median over its
 changes, its CPU that of all the server's processes over all its changes, with what else they did
-in that time. Idle is a minute with one keepalive ping for each connection, after a first round of
-heartbeats. What client streams cost beyond server streams is the median over 20 pairs of changes,
-one of each, with all of both open. Unary latency counts from when a call was due. Memory is
-resident memory of the server's processes, without the kernel's socket buffers. Two cores are
-shared by servers, mongod, RabbitMQ and generator; TLS, real networks and several replicas are not
-measured.
+in that time. The phases around the snapshot are means: each evaluation worker exports when its
+snapshots were there, and the one that is first counts. Idle is a minute after a first round of
+heartbeats; of evaluation's keepalive, a ping for each connection every 15 minutes, none is in it.
+What client streams cost beyond server streams is the median over 20 pairs of changes, one of
+each, with all of both open. Unary latency counts from when a call was due. Memory is resident
+memory of the server's processes, without the kernel's socket buffers. Two cores are shared by
+servers, mongod, RabbitMQ and generator; TLS, real networks and several replicas are not measured.
 """
 
 

@@ -58,6 +58,11 @@ class Installation:
         finally:
             await asyncio.to_thread(self.evaluation.stop)
 
+    @property
+    def metrics(self) -> str:
+        """The address of what `evaluation` exports."""
+        return self.evaluation.variables["FEATMESH_METRICS_LISTEN"]
+
     async def new_places(
         self, number: int, flags: Sequence[flag_service_pb2.FlagResource]
     ) -> list[Place]:

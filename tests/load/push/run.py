@@ -91,10 +91,10 @@ async def push_all(
     generator: Generator, group: str, *, pid: int, push: Push, changes: int, timed: Timed
 ) -> Pushed:
     """So many changes, each waited for on every stream. Raises `NotCurrent`."""
-    await _push_one(generator, group, push)  # what the first one alone costs is not measured
+    await push_one(generator, group, push)  # what the first one alone costs is not measured
     await generator.mark(group)
     server, own = cpu_seconds(pid), await generator.cpu_seconds()
-    done = [await _push_one(generator, group, push) for _ in range(changes)]
+    done = [await push_one(generator, group, push) for _ in range(changes)]
     server, own = cpu_seconds(pid) - server, await generator.cpu_seconds() - own
     done = list(await timed(done))
     report = await generator.report(group, done)
@@ -105,11 +105,12 @@ async def push_all(
 async def cost_of_push(generator: Generator, group: str, pid: int, push: Push) -> float:
     """Seconds of the server's CPU for one change, with the pause after it."""
     used = cpu_seconds(pid)
-    await _push_one(generator, group, push)
+    await push_one(generator, group, push)
     return cpu_seconds(pid) - used
 
 
-async def _push_one(generator: Generator, group: str, push: Push) -> Change:
+async def push_one(generator: Generator, group: str, push: Push) -> Change:
+    """Waits until every stream has it, and a little longer. Raises `NotCurrent`."""
     change = await push()
     late = await generator.wait(group, [change], seconds=RECEIPT_SECONDS)
     if late:

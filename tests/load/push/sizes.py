@@ -26,7 +26,7 @@ class Size:
     idle_after: float
     """Seconds until streams are as they are for hours: every one has sent its first heartbeat."""
     idle_seconds: float
-    """The interval of keepalive: each connection has one ping within it."""
+    """Two heartbeats of each stream, and more."""
     has_goals: bool = False
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 from tests.load.model import OWN
 from tests.load.push import measures
@@ -14,7 +14,8 @@ from tests.load.push.commits import NS_PER_MS
 from tests.load.push.generator import Change, Generator, Opening
 from tests.load.push.notices import Notices, watched_notices
 from tests.load.push.processes import cpu_seconds, resident_bytes, settle
-from tests.load.push.run import Pushed, Run, open_all, push_all
+from tests.load.push.run import Pushed, Run, open_all, push_all, push_one
+from tests.load.push.snapshots import Snapshots
 from tests.load.push.subjects import GRPC_GO, Opener, Server, openers
 
 _GROUP = "all"
@@ -45,6 +46,7 @@ async def _turn(run: Run, opener: Opener, subject: str, notices: Notices) -> Fig
     async with opener() as server, run.generating() as generator:
         idling = await _idle(run, server, generator, looks=subject == OWN)
         times = _Times(server)
+        before = await _snapshots(run, generator, server) if subject == OWN else None
         pushed = await push_all(
             generator,
             _GROUP,
@@ -54,8 +56,9 @@ async def _turn(run: Run, opener: Opener, subject: str, notices: Notices) -> Fig
             timed=server.timed,
         )
         pushing = figures(pushed)
-        if subject == OWN:
-            pushing |= await _phases(times.asked, pushed, notices)
+        if before is not None:
+            built = (await Snapshots.read(run.installation.metrics)).since(before)
+            pushing |= await _phases(times.asked, pushed, notices, built)
     return Figures(pushing, idling, pushed.generator_cpu)
 
 
@@ -109,8 +112,18 @@ def figures(pushed: Pushed) -> dict[str, float]:
     }
 
 
-async def _phases(asked: Mapping[int, int], pushed: Pushed, notices: Notices) -> dict[str, float]:
+async def _snapshots(run: Run, generator: Generator, server: Server) -> Snapshots:
+    """What was built before the pushes that are measured; the first one of all is slower."""
+    await push_one(generator, _GROUP, server.push)
+    return await Snapshots.read(run.installation.metrics)
+
+
+async def _phases(
+    asked: Mapping[int, int], pushed: Pushed, notices: Notices, built: float
+) -> dict[str, float]:
+    """``built`` is from a revision to its snapshot, in ns on average."""
     noticed = {each.revision: await notices.time_of(each.revision) for each in pushed.changes}
+    writes = {each.revision: each.first_write for each in pushed.report.arrivals}
     return {
         measures.REQUEST_TO_COMMIT: _median_ms(
             [each.at - asked[each.revision] for each in pushed.changes]
@@ -118,10 +131,14 @@ async def _phases(asked: Mapping[int, int], pushed: Pushed, notices: Notices) ->
         measures.COMMIT_TO_NOTICE: _median_ms(
             [noticed[each.revision] - each.at for each in pushed.changes]
         ),
-        measures.NOTICE_TO_WRITE: _median_ms(
-            [each.first_write - noticed[each.revision] for each in pushed.report.arrivals]
-        ),
+        measures.NOTICE_TO_SNAPSHOT: (built - _mean_age(noticed)) / NS_PER_MS,
+        measures.SNAPSHOT_TO_WRITE: (_mean_age(writes) - built) / NS_PER_MS,
     }
+
+
+def _mean_age(times: Mapping[int, int]) -> float:
+    """From revisions, which are times in ms, to these times in ns."""
+    return fmean(at - revision * NS_PER_MS for revision, at in times.items())
 
 
 def _median_ms(times: Sequence[int]) -> float:

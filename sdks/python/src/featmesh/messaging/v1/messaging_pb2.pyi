@@ -24,17 +24,21 @@ class ChangeNotice(google.protobuf.message.Message):
 
     ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    KEYS_REVOKED_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
     """The environment."""
     revision: builtins.int
-    """Its revision when the notice was written."""
+    """Its revision when the notice was written; 0 in a notice of keys."""
+    keys_revoked: builtins.bool
+    """An SDK key of the environment was revoked."""
     def __init__(
         self,
         *,
         environment_id: builtins.str = ...,
         revision: builtins.int = ...,
+        keys_revoked: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "keys_revoked", b"keys_revoked", "revision", b"revision"]) -> None: ...
 
 global___ChangeNotice = ChangeNotice
 

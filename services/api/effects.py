@@ -1,0 +1,20 @@
+"""What follows of an operator's change, for those who make changes to tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Callbacks, called once the store has the change; none of them waits for anything."""
+
+    committed: Callable[[str, int], None]
+    """Flags or segments of an environment changed; its revision."""
+
+    key_revoked: Callable[[str], None]
+    """An SDK key of an environment opens nothing any more."""
+
+    environment_deleted: Callable[[], None]
+    """One has gone; what it held is left to remove."""

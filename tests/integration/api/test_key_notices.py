@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+
+from featmesh.management.v1 import tenancy_pb2
+from featmesh.messaging.v1 import messaging_pb2
+from services.api.key_notices import KeyNotices
+from services.messaging.inprocess import InProcessBus
+from services.messaging.ports import Message, Topic
+from services.runtime.errors import BrokerUnavailable
+from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.tenancy import Environment
+from services.storage.mongodb import MongoStore
+from tests.support.api import ApiClient
+from tests.support.evaluation import new_sdk_key
+from tests.support.messaging import Recorder
+
+
+async def test_a_revocation_is_told_and_a_rehearsed_one_is_not(
+    api: ApiClient, bus: InProcessBus, store: MongoStore, environment: Environment
+) -> None:
+    notices = Recorder()
+    await (await bus.watch_changes(notices)).bind(environment.id)
+    _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
+    request = tenancy_pb2.RevokeSdkKeyRequest(environment_id=environment.id, sdk_key_id=key_id)
+    request.options.validate_only = True
+    await api.call(api.tenancy.RevokeSdkKey, request)
+    request.options.validate_only = False
+    await api.call(api.tenancy.RevokeSdkKey, request)
+    (message,) = await notices.until(1)
+    notice = messaging_pb2.ChangeNotice.FromString(message.payload)
+    assert (notice.environment_id, notice.keys_revoked) == (environment.id, True)
+
+
+async def test_a_notice_that_finds_no_bus_holds_up_no_later_one(bus: InProcessBus) -> None:
+    told = Recorder()
+    await (await bus.watch_changes(told)).bind("second")
+    failed = asyncio.Event()
+
+    class Flaky(InProcessBus):
+        async def publish(self, topic: Topic, message: Message) -> None:
+            if message.environment_id == "first":
+                failed.set()
+                raise BrokerUnavailable("it is away")
+            await bus.publish(topic, message)
+
+    notices = KeyNotices(Flaky())
+    task = asyncio.create_task(notices.run())
+    notices.wake("first")
+    await failed.wait()
+    notices.wake("second")
+    await told.until(1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
