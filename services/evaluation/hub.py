@@ -73,7 +73,9 @@ class Hub:
         self._sends = sends
         self._window = window
         self._streams: dict[Member, None] = {}
-        self._waiting: OrderedDict[Member, None] = OrderedDict()
+        self._woken: OrderedDict[Member, None] = OrderedDict()
+        self._round: list[Member] = []
+        """Those that have not had a change yet, the next one last."""
         self._places = 0
         self._closing: bytes | None = None
 
@@ -93,25 +95,26 @@ class Hub:
     def leave(self, stream: Member) -> None:
         """It has ended."""
         self._streams.pop(stream, None)
-        self._waiting.pop(stream, None)
+        self._woken.pop(stream, None)
 
     def announce(self) -> None:
-        """There is a new revision for every stream."""
-        self._waiting.update(self._streams)
+        """There is a new revision for every stream; those go first that wait for the last one."""
+        late = dict.fromkeys(reversed(self._round))
+        self._round = [*reversed(late | self._streams)]
         self._ask_for_a_turn()
 
     def wake(self, stream: Member) -> None:
         """There is something for this stream."""
         if stream in self._streams:
-            self._waiting[stream] = None
+            self._woken[stream] = None
             self._ask_for_a_turn()
 
     def work(self, until: float) -> bool:
         """Serves streams until about then; whether it could go on."""
-        waiting, now = self._waiting, self._sends.now
-        while waiting and self._places < self._window:
-            stream, _ = waiting.popitem(last=False)
-            if not stream.is_busy:
+        now = self._sends.now
+        while self._can_go_on():
+            stream = self._woken.popitem(last=False)[0] if self._woken else self._round.pop()
+            if not stream.is_busy and stream in self._streams:
                 self._serve(stream)
             if now() >= until:
                 break
@@ -123,7 +126,7 @@ class Hub:
         await end_in_turns(self._streams, goodbye)
 
     def _can_go_on(self) -> bool:
-        return bool(self._waiting) and self._places < self._window
+        return self._places < self._window and bool(self._round or self._woken)
 
     def _ask_for_a_turn(self) -> None:
         if self._can_go_on():

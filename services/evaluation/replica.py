@@ -93,9 +93,9 @@ class Replica:
             self._swap(self.view.replaced_by(everything))
         else:
             self._swap(self.view.after(changes))
-        self.hub.announce()
         self.counts.snapshots += 1
         self.counts.snapshot_seconds += max(0.0, time.time() - self.view.revision / 1_000)
+        self.hub.announce()
 
     def _swap(self, view: View) -> None:
         self.view: View = view

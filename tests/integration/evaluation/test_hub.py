@@ -240,3 +240,40 @@ async def test_who_joins_a_closed_hub_is_told_goodbye(hub: Hub) -> None:
     late = Member(hub, takes=True)
     await all_take([early, late], 1)
     assert early.wire.frames == late.wire.frames == [b"bye"]
+
+
+class Noted(Member):
+    """Says when its turn is."""
+
+    def __init__(self, hub: Hub, order: list[Noted]) -> None:
+        super().__init__(hub, takes=True)
+        self._order = order
+
+    def take_due(self) -> Frames:
+        self._order.append(self)
+        return super().take_due()
+
+
+async def test_who_still_waits_for_a_change_goes_first_when_the_next_one_comes(hub: Hub) -> None:
+    order: list[Noted] = []
+    a, b, c, d = members = [Noted(hub, order) for _ in range(4)]
+    announce(hub, members)
+    assert hub.work(until=0.0)
+    assert hub.work(until=0.0)
+    e = Noted(hub, order)
+    hub.announce()
+    while hub.work(until=0.0):
+        pass
+    assert order[:4] == [a, b, c, d]
+    assert order[-1] is e
+
+
+async def test_a_stream_that_is_woken_does_not_wait_for_a_change_to_reach_all(hub: Hub) -> None:
+    order: list[Noted] = []
+    a, b, c = members = [Noted(hub, order) for _ in range(3)]
+    announce(hub, members)
+    hub.work(until=0.0)
+    c.end(b"goodbye")
+    hub.work(until=0.0)
+    hub.work(until=0.0)
+    assert order == [a, c, b]
