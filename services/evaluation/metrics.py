@@ -6,12 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    Metric,
-    SummaryMetricFamily,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.evaluation.follower import Follower
@@ -57,13 +52,10 @@ class EvaluationMetrics(Collector):
             values=(("full", counts.full_syncs), ("patch", counts.patch_syncs)),
         )
         yield counter(f"{PREFIX}_pushes", "Change sets after the first.", counts.pushes)
-        text = "From a change's revision until its snapshot is in memory."
-        yield SummaryMetricFamily(
-            f"{PREFIX}_snapshot_seconds",
-            text,
-            count_value=counts.snapshots,
-            sum_value=counts.snapshot_seconds,
-        )
+        text = "Snapshots that were built after a change."
+        yield counter(f"{PREFIX}_snapshots", text, counts.snapshots)
+        text = "From changes' revisions until their snapshots were in memory, together."
+        yield counter(f"{PREFIX}_snapshot_seconds", text, counts.snapshot_seconds)
         text = "Streams ended because the reader took no frame."
         yield counter(f"{PREFIX}_slow_readers", text, counts.slow_readers)
         yield gauge(f"{PREFIX}_users_waiting", "Users to publish.", self._users.waiting)

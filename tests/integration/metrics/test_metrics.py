@@ -140,8 +140,8 @@ async def test_a_scrape_tells_of_streams_first_syncs_and_pushes(
     assert samples[f"{PREFIX}first_syncs_total full"] == 1
     assert samples[f"{PREFIX}first_syncs_total patch"] == 1
     assert samples[f"{PREFIX}poll_age_seconds"] < 60
-    assert samples[f"{PREFIX}snapshot_seconds_count"] == 1
-    assert 0 < samples[f"{PREFIX}snapshot_seconds_sum"] < 60
+    assert samples[f"{PREFIX}snapshots_total"] == 1
+    assert 0 < samples[f"{PREFIX}snapshot_seconds_total"] < 60
     assert samples["process_resident_memory_bytes"] > 0
 
 

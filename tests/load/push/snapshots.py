@@ -10,7 +10,8 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-_NAME: Final = "featmesh_evaluation_snapshot_seconds"
+_COUNT: Final = "featmesh_evaluation_snapshots_total"
+_SECONDS: Final = "featmesh_evaluation_snapshot_seconds_total"
 _PATIENCE: Final = 10.0
 _NS: Final = 1e9
 
@@ -34,7 +35,7 @@ class Snapshots:
             samples = [each for family in families for each in family.samples]
         count, seconds = (
             {each.labels.get("worker", ""): each.value for each in samples if each.name == name}
-            for name in (f"{_NAME}_count", f"{_NAME}_sum")
+            for name in (_COUNT, _SECONDS)
         )
         return cls(count, seconds)
 
