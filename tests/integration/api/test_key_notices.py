@@ -4,10 +4,14 @@ import asyncio
 
 from featmesh.management.v1 import tenancy_pb2
 from featmesh.messaging.v1 import messaging_pb2
+from services.api.edits import Mutation
+from services.api.effects import Effects
 from services.api.key_notices import KeyNotices
+from services.api.tenancy_changes import TenancyChanges
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import BrokerUnavailable
+from services.storage.model.changes import Request
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
@@ -16,20 +20,33 @@ from tests.support.evaluation import new_sdk_key
 from tests.support.messaging import Recorder
 
 
-async def test_a_revocation_is_told_and_a_rehearsed_one_is_not(
+async def test_a_revocation_is_told(
     api: ApiClient, bus: InProcessBus, store: MongoStore, environment: Environment
 ) -> None:
     notices = Recorder()
     await (await bus.watch_changes(notices)).bind(environment.id)
     _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
     request = tenancy_pb2.RevokeSdkKeyRequest(environment_id=environment.id, sdk_key_id=key_id)
-    request.options.validate_only = True
-    await api.call(api.tenancy.RevokeSdkKey, request)
-    request.options.validate_only = False
     await api.call(api.tenancy.RevokeSdkKey, request)
     (message,) = await notices.until(1)
     notice = messaging_pb2.ChangeNotice.FromString(message.payload)
     assert (notice.environment_id, notice.keys_revoked) == (environment.id, True)
+
+
+async def test_a_rehearsed_revocation_is_told_to_nobody(
+    store: MongoStore, environment: Environment
+) -> None:
+    told: list[str] = []
+    effects = Effects(
+        committed=lambda *_: None, key_revoked=told.append, environment_deleted=lambda: None
+    )
+    changes = TenancyChanges(store.tenancy, store.credentials, effects)
+    _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
+    rehearsal = Mutation("tester", request=Request(rehearse=True))
+    await changes.revoke_sdk_key(environment.id, key_id, rehearsal)
+    assert told == []
+    await changes.revoke_sdk_key(environment.id, key_id, Mutation("tester"))
+    assert told == [environment.id]
 
 
 async def test_a_notice_that_finds_no_bus_holds_up_no_later_one(bus: InProcessBus) -> None:

@@ -40,8 +40,13 @@ class Snapshots:
         return cls(count, seconds)
 
     def since(self, before: Snapshots) -> float:
-        """From a change's revision to its snapshot: the mean of the worker that is first, in ns."""
+        """From a change's revision to its snapshot: the mean of the worker that is first, in ns.
+
+        Workers that built none have no stream; at least one must have.
+        """
+        built = {worker: count - before.count[worker] for worker, count in self.count.items()}
         return min(
-            (self.seconds[worker] - before.seconds[worker]) / (count - before.count[worker]) * _NS
-            for worker, count in self.count.items()
+            (self.seconds[worker] - before.seconds[worker]) / count * _NS
+            for worker, count in built.items()
+            if count
         )
