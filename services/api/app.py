@@ -165,9 +165,9 @@ class ApiApp:
             environment_deleted=self._upkeep.wake,
         )
 
-    def _committed(self, environment_id: str, revision: int) -> None:
+    async def _committed(self, environment_id: str, revision: int) -> None:
         self.metrics.committed()
-        self._relay.wake(environment_id, revision)
+        await self._relay.announce(environment_id, revision)
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"

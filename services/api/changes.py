@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -78,8 +77,7 @@ class Changes:
         )
         committed = await self._store.items.commit(change)
         if writing and not mutation.request.rehearse:
-            self._effects.committed(environment_id, committed.revision)
-            await asyncio.sleep(0)  # it is on its way before the caller's answer is made
+            await self._effects.committed(environment_id, committed.revision)
         return committed
 
     async def _check(self, environment_id: str, edits: Sequence[Edit]) -> int | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """Callbacks, called once the store has the change; none of them waits for anything."""
+    """Callbacks, called once the store has the change; none of them raises."""
 
-    committed: Callable[[str, int], None]
-    """Flags or segments of an environment changed; its revision."""
+    committed: Callable[[str, int], Awaitable[None]]
+    """Flags or segments of an environment changed; its revision.
+
+    May be awaited before the caller is answered: it returns soon, once the change is announced.
+    """
 
     key_revoked: Callable[[str], None]
     """An SDK key of an environment opens nothing any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from featmesh.messaging.v1 import messaging_pb2
@@ -31,6 +32,17 @@ DRAIN_SECONDS: Final = 5.0
 SETTLE_SECONDS: Final = 0.05
 """Entries are deleted when nothing was committed for so long: replicas read the store just then."""
 
+ANNOUNCED_SECONDS: Final = 0.02
+"""How long the operator who made a change is kept waiting at most for its announcement."""
+
+
+@dataclass(slots=True)
+class _News:
+    """What is new of an environment; ``told`` is set when the bus has it, or refused it."""
+
+    revision: int
+    told: asyncio.Event
+
 
 class Relay:
     """Publishes outbox entries, then deletes them. Several replicas may do so at once.
@@ -44,13 +56,19 @@ class Relay:
         self._bus = bus
         self._batch = batch
         self._committed = asyncio.Event()
-        self._fresh: dict[str, int] = {}
+        self._fresh: dict[str, _News] = {}
         self._announced: dict[str, int] = {}
 
-    def wake(self, environment_id: str, revision: int) -> None:
-        """There is something to announce now; it is in the outbox too."""
-        self._fresh[environment_id] = max(revision, self._fresh.get(environment_id, 0))
+    async def announce(self, environment_id: str, revision: int) -> None:
+        """There is something to announce now; it is in the outbox too.
+
+        Returns when the bus has it, or after `ANNOUNCED_SECONDS`: what is done for SDKs comes
+        before what is done for the answer to the operator, who need not wait for the bus.
+        """
+        news = self._fresh.setdefault(environment_id, _News(revision, asyncio.Event()))
+        news.revision = max(news.revision, revision)
         self._committed.set()
+        await wait_at_most(ANNOUNCED_SECONDS, news.told)
 
     async def run(self) -> None:
         """Announces until it is cancelled."""
@@ -98,9 +116,12 @@ class Relay:
 
     async def _publish_fresh(self) -> None:
         while self._fresh:
-            environment_id, revision = self._fresh.popitem()
-            await self._bus.publish(Topic.CHANGES, _notice(environment_id, revision))
-            self._announced[environment_id] = revision
+            environment_id, news = self._fresh.popitem()
+            try:
+                await self._bus.publish(Topic.CHANGES, _notice(environment_id, news.revision))
+            finally:
+                news.told.set()
+            self._announced[environment_id] = news.revision
 
     async def _announce_batch(self) -> int:
         """How many entries were dealt with; those that were announced are only deleted."""

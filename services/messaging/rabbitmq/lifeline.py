@@ -49,7 +49,7 @@ class Lifeline:
     @property
     def connected(self) -> bool:
         """Whether there is a session now."""
-        return self._session is not None and not self._session.lost.is_set()
+        return self._living() is not None
 
     async def session(self) -> Session:
         """The session of now.
@@ -57,20 +57,28 @@ class Lifeline:
         An attempt under way is waited for, at most `SETTLE_TIMEOUT`; in an outage this
         raises `BrokerUnavailable` at once.
         """
+        session = self._living()
+        if session is not None:
+            return session
         try:
             async with asyncio.timeout(SETTLE_TIMEOUT):
                 await self._settled.wait()
         except TimeoutError:
             raise BrokerUnavailable(f"{self._broker} does not answer.") from None
-        if self._session is None or self._session.lost.is_set():
+        session = self._living()
+        if session is None:
             raise BrokerUnavailable(f"{self._broker} is away.")
-        return self._session
+        return session
 
     async def close(self) -> None:
         """End the task and the session; callers get `BrokerUnavailable` from now on."""
         self._task.cancel()
         await asyncio.wait({self._task})
         self._settled.set()
+
+    def _living(self) -> Session | None:
+        session = self._session
+        return None if session is None or session.lost.is_set() else session
 
     async def _keep(self) -> None:
         while True:

@@ -58,14 +58,15 @@ class Commit:
         environment, raised = await self._raise_revision(session)
         rehearse = self._change.request.rehearse
         revision = 0 if rehearse else raised
-        heads = await self._heads(session, compacted=environment.get("floor", 0) > 0)
+        floor: int = environment.get("floor", 0)
+        heads = await self._heads(session, compacted=floor > 0)
         outcomes = [
             outcome_of(target, heads.get((target.kind, target.item)), self._change, revision)
             for target in self._targets
         ]
         for kind in COLLECTIONS:
             await self._write_items(kind, outcomes, session)
-        await self._insert("item_history", self._history(outcomes), session)
+        await self._insert("item_history", self._history(outcomes, floor), session)
         await self._insert("audit_log", self._audit(outcomes, revision), session)
         await self._insert("outbox", [self._announcement(revision)], session)
         await self._remember({"revision": revision, "changed": True}, session)
@@ -159,7 +160,7 @@ class Commit:
             if result.inserted_count + result.matched_count != len(chunk):
                 raise StaleVersion(f"a {kind} changed while it was written")
 
-    def _history(self, outcomes: list[Outcome]) -> list[Document]:
+    def _history(self, outcomes: list[Outcome], floor: int) -> list[Document]:
         return [
             {
                 "_id": history_id(
@@ -173,6 +174,7 @@ class Commit:
                 "item": outcome.target.item,
                 "version": outcome.document["version"],
                 "revision": outcome.document["revision"],
+                "floor": floor,
                 "position": position,
                 "document": outcome.document,
             }

@@ -15,8 +15,12 @@ from services.storage.model.definitions import Definitions, Tombstone
 from services.storage.mongodb.connection import LOOK_SECONDS, Document, Part
 from services.storage.mongodb.documents import flag_of, segment_of
 from services.storage.mongodb.errors import translated
+from services.storage.mongodb.writes import FLAG, SEGMENT
 
 T = TypeVar("T")
+
+HISTORY_ENTRIES = 64
+"""Versions that are read one by one. Of more, the items are read as they are now."""
 
 _SNAPSHOT_UNAVAILABLE = 246
 _ATTEMPTS = 5
@@ -24,6 +28,7 @@ _PAUSE_SECONDS = 0.05
 _UNUSED = {"name": 0, "description": 0, "tags": 0}
 _HEAD = "environments"
 _ITEMS = ("flags", "segments")
+_OLDEST_FIRST = {"revision": 1, "position": 1}
 _COLLECTION = "_collection"
 _SNAPSHOT = ReadConcern("snapshot")
 
@@ -37,7 +42,8 @@ class MongoDefinitions(Part):
 
     @translated
     async def read_changes(self, environment_id: str, since: int) -> Definitions:
-        return await self._read(environment_id, since)
+        few = await self._read_history(environment_id, since)
+        return await self._read(environment_id, since) if few is None else few
 
     @translated
     async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
@@ -45,6 +51,35 @@ class MongoDefinitions(Part):
         with pymongo.timeout(LOOK_SECONDS):
             found = await self._connection.find_all(_HEAD, query, {"revision": 1})
             return {each["_id"]: each["revision"] for each in found}
+
+    async def _read_history(self, environment_id: str, since: int) -> Definitions | None:
+        """The last few changes, in half the time that `_read` takes; None if it has to tell.
+
+        Each entry was written with the item's document, in one transaction.
+        """
+        command: Document = {
+            "find": "item_history",
+            "filter": {"environment": environment_id, "revision": {"$gt": since}},
+            "sort": _OLDEST_FIRST,
+            "hint": {"environment": 1, **_OLDEST_FIRST},
+            "limit": HISTORY_ENTRIES + 1,
+            "projection": {"_id": 0, **{f"document.{field}": 0 for field in _UNUSED}},
+            "readConcern": _SNAPSHOT.document,
+        }
+        try:
+            entries = await self._connection.one_answer(command)
+        except OperationFailure:
+            return None
+        if not entries or len(entries) > HISTORY_ENTRIES:
+            return None
+        newest = {(entry["kind"], entry["item"]): entry["document"] for entry in entries}
+        return _definitions(
+            environment_id,
+            revision=entries[-1]["revision"],
+            floor=max(entry.get("floor", 0) for entry in entries),
+            flags=[each for (kind, _), each in newest.items() if kind == FLAG],
+            segments=[each for (kind, _), each in newest.items() if kind == SEGMENT],
+        )
 
     async def _read(self, environment_id: str, since: int | None) -> Definitions:
         """Read once more when indexes were made a moment ago, which hides older snapshots."""
@@ -74,15 +109,12 @@ class MongoDefinitions(Part):
         if not found[_HEAD]:
             raise NotFound(f"environment {environment_id!r} does not exist")
         (environment,), flags, segments = found.values()
-        floor: int = environment.get("floor", 0)
-        return Definitions(
-            environment_id=environment_id,
+        return _definitions(
+            environment_id,
             revision=environment["revision"],
-            floor=floor,
-            flags=_alive(flags, flag_of),
-            segments=_alive(segments, segment_of),
-            deleted_flags=_tombstones(flags, "key", floor),
-            deleted_segments=_tombstones(segments, "id", floor),
+            floor=environment.get("floor", 0),
+            flags=flags,
+            segments=segments,
         )
 
     async def _all(self, pipeline: list[Document]) -> list[Document]:
@@ -103,6 +135,25 @@ def _with_those_of(collection: str, query: Document) -> Document:
         {"$set": {_COLLECTION: collection}},
     ]
     return {"$unionWith": {"coll": collection, "pipeline": pipeline}}
+
+
+def _definitions(
+    environment_id: str,
+    *,
+    revision: int,
+    floor: int,
+    flags: list[Document],
+    segments: list[Document],
+) -> Definitions:
+    return Definitions(
+        environment_id=environment_id,
+        revision=revision,
+        floor=floor,
+        flags=_alive(flags, flag_of),
+        segments=_alive(segments, segment_of),
+        deleted_flags=_tombstones(flags, "key", floor),
+        deleted_segments=_tombstones(segments, "id", floor),
+    )
 
 
 def _alive(documents: list[Document], decode: Callable[[Document], T]) -> tuple[T, ...]:

@@ -33,13 +33,15 @@ async def test_a_revocation_is_told(
     assert (notice.environment_id, notice.keys_revoked) == (environment.id, True)
 
 
+async def _nothing(_environment_id: str, _revision: int) -> None:
+    pass
+
+
 async def test_a_rehearsed_revocation_is_told_to_nobody(
     store: MongoStore, environment: Environment
 ) -> None:
     told: list[str] = []
-    effects = Effects(
-        committed=lambda *_: None, key_revoked=told.append, environment_deleted=lambda: None
-    )
+    effects = Effects(committed=_nothing, key_revoked=told.append, environment_deleted=lambda: None)
     changes = TenancyChanges(store.tenancy, store.credentials, effects)
     _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
     rehearsal = Mutation("tester", request=Request(rehearse=True))

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from featmesh.engine.model import Segment
 from featmesh.management.v1 import flag_service_pb2
 from featmesh.messaging.v1 import messaging_pb2
+from services.api import relay as relay_module
 from services.api.edits import Label, Mutation, created_meta
 from services.api.relay import POLL_SECONDS, Relay
 from services.messaging.inprocess import InProcessBus
@@ -48,6 +51,17 @@ async def commit(store: MongoStore, environment: Environment, key: str) -> int:
     record = SegmentRecord(Segment(key, key), created_meta(Label(key), mutation))
     change = Change(environment.id, "other", (Write("create", None, record),))
     return (await store.items.commit(change)).revision
+
+
+@asynccontextmanager
+async def relaying(relay: Relay) -> AsyncIterator[Relay]:
+    """The relay, which runs while entered."""
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def until_empty(store: MongoStore) -> None:
@@ -116,12 +130,9 @@ async def test_an_outage_of_the_bus_is_logged_once(
 
     down = Down()
     await down.close()
-    task = asyncio.create_task(Relay(store.outbox, down).run())
-    async with asyncio.timeout(PATIENCE):
+    async with relaying(Relay(store.outbox, down)), asyncio.timeout(PATIENCE):
         for _ in range(3):
             await tries.acquire()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
     assert caplog.text.count("changes wait in the outbox") == 1
 
 
@@ -153,8 +164,7 @@ async def test_what_was_just_committed_is_announced_once_and_before_the_outbox_i
     assert isinstance(store.outbox, MongoOutbox)
     announced: list[int] = []
     relay = Relay(Outbox(store.outbox._connection), bus)
-    relay.wake(environment.id, revision)
-    await relay.drain()
+    await asyncio.gather(relay.announce(environment.id, revision), relay.drain())
     assert announced == [revision]
     assert notices.heard.empty()
     assert not await store.outbox.list_outbox(1)
@@ -166,9 +176,53 @@ async def test_a_commit_that_another_one_followed_does_not_stand_for_it(
     notices = await Notices.of(bus, environment)
     first, second = [await commit(store, environment, key) for key in "ab"]
     relay = Relay(store.outbox, bus)
-    relay.wake(environment.id, first)
-    await relay.drain()
+    await asyncio.gather(relay.announce(environment.id, first), relay.drain())
     assert [(await notices.next()).revision for _ in range(2)] == [first, second]
+
+
+class Slow(InProcessBus):
+    """Confirms nothing before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.confirms = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, topic: Topic, message: Message) -> None:
+        self.asked.set()
+        await self.confirms.wait()
+        await super().publish(topic, message)
+
+
+async def test_an_operator_is_answered_when_the_bus_has_the_notice(
+    environment: Environment, store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "ANNOUNCED_SECONDS", PATIENCE)
+    slow = Slow()
+    async with relaying(Relay(store.outbox, slow)) as relay, asyncio.timeout(PATIENCE):
+        told = asyncio.create_task(relay.announce(environment.id, 1))
+        await slow.asked.wait()
+        assert not told.done()
+        slow.confirms.set()
+        await told
+
+
+async def test_an_operator_does_not_wait_for_a_bus_that_hangs(
+    environment: Environment, store: MongoStore
+) -> None:
+    slow = Slow()
+    async with relaying(Relay(store.outbox, slow)) as relay, asyncio.timeout(PATIENCE):
+        await relay.announce(environment.id, 1)
+        assert slow.asked.is_set()
+
+
+async def test_an_operator_does_not_wait_for_a_bus_that_refuses(
+    environment: Environment, store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "ANNOUNCED_SECONDS", 2 * PATIENCE)
+    down = InProcessBus()
+    await down.close()
+    async with relaying(Relay(store.outbox, down)) as relay, asyncio.timeout(PATIENCE):
+        await relay.announce(environment.id, 1)
 
 
 async def test_a_relay_that_dies_between_publish_and_delete_leaves_the_notice_to_another(

@@ -19,6 +19,7 @@ from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import NotFound
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
+from services.storage.model.changes import Committed
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
@@ -140,10 +141,9 @@ async def test_the_announcement_of_the_deletion_ends_the_streams_without_a_poll(
 ) -> None:
     async with running_evaluation(store, bus, Timing(poll_interval=NEVER)) as service:
         stream = service.client(server_key).definitions()
-        await stream.change()
-        committed = await operator.create(flag("a"))
+        seen = (await stream.change()).revision
         await delete_environment(store, operator.environment_id, keys=False)
-        await operator.announce(bus, committed)
+        await operator.announce(bus, Committed(seen + 1, ()))
         reason = (await stream.goodbye()).reason
         assert reason == sync_pb2.GOODBYE_REASON_ENVIRONMENT_DELETED
 
@@ -197,6 +197,9 @@ async def test_a_late_notice_of_a_deleted_environment_does_nothing(
     committed = await operator.create(flag("a"))
     await delete_environment(store, environment.id)
     await asyncio.gather(*(operator.announce(bus, committed) for _ in range(3)))
+    await follower.poll()
+    assert replicas.loaded() == ()
+    await operator.announce(bus, committed)
     assert replicas.loaded() == ()
     await bus.close()
 

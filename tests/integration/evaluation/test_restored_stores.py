@@ -15,6 +15,7 @@ async def restore(operator: Operator, revision: int, *lost: str) -> None:
     """The environment as it was at ``revision``, before the flags ``lost`` were made."""
     connection = operator.store._connection
     await connection["flags"].delete_many({"key": {"$in": lost}})
+    await connection["item_history"].delete_many({"item": {"$in": lost}})
     await connection["environments"].update_one(
         {"_id": operator.environment_id}, {"$set": {"revision": revision}}
     )

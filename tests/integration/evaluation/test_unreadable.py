@@ -19,6 +19,8 @@ async def test_an_environment_that_cannot_be_read_stops_no_poll_of_the_others(
     await store.items.commit(change(environment.id, *create(flag("a"))))
     unknown = {"$set": {"value_type": "FUTURE"}}
     await store._connection["flags"].update_one({"environment": environment.id}, unknown)
+    kept = {"$set": {"document.value_type": "FUTURE"}}
+    await store._connection["item_history"].update_one({"environment": environment.id}, kept)
     committed = await store.items.commit(change(other.id, *create(flag("b"))))
 
     await follower.poll()

@@ -2,14 +2,37 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from services.runtime.errors import NotFound
-from services.storage.model.definitions import Tombstone
+from services.storage.model.changes import Write
+from services.storage.model.definitions import Definitions, Tombstone
+from services.storage.model.items import Record
 from services.storage.model.tenancy import Environment
-from services.storage.mongodb import MongoStore, connection
-from tests.integration.storage.records import change, create, delete, flag, segment, update
+from services.storage.mongodb import MongoStore, connection, definitions
+from tests.integration.storage.records import (
+    change,
+    create,
+    delete,
+    flag,
+    full_flag,
+    segment,
+    update,
+)
+
+
+def in_order(read: Definitions) -> Definitions:
+    """The same, whatever the order in which it was read."""
+    return replace(
+        read,
+        flags=tuple(sorted(read.flags, key=lambda one: one.key)),
+        segments=tuple(sorted(read.segments, key=lambda one: one.id)),
+        deleted_flags=tuple(sorted(read.deleted_flags, key=lambda one: one.key)),
+        deleted_segments=tuple(sorted(read.deleted_segments, key=lambda one: one.key)),
+    )
 
 
 async def test_changes_hold_only_what_is_newer_with_tombstones(
@@ -38,6 +61,53 @@ async def test_changes_that_need_several_answers_of_the_store_are_whole(
     read = await store.definitions.read_changes(environment.id, done.revision - 1)
     assert sorted(one.key for one in read.flags) == list("abcde")
     assert [one.id for one in read.segments] == ["s-1"]
+
+
+async def test_the_history_tells_of_changes_what_the_items_tell(
+    store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = create(flag("a"), flag("b"), flag("c"), segment("s-1", "vip"))
+    a, b, c, vip = (await store.items.commit(change(environment.id, *writes))).records
+    made: list[int] = []
+
+    async def commit(*writes: Write) -> Sequence[Record | None]:
+        done = await store.items.commit(change(environment.id, *writes))
+        made.append(done.revision)
+        return done.records
+
+    (a,) = await commit(update(a, enabled=False))
+    await commit(update(a, enabled=True), delete(b))
+    await commit(update(vip, included=("ada",)), delete(c), *create(full_flag()))
+    await commit(*create(flag("b"), segment("s-2", "new")))
+
+    for since in made:
+        told = await store.definitions.read_changes(environment.id, since - 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(definitions, "HISTORY_ENTRIES", 0)
+            stored = await store.definitions.read_changes(environment.id, since - 1)
+        assert in_order(told) == in_order(stored)
+
+
+async def test_changes_that_are_too_many_for_the_history_are_whole(
+    store: MongoStore, environment: Environment
+) -> None:
+    keys = [f"f{number:03}" for number in range(definitions.HISTORY_ENTRIES + 1)]
+    done = await store.items.commit(change(environment.id, *create(*map(flag, keys))))
+    read = await store.definitions.read_changes(environment.id, done.revision - 1)
+    assert sorted(one.key for one in read.flags) == keys
+
+
+async def test_changes_are_read_from_a_store_without_the_histories_index(
+    store: MongoStore, environment: Environment
+) -> None:
+    done = await store.items.commit(change(environment.id, *create(flag("a"))))
+    history = store._connection["item_history"]
+    await history.drop_index("environment_1_revision_1_position_1")
+    try:
+        read = await store.definitions.read_changes(environment.id, done.revision - 1)
+    finally:
+        await store.migrate()
+    assert [one.key for one in read.flags] == ["a"]
 
 
 async def test_definitions_hold_everything_archived_and_deleted_too(

@@ -9,7 +9,7 @@ import pytest
 from services.evaluation.view import View
 from services.runtime.errors import AlreadyExists
 from services.storage.model.tenancy import Environment
-from services.storage.mongodb import MongoStore
+from services.storage.mongodb import MongoStore, definitions
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import change, create, delete, flag, segment
 
@@ -71,7 +71,7 @@ async def test_tombstones_go_after_their_retention_and_the_floor_rises_to_the_ne
 
 
 async def test_a_reader_at_the_floor_resumes_and_one_just_below_it_starts_anew(
-    moved: MongoStore, environment: Environment, clock: Clock
+    moved: MongoStore, environment: Environment, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     floor = await tombstones(moved, environment.id, flag("a"))
     clock.time += RETENTION + DAY
@@ -86,8 +86,12 @@ async def test_a_reader_at_the_floor_resumes_and_one_just_below_it_starts_anew(
     assert [each.key for each in patch.flags] == ["b"]
     assert patch.deleted_flags == ()
     gap = await moved.definitions.read_changes(environment.id, floor - 1)
-    assert gap.floor > floor - 1, "a replica below it must read everything"
     assert gap.revision == late.revision
+    assert [each.key for each in gap.deleted_flags] == ["a"], "the history still tells of it"
+    monkeypatch.setattr(definitions, "HISTORY_ENTRIES", 0)
+    gap = await moved.definitions.read_changes(environment.id, floor - 1)
+    assert gap.revision == late.revision
+    assert gap.floor > floor - 1, "a replica below it must read everything"
 
 
 async def test_compaction_is_bounded_and_takes_the_oldest_first(
