@@ -28,6 +28,7 @@ _PAUSE_SECONDS = 0.05
 _UNUSED = {"name": 0, "description": 0, "tags": 0}
 _HEAD = "environments"
 _ITEMS = ("flags", "segments")
+_ENTRY = {"_id": 0, "kind": 1, "item": 1, "revision": 1, "floor": 1, "document": 1}
 _OLDEST_FIRST = {"revision": 1, "position": 1}
 _COLLECTION = "_collection"
 _SNAPSHOT = ReadConcern("snapshot")
@@ -63,7 +64,7 @@ class MongoDefinitions(Part):
             "sort": _OLDEST_FIRST,
             "hint": {"environment": 1, **_OLDEST_FIRST},
             "limit": HISTORY_ENTRIES + 1,
-            "projection": {"_id": 0, **{f"document.{field}": 0 for field in _UNUSED}},
+            "projection": _ENTRY,
             "readConcern": _SNAPSHOT.document,
         }
         try:
