@@ -13,7 +13,7 @@ class Effects:
     committed: Callable[[str, int], Awaitable[None]]
     """Flags or segments of an environment changed; its revision.
 
-    May be awaited before the caller is answered: it returns soon, once the change is announced.
+    Awaited before the caller is answered: it returns soon, once the change is announced.
     """
 
     key_revoked: Callable[[str], None]

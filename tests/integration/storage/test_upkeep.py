@@ -94,6 +94,18 @@ async def test_a_reader_at_the_floor_resumes_and_one_just_below_it_starts_anew(
     assert gap.floor > floor - 1, "a replica below it must read everything"
 
 
+async def test_the_history_tells_of_the_floor_with_the_next_change(
+    moved: MongoStore, environment: Environment, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = await tombstones(moved, environment.id, flag("a"))
+    clock.time += RETENTION + DAY
+    await moved.upkeep.compact_tombstones(RETENTION, 100)
+    late = await moved.items.commit(change(environment.id, *create(flag("b"))))
+    monkeypatch.delattr(definitions.MongoDefinitions, "_read")
+    read = await moved.definitions.read_changes(environment.id, late.revision - 1)
+    assert (read.floor, read.revision) == (floor, late.revision)
+
+
 async def test_compaction_is_bounded_and_takes_the_oldest_first(
     moved: MongoStore, environment: Environment, clock: Clock
 ) -> None:
