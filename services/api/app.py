@@ -16,6 +16,7 @@ from services.api.bootstrap import Bootstrap
 from services.api.effects import Effects
 from services.api.key_notices import KeyNotices
 from services.api.metrics import MEASURE_SECONDS, ApiMetrics
+from services.api.notices import notice_of
 from services.api.registration import REQUEST_LIMITS, SERVICES, registration
 from services.api.relay import Relay
 from services.api.upkeep import Upkeep
@@ -36,6 +37,7 @@ from services.runtime.settings import (
     read_store,
 )
 from services.runtime.tasks import Tasks, repeat
+from services.storage.model.changes import Change, Committed
 from services.storage.mongodb import MongoStore
 from services.storage.ports.store import Store
 
@@ -165,9 +167,9 @@ class ApiApp:
             environment_deleted=self._upkeep.wake,
         )
 
-    async def _committed(self, environment_id: str, revision: int) -> None:
+    async def _committed(self, change: Change, committed: Committed) -> None:
         self.metrics.committed()
-        await self._relay.announce(environment_id, revision)
+        await self._relay.announce(notice_of(change, committed))
 
     async def _run(self) -> None:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"

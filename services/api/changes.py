@@ -77,7 +77,7 @@ class Changes:
         )
         committed = await self._store.items.commit(change)
         if writing and not mutation.request.rehearse:
-            await self._effects.committed(environment_id, committed.revision)
+            await self._effects.committed(change, committed)
         return committed
 
     async def _check(self, environment_id: str, edits: Sequence[Edit]) -> int | None:

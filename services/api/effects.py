@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from services.storage.model.changes import Change, Committed
+
 
 @dataclass(frozen=True, slots=True)
 class Effects:
     """Callbacks, called once the store has the change; none of them raises."""
 
-    committed: Callable[[str, int], Awaitable[None]]
-    """Flags or segments of an environment changed; its revision.
+    committed: Callable[[Change, Committed], Awaitable[None]]
+    """Flags or segments of an environment changed.
 
     Awaited before the caller is answered: it returns soon, once the change is announced.
     """

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from featmesh.messaging.v1 import messaging_pb2
+from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
+from services.api.notices import plain_notice
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.backoff import full_jitter, wait_at_most
 from services.runtime.errors import ResourceExhausted, Unavailable
@@ -40,7 +41,7 @@ ANNOUNCED_SECONDS: Final = 0.02
 class _News:
     """What is new of an environment; ``told`` is set when the bus has it, or refused it."""
 
-    revision: int
+    notice: ChangeNotice
     told: asyncio.Event
 
 
@@ -59,14 +60,17 @@ class Relay:
         self._fresh: dict[str, _News] = {}
         self._announced: dict[str, int] = {}
 
-    async def announce(self, environment_id: str, revision: int) -> None:
+    async def announce(self, notice: ChangeNotice) -> None:
         """There is something to announce now; it is in the outbox too.
 
         Returns when the bus has it, or after `ANNOUNCED_SECONDS`: what is done for SDKs comes
         before what is done for the answer to the operator, who need not wait for the bus.
         """
-        news = self._fresh.setdefault(environment_id, _News(revision, asyncio.Event()))
-        news.revision = max(news.revision, revision)
+        news = self._fresh.setdefault(notice.environment_id, _News(notice, asyncio.Event()))
+        if news.notice is not notice:
+            # Two changes in one notice: what they wrote is read from the store.
+            revision = max(news.notice.revision, notice.revision)
+            news.notice = plain_notice(notice.environment_id, revision)
         self._committed.set()
         await wait_at_most(ANNOUNCED_SECONDS, news.told)
 
@@ -118,10 +122,10 @@ class Relay:
         while self._fresh:
             environment_id, news = self._fresh.popitem()
             try:
-                await self._bus.publish(Topic.CHANGES, _notice(environment_id, news.revision))
+                await self._bus.publish(Topic.CHANGES, _message(news.notice))
             finally:
                 news.told.set()
-            self._announced[environment_id] = news.revision
+            self._announced[environment_id] = news.notice.revision
 
     async def _announce_batch(self) -> int:
         """How many entries were dealt with; those that were announced are only deleted."""
@@ -133,7 +137,8 @@ class Relay:
                 # Oldest first: the last one has the highest revision and speaks for all.
                 revision = group[-1].revision
                 if revision > announced.get(environment_id, 0):
-                    await self._bus.publish(Topic.CHANGES, _notice(environment_id, revision))
+                    message = _message(plain_notice(environment_id, revision))
+                    await self._bus.publish(Topic.CHANGES, message)
                 confirmed += [entry.id for entry in group]
         finally:
             if confirmed:
@@ -148,7 +153,6 @@ def _by_environment(entries: Sequence[OutboxEntry]) -> dict[str, list[OutboxEntr
     return groups
 
 
-def _notice(environment_id: str, revision: int) -> Message:
-    notice = messaging_pb2.ChangeNotice(environment_id=environment_id, revision=revision)
-    message_id = f"{environment_id}/{revision}"  # the same, whoever announces it
-    return Message(message_id, environment_id, notice.SerializeToString())
+def _message(notice: ChangeNotice) -> Message:
+    message_id = f"{notice.environment_id}/{notice.revision}"  # the same, whoever announces it
+    return Message(message_id, notice.environment_id, notice.SerializeToString())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from typing import Final
 
-from featmesh.messaging.v1 import messaging_pb2
+from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from services.evaluation.replica import Replica, Replicas
 from services.messaging.ports import Message
 from services.runtime.errors import NotFound, StoreUnavailable
@@ -43,13 +44,13 @@ class Follower:
 
     async def on_notice(self, message: Message) -> None:
         """A change was announced; a doubled or late notice does nothing."""
-        notice = messaging_pb2.ChangeNotice.FromString(message.payload)
+        notice = ChangeNotice.FromString(message.payload)
         replica = self._replicas.announced(notice.environment_id, notice.revision)
         if replica is None:
             return
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                await self._refresh(replica, notice.revision)
+                await self._advance(replica, notice.revision, replica.advance(notice))
         except (StoreUnavailable, TimeoutError) as error:
             text = "change of %s is left to the poll: %s"
             log.warning(text, notice.environment_id, str(error) or "it takes long to read")
@@ -88,7 +89,8 @@ class Follower:
                 await self._replicas.end(replica)
                 continue
             replica.newest = revision
-            if revision != replica.view.revision and replica not in self._refreshes:
+            is_current = revision == replica.view.revision and replica.is_confirmed
+            if not is_current and replica not in self._refreshes:
                 started.append(self._start(replica, revision))
         if started:
             await asyncio.wait(started, timeout=LOOK_SECONDS)
@@ -111,15 +113,15 @@ class Follower:
         async with self._gate:
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
-                    await self._refresh(replica, revision)
+                    await self._advance(replica, revision, replica.refresh(revision))
             except TimeoutError:
                 text = "environment %s: not read within %g seconds, trying again"
                 log.warning(text, replica.environment_id, REFRESH_SECONDS)
 
-    async def _refresh(self, replica: Replica, revision: int) -> None:
+    async def _advance(self, replica: Replica, revision: int, step: Awaitable[None]) -> None:
         """Raises `StoreUnavailable` alone: one environment's fault is not that of others."""
         try:
-            await replica.refresh(revision)
+            await step
         except StoreUnavailable:
             raise
         except NotFound:

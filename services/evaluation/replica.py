@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.census import Census
 from services.evaluation.counts import Counts
 from services.evaluation.frames import goodbye_frame
-from services.evaluation.hub import Hub
+from services.evaluation.hub import Hub, end_in_turns
+from services.evaluation.notices import changes_in
 from services.evaluation.sending import Sends
 from services.evaluation.shared import SharedReads
 from services.evaluation.view import View
@@ -29,12 +31,19 @@ ENVIRONMENT_DELETED: Final = goodbye_frame(
     sync_pb2.GOODBYE_REASON_ENVIRONMENT_DELETED, REFUSED_HINT_MS, REFUSED_HINT_MS
 )
 
+MISLED: Final = goodbye_frame(sync_pb2.GOODBYE_REASON_DRAINING, 0, 5_000)
+"""Streams that were sent what the store does not say come back for all of it."""
+
 REPORTED_FAULTS: Final = 1_000
 """Sentences about definitions that are remembered as reported."""
 
 
 class Replica:
-    """One environment. One writer at a time swaps its view; readers take `view` as it is."""
+    """One environment. One writer at a time swaps its view; readers take `view` as it is.
+
+    What a notice tells is served at once. The store has the last word: it is asked afterwards,
+    with the next poll, and if it says something else, that is what counts.
+    """
 
     def __init__(
         self,
@@ -56,6 +65,8 @@ class Replica:
         self._writer = asyncio.Lock()
         self._reported: dict[str, None] = {}
         self._swap(view)
+        self._confirmed = view
+        """The last one that the store has said; ahead of it `view` is what notices told."""
 
     @classmethod
     async def load(
@@ -70,10 +81,25 @@ class Replica:
         view = View.of(await definitions.read_definitions(environment_id))
         return cls(definitions, view, environment_id, sends=sends, counts=counts)
 
-    async def refresh(self, revision: int) -> None:
-        """Reads what is new, unless ``revision`` is here already, and wakes the streams."""
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the store itself has said all of the view."""
+        return self._confirmed is self.view
+
+    async def advance(self, notice: ChangeNotice) -> None:
+        """Takes what the notice tells, or reads what is new, unless its revision is here."""
         async with self._writer:
-            if revision != self.view.revision:
+            if notice.revision > self.view.revision:
+                told = changes_in(notice, self.view.revision)
+                if told is None:
+                    await self._read()
+                else:
+                    self._take(self.view.after(told))
+
+    async def refresh(self, revision: int) -> None:
+        """Reads what is new, unless the store has said ``revision``, and wakes the streams."""
+        async with self._writer:
+            if revision != self.view.revision or not self.is_confirmed:
                 await self._read()
 
     async def reach(self, revision: int) -> None:
@@ -84,15 +110,32 @@ class Replica:
                     await self._read()
 
     async def _read(self) -> None:
-        changes = await self._definitions.read_changes(self.environment_id, self.view.revision)
-        if changes.revision == self.view.revision:
-            return
-        if changes.revision < self.view.revision or changes.floor > self.view.revision:
+        confirmed, view = self._confirmed, self.view
+        changes = await self._definitions.read_changes(self.environment_id, confirmed.revision)
+        if changes.revision < view.revision or changes.floor > confirmed.revision:
             # The store went back (a restored backup), or has forgotten tombstones.
-            everything = await self._definitions.read_definitions(self.environment_id)
-            self._swap(self.view.replaced_by(everything))
-        else:
-            self._swap(self.view.after(changes))
+            await self._read_all()
+            return
+        after = view
+        if changes.revision > view.revision:
+            after = view.after(changes.above(view.revision))
+        if confirmed is not view and confirmed.after(changes).digest != after.digest:
+            text = "environment %s: a notice up to revision %d told what the store does not say"
+            log.error(text, self.environment_id, view.revision)
+            await self._read_all()
+            await end_in_turns(self.hub.streams(), MISLED)
+            return
+        self._confirmed = after
+        if after is not view:
+            self._take(after)
+
+    async def _read_all(self) -> None:
+        everything = await self._definitions.read_definitions(self.environment_id)
+        self._confirmed = view = self.view.replaced_by(everything)
+        self._take(view)
+
+    def _take(self, view: View) -> None:
+        self._swap(view)
         self.counts.snapshots += 1
         self.counts.snapshot_seconds += max(0.0, time.time() - self.view.revision / 1_000)
         self.hub.announce()

@@ -68,12 +68,16 @@ class Committed:
     ``records`` are as stored, in the order of the writes, None where deleted; ``kept`` are
     the change's. ``replayed`` says that an earlier request with this id had done it. After
     a rehearsal the revision is the environment's as it was, and those of records are 0.
+    ``since`` and ``floor`` are what the environment's revision and floor were when this
+    call wrote; ``since`` is 0 if it wrote nothing.
     """
 
     revision: int
     records: tuple[Record | None, ...]
     kept: tuple[Record, ...] = ()
     replayed: bool = False
+    since: int = 0
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

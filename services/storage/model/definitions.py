@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from featmesh.engine.model import Flag, Segment
 
@@ -30,3 +30,15 @@ class Definitions:
     segments: tuple[Segment, ...]
     deleted_flags: tuple[Tombstone, ...] = ()
     deleted_segments: tuple[Tombstone, ...] = ()
+
+    def above(self, revision: int) -> Definitions:
+        """The same without what is not newer than this revision."""
+        return replace(
+            self,
+            flags=tuple(each for each in self.flags if each.revision > revision),
+            segments=tuple(each for each in self.segments if each.revision > revision),
+            deleted_flags=tuple(each for each in self.deleted_flags if each.revision > revision),
+            deleted_segments=tuple(
+                each for each in self.deleted_segments if each.revision > revision
+            ),
+        )

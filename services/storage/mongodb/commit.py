@@ -71,8 +71,10 @@ class Commit:
         await self._insert("outbox", [self._announcement(revision)], session)
         await self._remember({"revision": revision, "changed": True}, session)
         records = tuple(outcome.record() for outcome in outcomes)
-        after: int = environment["revision"] if rehearse else revision
-        return Committed(after, records, self._change.kept)
+        since: int = environment["revision"]
+        if rehearse:
+            return Committed(since, records, self._change.kept)
+        return Committed(revision, records, self._change.kept, since=since, floor=floor)
 
     async def _keep(self, session: Session) -> Committed:
         """Nothing is written but the request, whose outcome are the items as they are."""

@@ -11,7 +11,7 @@ from services.api.tenancy_changes import TenancyChanges
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import BrokerUnavailable
-from services.storage.model.changes import Request
+from services.storage.model.changes import Change, Committed, Request
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
@@ -33,7 +33,7 @@ async def test_a_revocation_is_told(
     assert (notice.environment_id, notice.keys_revoked) == (environment.id, True)
 
 
-async def _nothing(_environment_id: str, _revision: int) -> None:
+async def _nothing(_change: Change, _committed: Committed) -> None:
     pass
 
 

@@ -12,6 +12,7 @@ from featmesh.management.v1 import flag_service_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from services.api import relay as relay_module
 from services.api.edits import Label, Mutation, created_meta
+from services.api.notices import plain_notice
 from services.api.relay import POLL_SECONDS, Relay
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
@@ -164,7 +165,7 @@ async def test_what_was_just_committed_is_announced_once_and_before_the_outbox_i
     assert isinstance(store.outbox, MongoOutbox)
     announced: list[int] = []
     relay = Relay(Outbox(store.outbox._connection), bus)
-    await asyncio.gather(relay.announce(environment.id, revision), relay.drain())
+    await asyncio.gather(relay.announce(plain_notice(environment.id, revision)), relay.drain())
     assert announced == [revision]
     assert notices.heard.empty()
     assert not await store.outbox.list_outbox(1)
@@ -176,8 +177,39 @@ async def test_a_commit_that_another_one_followed_does_not_stand_for_it(
     notices = await Notices.of(bus, environment)
     first, second = [await commit(store, environment, key) for key in "ab"]
     relay = Relay(store.outbox, bus)
-    await asyncio.gather(relay.announce(environment.id, first), relay.drain())
+    await asyncio.gather(relay.announce(plain_notice(environment.id, first)), relay.drain())
     assert [(await notices.next()).revision for _ in range(2)] == [first, second]
+
+
+async def test_a_notice_of_one_change_has_a_copy_of_what_it_wrote(
+    api: ApiClient, bus: InProcessBus, environment: Environment
+) -> None:
+    notices = await Notices.of(bus, environment)
+    request = flag_service_pb2.CreateFlagRequest(
+        environment_id=environment.id, resource=flag_resource("f")
+    )
+    answer = await api.call(api.flags.CreateFlag, request)
+    copy = (await notices.next()).copy
+    assert copy.since == environment.revision
+    assert [item.flag for item in copy.changes.items] == [answer.resource.flag]
+
+
+async def test_two_changes_in_one_notice_are_left_to_the_store(
+    bus: InProcessBus, environment: Environment, store: MongoStore
+) -> None:
+    notices = await Notices.of(bus, environment)
+    relay = Relay(store.outbox, bus)
+    copies = [
+        messaging_pb2.ChangeNotice(
+            environment_id=environment.id,
+            revision=revision,
+            copy=messaging_pb2.ChangeCopy(since=revision - 1),
+        )
+        for revision in (2, 1)
+    ]
+    await asyncio.gather(*map(relay.announce, copies), relay.drain())
+    assert await notices.next() == plain_notice(environment.id, 2)
+    assert notices.heard.empty()
 
 
 class Slow(InProcessBus):
@@ -199,7 +231,7 @@ async def test_an_operator_is_answered_when_the_bus_has_the_notice(
     monkeypatch.setattr(relay_module, "ANNOUNCED_SECONDS", PATIENCE)
     slow = Slow()
     async with relaying(Relay(store.outbox, slow)) as relay, asyncio.timeout(PATIENCE):
-        told = asyncio.create_task(relay.announce(environment.id, 1))
+        told = asyncio.create_task(relay.announce(plain_notice(environment.id, 1)))
         await slow.asked.wait()
         assert not told.done()
         slow.confirms.set()
@@ -211,7 +243,7 @@ async def test_an_operator_does_not_wait_for_a_bus_that_hangs(
 ) -> None:
     slow = Slow()
     async with relaying(Relay(store.outbox, slow)) as relay, asyncio.timeout(PATIENCE):
-        await relay.announce(environment.id, 1)
+        await relay.announce(plain_notice(environment.id, 1))
         assert slow.asked.is_set()
 
 
@@ -222,7 +254,7 @@ async def test_an_operator_does_not_wait_for_a_bus_that_refuses(
     down = InProcessBus()
     await down.close()
     async with relaying(Relay(store.outbox, down)) as relay, asyncio.timeout(PATIENCE):
-        await relay.announce(environment.id, 1)
+        await relay.announce(plain_notice(environment.id, 1))
 
 
 async def test_a_relay_that_dies_between_publish_and_delete_leaves_the_notice_to_another(

@@ -7,6 +7,7 @@ import builtins
 import collections.abc
 import featmesh.evaluation.v1.evaluation_pb2
 import featmesh.insights.v1.insights_pb2
+import featmesh.sync.v1.sync_pb2
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
@@ -16,8 +17,9 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class ChangeNotice(google.protobuf.message.Message):
-    """ChangeNotice says that an environment reached a revision. It carries no
-    content: readers ask the store, so a doubled or lost notice does no harm.
+    """ChangeNotice says that an environment reached a revision. A reader that does not
+    hold the revision before it asks the store what is new, so a doubled, late or lost
+    notice does no harm.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -25,22 +27,58 @@ class ChangeNotice(google.protobuf.message.Message):
     ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
     KEYS_REVOKED_FIELD_NUMBER: builtins.int
+    COPY_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
     """The environment."""
     revision: builtins.int
     """Its revision when the notice was written; 0 in a notice of keys."""
     keys_revoked: builtins.bool
     """An SDK key of the environment was revoked."""
+    @property
+    def copy(self) -> global___ChangeCopy:
+        """A copy of what the change wrote, where it is small."""
+
     def __init__(
         self,
         *,
         environment_id: builtins.str = ...,
         revision: builtins.int = ...,
         keys_revoked: builtins.bool = ...,
+        copy: global___ChangeCopy | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "keys_revoked", b"keys_revoked", "revision", b"revision"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["copy", b"copy"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["copy", b"copy", "environment_id", b"environment_id", "keys_revoked", b"keys_revoked", "revision", b"revision"]) -> None: ...
 
 global___ChangeNotice = ChangeNotice
+
+@typing.final
+class ChangeCopy(google.protobuf.message.Message):
+    """ChangeCopy is what one change wrote, for readers that hold the revision before it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: builtins.int
+    FLOOR_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    since: builtins.int
+    """The environment's revision before the change; above 0."""
+    floor: builtins.int
+    """The environment's floor when the change was written."""
+    @property
+    def changes(self) -> featmesh.sync.v1.sync_pb2.DefinitionChangeSet:
+        """All of it, as an SDK at `since` is sent it: one part, without a digest."""
+
+    def __init__(
+        self,
+        *,
+        since: builtins.int = ...,
+        floor: builtins.int = ...,
+        changes: featmesh.sync.v1.sync_pb2.DefinitionChangeSet | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["changes", b"changes"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes", "floor", b"floor", "since", b"since"]) -> None: ...
+
+global___ChangeCopy = ChangeCopy
 
 @typing.final
 class UserBatch(google.protobuf.message.Message):
