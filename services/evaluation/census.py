@@ -1,27 +1,46 @@
 """Counts how far an environment's streams have come: handed a revision, and applied it.
 
 A push is the product's hot path, so what it costs here is two counters of streams and one of
-durations. How many are at or past a revision is for the reader to add up.
+arrivals, however many revisions the stream passes at once. How many are at or past a revision is
+for the reader to add up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from services.storage.census import RevisionCensus, StreamCensus
-from services.storage.durations import Durations, bucket_of
+from services.storage.durations import bucket_of
 
 TRACKED_REVISIONS: Final = 32
 """Newest revisions of an environment that are told apart; whoever stands at none is behind."""
 
 
-class _Mark:
-    """One revision: streams that stand exactly there, and how long those that took it needed.
+class _Passage:
+    """How long streams took to a revision.
 
-    Times are counted by the millisecond, and put into buckets whenever they are read.
+    ``arrivals`` counts those that came here, by the revision that they came from and the time in
+    ms: at most one entry for each stream. They count for all that they passed as well, and are
+    put into the ``buckets`` of each whenever these are read.
     """
 
-    __slots__ = ("applied", "applied_times", "handed", "handed_times", "previous", "revision")
+    __slots__ = ("arrivals", "buckets")
+
+    def __init__(self) -> None:
+        self.arrivals: dict[tuple[int, int], int] = {}
+        self.buckets: dict[int, int] = {}
+
+    def note(self, after: int, at_ms: int) -> None:
+        """A stream came here from this revision."""
+        arrivals, key = self.arrivals, (after, at_ms)
+        arrivals[key] = arrivals.get(key, 0) + 1
+
+
+class _Mark:
+    """One revision: streams that stand exactly there, and how long those that took it needed."""
+
+    __slots__ = ("applied", "applying", "handed", "handing", "previous", "revision")
 
     previous: _Mark | None
 
@@ -30,29 +49,31 @@ class _Mark:
         self.previous = previous
         self.handed = 0
         self.applied = 0
-        self.handed_times = _Times()
-        self.applied_times = _Times()
+        self.handing = _Passage()
+        self.applying = _Passage()
+
+    def settle(self, passage: Callable[[_Mark], _Passage]) -> None:
+        """Puts those that came here into the buckets of all revisions that they passed."""
+        arrivals = passage(self).arrivals
+        for (after, at_ms), streams in arrivals.items():
+            passed: _Mark | None = self
+            while passed is not None and passed.revision > after:
+                buckets, bucket = passage(passed).buckets, bucket_of(at_ms - passed.revision)
+                buckets[bucket] = buckets.get(bucket, 0) + streams
+                passed = passed.previous
+        arrivals.clear()
 
     def taken(self) -> RevisionCensus:
-        handed, applied = self.handed_times.bucketed(), self.applied_times.bucketed()
+        handed, applied = dict(self.handing.buckets), dict(self.applying.buckets)
         return RevisionCensus(self.revision, self.handed, self.applied, handed, applied)
 
 
-class _Times(dict[int, int]):
-    """Streams by the milliseconds that they needed: at most one entry for each stream."""
+def _handing(mark: _Mark) -> _Passage:
+    return mark.handing
 
-    __slots__ = ("_buckets",)
 
-    def __init__(self) -> None:
-        self._buckets: dict[int, int] = {}
-
-    def bucketed(self) -> Durations:
-        buckets = self._buckets
-        for milliseconds, streams in self.items():
-            bucket = bucket_of(milliseconds)
-            buckets[bucket] = buckets.get(bucket, 0) + streams
-        self.clear()
-        return dict(buckets)
+def _applying(mark: _Mark) -> _Passage:
+    return mark.applying
 
 
 class Standing:
@@ -151,11 +172,7 @@ class Census:
         before.handed -= 1
         mark.handed += 1
         standing.handed = mark
-        passed: _Mark | None = mark
-        while passed is not None and passed.revision > before.revision:
-            times, milliseconds = passed.handed_times, now_ms - passed.revision
-            times[milliseconds] = times.get(milliseconds, 0) + 1
-            passed = passed.previous
+        mark.handing.note(before.revision, now_ms)
         if told:
             standing.told = revision
             if standing.instance_id:  # its SDK will say so
@@ -184,6 +201,9 @@ class Census:
 
     def taken(self, environment_id: str) -> StreamCensus:
         """As it is now."""
+        for mark in self._marks.values():
+            mark.settle(_handing)
+            mark.settle(_applying)
         revisions = tuple(mark.taken() for mark in self._marks.values())
         return StreamCensus(environment_id, self._streams, revisions)
 
@@ -192,12 +212,7 @@ class Census:
         before.applied -= 1
         mark.applied += 1
         standing.applied = mark
-        after = max(before.revision, standing.first)
-        passed: _Mark | None = mark
-        while passed is not None and passed.revision > after:
-            times, milliseconds = passed.applied_times, at_ms - passed.revision
-            times[milliseconds] = times.get(milliseconds, 0) + 1
-            passed = passed.previous
+        mark.applying.note(max(before.revision, standing.first), at_ms)
 
     def _mark(self, revision: int) -> _Mark:
         """Of a revision that is not tracked: one that nobody reads."""

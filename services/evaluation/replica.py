@@ -87,14 +87,18 @@ class Replica:
         return self._confirmed is self.view
 
     async def advance(self, notice: ChangeNotice) -> None:
-        """Takes what the notice tells, or reads what is new, unless its revision is here."""
+        """Takes what the notice tells, or reads what is new, unless its revision is here.
+
+        While streams still wait for the last change, one read brings all of a burst.
+        """
         async with self._writer:
-            if notice.revision > self.view.revision:
-                told = changes_in(notice, self.view.revision)
-                if told is None:
-                    await self._read()
-                else:
-                    self._take(self.view.after(told))
+            if notice.revision <= self.view.revision:
+                return
+            told = None if self.hub.is_behind else changes_in(notice, self.view.revision)
+            if told is None:
+                await self._read()
+            else:
+                self._take(self.view.after(told))
 
     async def refresh(self, revision: int) -> None:
         """Reads what is new, unless the store has said ``revision``, and wakes the streams."""

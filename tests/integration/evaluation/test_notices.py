@@ -162,6 +162,18 @@ async def test_the_store_is_asked_once_afterwards_and_streams_hear_nothing_of_it
     await reader.close()
 
 
+async def test_in_a_burst_one_read_brings_all_that_came_meanwhile(
+    follower: Follower, reads: Reads, replica: Replica, operator: Operator
+) -> None:
+    reader = Reader(replica, new_traffic(Sends()))
+    await reader.wire.takes(1)
+    notices = [await noticed(operator, *create(flag(key))) for key in "abc"]
+    for notice in notices:  # the stream has no turn between them
+        await hear(follower, notice)
+    assert (replica.view.revision, reads.changes) == (notices[-1].revision, 1)
+    await reader.close()
+
+
 @pytest.mark.parametrize("heard", ["the second alone", "the second first"])
 async def test_a_notice_that_does_not_continue_what_is_here_is_read(
     heard: str, follower: Follower, reads: Reads, replica: Replica, operator: Operator
