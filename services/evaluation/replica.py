@@ -31,7 +31,9 @@ ENVIRONMENT_DELETED: Final = goodbye_frame(
     sync_pb2.GOODBYE_REASON_ENVIRONMENT_DELETED, REFUSED_HINT_MS, REFUSED_HINT_MS
 )
 
-MISLED: Final = goodbye_frame(sync_pb2.GOODBYE_REASON_DRAINING, 0, 5_000)
+MISLED: Final = goodbye_frame(
+    sync_pb2.GOODBYE_REASON_DRAINING, reconnect_after_ms=0, jitter_ms=5_000
+)
 """Streams that were sent what the store does not say come back for all of it."""
 
 REPORTED_FAULTS: Final = 1_000
@@ -96,7 +98,7 @@ class Replica:
                 return
             told = None if self.hub.is_behind else changes_in(notice, self.view.revision)
             if told is None:
-                await self._read()
+                await self._read(notice.revision)
             else:
                 self._take(self.view.after(told))
 
@@ -104,18 +106,21 @@ class Replica:
         """Reads what is new, unless the store has said ``revision``, and wakes the streams."""
         async with self._writer:
             if revision != self.view.revision or not self.is_confirmed:
-                await self._read()
+                await self._read(revision)
 
     async def reach(self, revision: int) -> None:
         """Reads what is new if ``revision`` is ahead: a reader comes from another replica."""
         if revision > self.view.revision:
             async with self._writer:
                 if revision > self.view.revision:
-                    await self._read()
+                    await self._read(revision)
 
-    async def _read(self) -> None:
+    async def _read(self, revision: int) -> None:
+        """The store was said to be at ``revision``; where an answer is older, nothing changes."""
         confirmed, view = self._confirmed, self.view
         changes = await self._definitions.read_changes(self.environment_id, confirmed.revision)
+        if changes.revision < view.revision <= revision:
+            return  # of a member of the replica set that lags behind
         if changes.revision < view.revision or changes.floor > confirmed.revision:
             # The store went back (a restored backup), or has forgotten tombstones.
             await self._read_all()

@@ -54,11 +54,14 @@ class Reads:
     def __init__(self, store: MongoStore) -> None:
         self._inner = store.definitions
         self.changes = 0
+        self.lags = False
         self.read_definitions = self._inner.read_definitions
         self.read_revisions = self._inner.read_revisions
 
     async def read_changes(self, environment_id: str, since: int) -> Definitions:
         self.changes += 1
+        if self.lags:
+            return Definitions(environment_id, since, 0, (), ())
         return await self._inner.read_changes(environment_id, since)
 
 
@@ -172,6 +175,19 @@ async def test_in_a_burst_one_read_brings_all_that_came_meanwhile(
         await hear(follower, notice)
     assert (replica.view.revision, reads.changes) == (notices[-1].revision, 1)
     await reader.close()
+
+
+async def test_a_store_that_lags_behind_what_was_told_takes_nothing_back(
+    follower: Follower, reads: Reads, replica: Replica, operator: Operator
+) -> None:
+    await hear(follower, await noticed(operator, *create(flag("a"))))
+    view, reads.lags = replica.view, True
+    await follower.poll()
+    assert replica.view is view
+    reads.lags = False
+    await follower.poll()
+    assert replica.view is view
+    assert (reads.changes, replica.is_confirmed) == (2, True)
 
 
 @pytest.mark.parametrize("heard", ["the second alone", "the second first"])
