@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -232,10 +232,13 @@ def _nothing(notice: ChangeNotice) -> None:
 
 @pytest.mark.parametrize("spoil", [_another_revision, _a_part_is_missing, _everything, _nothing])
 async def test_a_copy_that_makes_no_sense_is_read_from_the_store(
-    spoil: object, follower: Follower, reads: Reads, replica: Replica, operator: Operator
+    spoil: Callable[[ChangeNotice], None],
+    follower: Follower,
+    reads: Reads,
+    replica: Replica,
+    operator: Operator,
 ) -> None:
     notice = await noticed(operator, *create(flag("a")))
-    assert callable(spoil)
     spoil(notice)
     await hear(follower, notice)
     assert (replica.view.revision, reads.changes) == (notice.revision, 1)
