@@ -17,7 +17,7 @@ import (
 var ErrClosed = errors.New("the connection has ended")
 
 const (
-	readBuffer  = 4 << 10
+	readBuffer  = 16<<10 + 512 // one DATA frame of the common largest size, and its header
 	writeBuffer = 512
 	firstWindow = 65_535 // of a connection, by the standard
 )
