@@ -82,11 +82,6 @@ class Hub:
     def __len__(self) -> int:
         return len(self._streams)
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether streams still wait for the last change."""
-        return bool(self._round)
-
     def streams(self) -> tuple[Member, ...]:
         """All of them, in order of joining."""
         return tuple(self._streams)
