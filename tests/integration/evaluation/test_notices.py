@@ -128,6 +128,14 @@ async def test_a_large_change_is_left_to_the_store(operator: Operator) -> None:
     assert (await noticed(operator, *create(flag("small")))).HasField("copy")
 
 
+async def test_a_value_that_no_message_can_hold_is_not_told(operator: Operator) -> None:
+    """By hand, past the checks: its change is committed, and has to be announced all the same."""
+    odd = flag("odd", value_type=ValueType.NUMBER, variations=(Variation("on", "", "text"),))
+    notice = await noticed(operator, *create(odd))
+    assert notice.revision
+    assert not notice.HasField("copy")
+
+
 async def test_what_a_call_did_not_write_is_not_told(
     environment: Environment, operator: Operator
 ) -> None:
