@@ -4,6 +4,9 @@ A change is one pass over the streams, in turns of the loop that are short, sinc
 thousands of streams together stalls every other call of the process (measured in sync.md). Most
 readers take their frames at once; only one that does not costs a task that waits for it, and
 only so many of these are waited for at once.
+
+Changes that follow each other fast share passes: each begins in its time, so that pushes leave
+the cores to what they wait for. Two passes may follow at once, as for two changes in a row.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from services.evaluation.frames import Frames
-from services.evaluation.limits import SEND_WINDOW
+from services.evaluation.limits import PASS_SECONDS, PASS_SECONDS_PER_STREAM, SEND_WINDOW
 from services.evaluation.sending import Send, Sends, SlowReader, Stuck, offer_all
 from services.evaluation.transport import Wire
 
@@ -74,8 +77,13 @@ class Hub:
         self._window = window
         self._streams: dict[Member, None] = {}
         self._woken: OrderedDict[Member, None] = OrderedDict()
-        self._round: list[Member] = []
-        """Those that have not had a change yet, the next one last."""
+        self._pass: list[Member] = []
+        """Those that this pass has not reached yet, the next one last."""
+        self._is_behind = False
+        """Something was announced that the streams before those may not have had."""
+        self._pass_due = float("-inf")
+        """When the next pass would begin if they came in their time."""
+        self._timer: asyncio.TimerHandle | None = None
         self._places = 0
         self._closing: bytes | None = None
 
@@ -98,10 +106,12 @@ class Hub:
         self._woken.pop(stream, None)
 
     def announce(self) -> None:
-        """There is a new revision for every stream; those go first that wait for the last one."""
-        late = dict.fromkeys(reversed(self._round))
-        self._round = [*reversed(late | self._streams)]
-        self._ask_for_a_turn()
+        """There is a new revision for every stream.
+
+        Those that wait for the last one have both at once, the others when all have had that.
+        """
+        self._is_behind = True
+        self._begin_pass()
 
     def wake(self, stream: Member) -> None:
         """There is something for this stream."""
@@ -113,11 +123,12 @@ class Hub:
         """Serves streams until about then; whether it could go on."""
         now = self._sends.now
         while self._can_go_on():
-            stream = self._woken.popitem(last=False)[0] if self._woken else self._round.pop()
+            stream = self._woken.popitem(last=False)[0] if self._woken else self._pass.pop()
             if not stream.is_busy and stream in self._streams:
                 self._serve(stream)
             if now() >= until:
                 break
+        self._begin_pass()
         return self._can_go_on()
 
     async def close(self, goodbye: bytes) -> None:
@@ -125,8 +136,27 @@ class Hub:
         self._closing = goodbye
         await end_in_turns(self._streams, goodbye)
 
+    def _begin_pass(self) -> None:
+        """If one is owed, the last one is over, and it is time; else when it is."""
+        if not self._is_behind or self._pass or self._timer is not None:
+            return
+        now = self._sends.now()
+        length = min(len(self._streams) * PASS_SECONDS_PER_STREAM, PASS_SECONDS)
+        early = self._pass_due - length - now  # one may come before its time
+        if early > 0:
+            self._timer = asyncio.get_running_loop().call_later(early, self._on_time)
+            return
+        self._pass_due = max(self._pass_due, now) + length
+        self._is_behind = False
+        self._pass = [*reversed(self._streams)]
+        self._ask_for_a_turn()
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._begin_pass()
+
     def _can_go_on(self) -> bool:
-        return self._places < self._window and bool(self._round or self._woken)
+        return self._places < self._window and bool(self._pass or self._woken)
 
     def _ask_for_a_turn(self) -> None:
         if self._can_go_on():

@@ -15,7 +15,6 @@ from services.evaluation.census import Census
 from services.evaluation.counts import Counts
 from services.evaluation.frames import goodbye_frame
 from services.evaluation.hub import Hub, end_in_turns
-from services.evaluation.limits import SEND_WINDOW
 from services.evaluation.notices import changes_in
 from services.evaluation.sending import Sends
 from services.evaluation.shared import SharedReads
@@ -36,9 +35,6 @@ MISLED: Final = goodbye_frame(
     sync_pb2.GOODBYE_REASON_DRAINING, reconnect_after_ms=0, jitter_ms=5_000
 )
 """Streams that were sent what the store does not say come back for all of it."""
-
-BURST_SECONDS: Final = 0.05
-"""Changes that follow each other so fast are a burst."""
 
 REPORTED_FAULTS: Final = 1_000
 """Sentences about definitions that are remembered as reported."""
@@ -70,7 +66,6 @@ class Replica:
         """Revision that the store was last said to be at; ahead of `view` until it is read."""
         self._writer = asyncio.Lock()
         self._reported: dict[str, None] = {}
-        self._taken_at = float("-inf")
         self._swap(view)
         self._confirmed = view
         """The last one that the store has said; ahead of it `view` is what notices told."""
@@ -94,14 +89,11 @@ class Replica:
         return self._confirmed is self.view
 
     async def advance(self, notice: ChangeNotice) -> None:
-        """Takes what the notice tells, or reads what is new, unless its revision is here.
-
-        In a burst to many streams one read brings several changes, and fewer frames.
-        """
+        """Takes what the notice tells, or reads what is new, unless its revision is here."""
         async with self._writer:
             if notice.revision <= self.view.revision:
                 return
-            told = None if self._is_busy() else changes_in(notice, self.view.revision)
+            told = changes_in(notice, self.view.revision)
             if told is None:
                 await self._read(notice.revision)
             else:
@@ -148,14 +140,8 @@ class Replica:
         self._confirmed = view = self.view.replaced_by(everything)
         self._take(view)
 
-    def _is_busy(self) -> bool:
-        """Whether many streams were woken a moment ago."""
-        since = asyncio.get_running_loop().time() - self._taken_at
-        return since < BURST_SECONDS and len(self.hub) > SEND_WINDOW
-
     def _take(self, view: View) -> None:
         self._swap(view)
-        self._taken_at = asyncio.get_running_loop().time()
         self.counts.snapshots += 1
         self.counts.snapshot_seconds += max(0.0, time.time() - self.view.revision / 1_000)
         self.hub.announce()

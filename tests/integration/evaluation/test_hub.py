@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from services.evaluation import hub as hub_module
 from services.evaluation.frames import Frames
 from services.evaluation.hub import Hub
+from services.evaluation.limits import PASS_SECONDS, PASS_SECONDS_PER_STREAM
 from services.evaluation.sending import Sends, SlowReader
-from tests.support.streams import ReaderWire
+from tests.support.streams import Clock, ReaderWire
 from tests.support.waiting import PATIENCE
 
 WINDOW = 64
@@ -277,3 +279,34 @@ async def test_a_stream_that_is_woken_does_not_wait_for_a_change_to_reach_all(hu
     hub.work(until=0.0)
     hub.work(until=0.0)
     assert order == [a, c, b]
+
+
+async def test_a_second_change_goes_out_at_once_and_those_after_it_together_in_their_time() -> None:
+    clock = Clock()
+    hub = Hub(Sends(clock))
+    members = [Member(hub, takes=True) for _ in range(STREAMS)]
+    for count in (1, 2):
+        announce(hub, members)
+        await all_take(members, count)
+        await offered(members)
+    for _ in range(3):
+        announce(hub, members)
+    await offered(members)
+    assert [len(member.wire.frames) for member in members] == [2] * STREAMS
+    clock.move(STREAMS * PASS_SECONDS_PER_STREAM)
+    await all_take(members, 3)
+    assert {tuple(member.wire.frames) for member in members} == {(b"1", b"1", b"3")}
+
+
+async def test_however_many_streams_a_change_waits_for_its_time_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_module, "PASS_SECONDS_PER_STREAM", PATIENCE)
+    clock = Clock()
+    hub = Hub(Sends(clock))
+    members = [Member(hub, takes=True) for _ in range(3)]
+    for count in (1, 2, 3):
+        announce(hub, members)
+        if count == 3:
+            clock.move(PASS_SECONDS)
+        await all_take(members, count)

@@ -13,9 +13,7 @@ from featmesh.engine.model import ValueType, Variation
 from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from featmesh.sync.v1 import sync_pb2
 from services.api.notices import COPIED_BYTES, COPIED_ITEMS, notice_of
-from services.evaluation import replica as replica_module
 from services.evaluation.follower import Follower
-from services.evaluation.limits import SEND_WINDOW
 from services.evaluation.notices import changes_in
 from services.evaluation.replica import MISLED, Replica, Replicas
 from services.evaluation.sending import Sends
@@ -173,29 +171,6 @@ async def test_the_store_is_asked_once_afterwards_and_streams_hear_nothing_of_it
     assert replica.view is view
     assert reads.changes == 1
     await reader.close()
-
-
-@pytest.mark.parametrize(("streams", "read"), [(SEND_WINDOW, 0), (SEND_WINDOW + 1, 1)])
-async def test_in_a_burst_to_many_streams_one_read_brings_all_that_came_meanwhile(
-    streams: int,
-    read: int,
-    follower: Follower,
-    reads: Reads,
-    replica: Replica,
-    operator: Operator,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(replica_module, "BURST_SECONDS", PATIENCE)
-    traffic = new_traffic(Sends())
-    readers = [Reader(replica, traffic) for _ in range(streams)]
-    for reader in readers:
-        await reader.wire.takes(1)
-    notices = [await noticed(operator, *create(flag(key))) for key in "abc"]
-    for notice in notices:
-        await hear(follower, notice)
-    assert (replica.view.revision, reads.changes) == (notices[-1].revision, read)
-    for reader in readers:
-        await reader.close()
 
 
 async def test_a_store_that_lags_behind_what_was_told_takes_nothing_back(
