@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from services.runtime.health import Health
 from services.runtime.loop_server import LoopServer
+from services.runtime.peers import keepalive_options, watch_peers
 from services.runtime.settings import ServerSettings
 from services.runtime.worker_link import WorkerLink
 
@@ -27,7 +28,6 @@ OPTIONS: Final[Sequence[tuple[str, Any]]] = (
     ("grpc.max_receive_message_length", HARD_REQUEST_BYTES),
     ("grpc.server.max_pending_requests", 200_000),
     ("grpc.server.max_pending_requests_hard_limit", 400_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.enable_channelz", 0),  # what nobody asks for costs each connection 0.7 KB
@@ -68,9 +68,10 @@ class GrpcServer:
         self._interceptors = interceptors
         self._options = (
             ("grpc.so_reuseport", int(link is not None)),
-            ("grpc.keepalive_time_ms", keepalive * 1_000),
+            *keepalive_options(keepalive),
             *OPTIONS,
         )
+        self._keepalive = keepalive
         self._server: LoopServer | None = None
 
     async def start(self) -> None:
@@ -87,6 +88,10 @@ class GrpcServer:
             self.port = server.add_insecure_port(str(self._settings.listen))
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {self._settings.listen}") from error
+        try:
+            watch_peers(self.port, self._keepalive)
+        except OSError as error:
+            log.warning("peers that vanish are kept until their streams end: %s", error)
         await self.health.open()
         await server.start()
         self._server = server

@@ -1,33 +1,45 @@
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from services.evaluation.app import KEEPALIVE_SECONDS
 from services.evaluation.pacer import Pace
-from services.runtime.server import OPTIONS
+from services.runtime.peers import ANSWER_SECONDS, own_sockets
 from tests.support.evaluation import RunningEvaluation
 
-MILLISECONDS = 1_000
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
-def accepted(port: int) -> Iterator[int]:
-    """Of each connection that this process accepted at the port: its TCP_USER_TIMEOUT."""
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as each:
-            if each.family in INTERNET and each.getsockname()[1] == port:
-                each.getpeername()  # the one that listens has none
-                yield each.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+class Watch(NamedTuple):
+    """How the kernel looks after a connection: milliseconds of an answer, seconds of silence."""
+
+    answer: int
+    is_asked: int
+    silence: int
+    interval: int
 
 
-async def test_what_a_peer_does_not_acknowledge_is_given_up_after_the_answer_time_of_keepalive(
+def accepted(port: int) -> Iterator[Watch]:
+    """Of each connection that this process accepted at the port."""
+    for each in own_sockets():
+        with suppress(OSError):  # the one that listens has no peer
+            if each.family in INTERNET and each.getsockname()[1] == port and each.getpeername():
+                yield Watch(
+                    each.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+                    each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    each.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                    each.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+                )
+
+
+async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing_and_asks_a_silent_one(
     service: RunningEvaluation, server_key: str
 ) -> None:
-    """So keepalive, which asks seldom, is not what finds a stream's dead peer."""
+    """A heartbeat finds a stream's dead peer, long before the silent are asked."""
     await service.client(server_key).definitions().change()
-    answer = dict(OPTIONS)["grpc.keepalive_timeout_ms"]
-    assert set(accepted(service.app.port)) == {answer}
-    assert Pace().heartbeat + answer / MILLISECONDS < KEEPALIVE_SECONDS
+    expected = Watch(ANSWER_SECONDS * 1_000, 1, KEEPALIVE_SECONDS, ANSWER_SECONDS)
+    assert set(accepted(service.app.port)) == {expected}
+    assert Pace().heartbeat + ANSWER_SECONDS < KEEPALIVE_SECONDS

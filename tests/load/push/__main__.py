@@ -54,7 +54,7 @@ no broker, no authentication and nothing to catch up with. A turn's latency is t
 changes, its CPU that of all the server's processes over all its changes, with what else they did
 in that time. The phases around the snapshot are means: each evaluation worker exports when its
 snapshots were there, and the one that is first counts. Idle is a minute after a first round of
-heartbeats; of evaluation's keepalive, a ping for each connection every 15 minutes, none is in it.
+heartbeats; the kernel asks connections that were silent for 15 minutes, of which there are none.
 What client streams cost beyond server streams is the median over 20 pairs of changes, one of
 each, with all of both open. Unary latency counts from when a call was due. Memory is resident
 memory of the server's processes, without the kernel's socket buffers. Two cores are shared by
