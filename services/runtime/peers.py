@@ -55,7 +55,7 @@ def watch_peers(port: int, silence: int) -> None:
 
 
 def _listeners(port: int) -> Iterator[socket.socket]:
-    """GRPC keeps its sockets to itself, so they are looked for among all files."""
+    """The core keeps its sockets to itself, so they are looked for among all files."""
     for each in own_sockets():
         if (
             each.family in _INTERNET
