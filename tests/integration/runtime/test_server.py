@@ -199,3 +199,16 @@ async def test_a_stream_that_the_end_of_the_drain_window_cuts_off_may_be_opened_
         with pytest.raises(aio.AioRpcError) as cut:
             await watch.read()
     assert cut.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_server_that_cannot_have_its_peers_looked_after_serves_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(port: int, silence: int) -> None:
+        raise OSError(f"nothing listens at {port} for {silence} s")
+
+    monkeypatch.setattr("services.runtime.server.watch_peers", refuse)
+    async with serving() as (server, channel):
+        answer = await channel.unary_unary(METHOD, request_serializer=bytes)(b"")
+    assert answer == evaluation_pb2.EvaluateResponse(revision=7).SerializeToString()
+    assert f"nothing listens at {server.port} for 60 s" in caplog.text
