@@ -209,6 +209,6 @@ async def test_a_server_that_cannot_have_its_peers_looked_after_serves_and_says_
 
     monkeypatch.setattr("services.runtime.server.watch_peers", refuse)
     async with serving() as (server, channel):
-        answer = await channel.unary_unary(METHOD, request_serializer=bytes)(b"")
+        answer: bytes = await channel.unary_unary(METHOD, request_serializer=bytes)(b"")
     assert answer == evaluation_pb2.EvaluateResponse(revision=7).SerializeToString()
     assert f"nothing listens at {server.port} for 60 s" in caplog.text
