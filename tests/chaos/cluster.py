@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from tests.chaos.replica_set import DIES_WITH_US, ReplicaSet
 from tests.chaos.waiting import until
-from tests.support.mesh import ServiceProcess, free_address
+from tests.support.mesh import ServiceProcess
+from tests.support.ports import free_address
 from tests.support.proxy import TcpProxy
 from tests.support.rabbitmq import RabbitMqNode
 

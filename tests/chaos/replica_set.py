@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from services.standalone.mongod import packaged_mongod
 from tests.chaos.waiting import until
-from tests.support.mesh import free_address
+from tests.support.ports import free_port
 from tests.support.proxy import TcpProxy
 
 NAME: Final = "chaos"
@@ -37,7 +37,7 @@ class Mongod:
     def __init__(self, number: int, folder: Path) -> None:
         self.number = number
         self._folder = folder / f"mongod-{number}"
-        self._port = int(free_address().rpartition(":")[2])
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.proxy = TcpProxy("127.0.0.1", self._port)
         uri = f"mongodb://127.0.0.1:{self._port}/?directConnection=true"

@@ -24,8 +24,9 @@ from featmesh.management.v1 import (
 from featmesh.sync.v1 import sync_pb2, sync_pb2_grpc
 from tests.e2e.command_line import FEATMESH, SHOP, SHOP_FILES, Operator, operator_of
 from tests.support.flags import boolean_flag, segment
-from tests.support.mesh import Mesh, call, free_address
+from tests.support.mesh import Mesh, call
 from tests.support.places import Place, make_place
+from tests.support.ports import free_address
 from tests.support.waiting import PATIENCE, eventually
 
 # What the commands do does not depend on how many processes the services are.

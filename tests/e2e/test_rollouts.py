@@ -14,8 +14,9 @@ import pytest
 
 import featmesh
 from tests.e2e.command_line import SHOP_FILES, Operator, operator_of
-from tests.support.mesh import Mesh, ServiceProcess, free_address
+from tests.support.mesh import Mesh, ServiceProcess
 from tests.support.places import Place, make_place
+from tests.support.ports import free_address
 from tests.support.waiting import PATIENCE, eventually
 
 QUICK = featmesh.Options(flush_interval=0.2)

@@ -23,9 +23,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import featmesh
 from featmesh.management.v1 import flag_service_pb2, flag_service_pb2_grpc
 from tests.support.flags import boolean_flag
-from tests.support.mesh import Mesh, ServiceProcess, call, free_address, three_services
+from tests.support.mesh import Mesh, ServiceProcess, call, three_services
 from tests.support.mongodb import fresh_database_name
 from tests.support.places import make_place
+from tests.support.ports import free_address
 from tests.support.proxy import TcpProxy
 from tests.support.waiting import PATIENCE, eventually
 

@@ -16,8 +16,9 @@ import featmesh
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.mongodb import MongoStore
 from tests.support.evaluation import new_sdk_key
-from tests.support.mesh import ServiceProcess, children_of, free_address, is_running
+from tests.support.mesh import ServiceProcess, children_of, is_running
 from tests.support.mongodb import fresh_database_name
+from tests.support.ports import free_address
 from tests.support.waiting import PATIENCE, eventually
 
 WORKERS = 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,17 +19,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.ports import free_address
 from tests.support.waiting import PATIENCE, eventually
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
-
-
-def free_address() -> str:
-    """A loopback address that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def children_of(pid: int) -> set[int]:

@@ -17,6 +17,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def running_mongod(
     folder: Path, parameters: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[str]:
     """An embedded mongod with its data in ``folder``; its URI."""
-    mongod = EmbeddedMongod(folder, parameters=parameters)
+    mongod = EmbeddedMongod(folder, port=free_port(), parameters=parameters)
     # A loop of its own that never becomes the thread's: the tests' loops come and go.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(mongod.start())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.support.ports import free_port
+
 _PIECE: Final = 65_536
 _TICK: Final = 0.05
 """Seconds; a throttled link passes so much of its share at once."""
@@ -39,7 +41,7 @@ class TcpProxy:
         self.weather = Weather()
         self.forwarded = 0
         """Bytes that came from the target and were passed on."""
-        self.port = 0
+        self.port = free_port()
 
     @classmethod
     async def in_front_of(cls, url: str) -> tuple[TcpProxy, str]:
@@ -52,9 +54,8 @@ class TcpProxy:
         return proxy, urlunsplit(through)
 
     async def open(self) -> None:
-        """Accept connections, on the same port as before."""
+        """Accept connections, on the same port each time."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Refuse connections and break those that are open."""

@@ -21,12 +21,13 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.ports import free_port
+
 VARIABLE: Final = "FEATMESH_TEST_AMQP_URL"
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_TIMEOUT = 90.0
 _STOP_TIMEOUT = 20.0
-_ATTEMPTS = 4
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 _INSTALL = """
@@ -52,10 +53,10 @@ class RabbitMqNode:
     """
 
     def __init__(self) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._folder = Path(tempfile.mkdtemp(prefix="featmesh-rabbitmq-"))
-        self._epmd_port = _free_port()
+        self._epmd_port = free_port()
         self._environment = self._make_environment()
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -109,7 +110,7 @@ class RabbitMqNode:
             "RABBITMQ_NODENAME": f"featmesh-{uuid4().hex[:8]}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(_free_port()),
+            "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
@@ -146,25 +147,12 @@ class RabbitMqNode:
 @contextmanager
 def rabbitmq_node() -> Iterator[RabbitMqNode]:
     """A node that runs within the context."""
-    node = _started_node()
+    node = RabbitMqNode()
     try:
+        node.start()
         yield node
     finally:
         node.remove()
-
-
-def _started_node() -> RabbitMqNode:
-    """On a busy machine another process may take a free port before the node does."""
-    for _ in range(_ATTEMPTS - 1):
-        node = RabbitMqNode()
-        try:
-            node.start()
-        except RuntimeError:
-            continue
-        return node
-    node = RabbitMqNode()
-    node.start()
-    return node
 
 
 @pytest.fixture(scope="session")
@@ -223,10 +211,3 @@ def _speaks_amqp(port: int) -> bool:
             return connection.recv(1) == b"\x01"
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

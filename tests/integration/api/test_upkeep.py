@@ -23,8 +23,8 @@ from tests.integration.api.test_start import until_logged
 from tests.integration.storage.records import NOON, change, create, delete, flag
 from tests.support.api import SERVING, ApiClient, flag_resource, running_api
 from tests.support.fail_points import OUT_OF_DISK_SPACE, failing, refused_uri
-from tests.support.mesh import free_address
 from tests.support.messaging import soon
+from tests.support.ports import free_address
 from tests.support.sightings import see_users
 
 RETENTION = timedelta(days=30)

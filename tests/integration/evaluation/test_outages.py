@@ -14,8 +14,8 @@ from tests.support.evaluation import (
     Timing,
     running_evaluation,
 )
-from tests.support.mesh import free_address
 from tests.support.messaging import own_topology, rabbitmq_bus
+from tests.support.ports import free_address
 from tests.support.proxy import TcpProxy
 from tests.support.statuses import error_info
 

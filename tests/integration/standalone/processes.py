@@ -14,7 +14,8 @@ from typing import Final
 
 import grpc
 
-from tests.support.mesh import ServiceProcess, free_address
+from tests.support.mesh import ServiceProcess
+from tests.support.ports import free_address
 from tests.support.waiting import PATIENCE, eventually
 
 WELCOME: Final = "FeatMesh is running"

@@ -11,8 +11,8 @@ from services.storage.mongodb import MongoStore
 from services.storage.mongodb.connection import Connection, address_of, utc_now
 from services.storage.mongodb.migrations import INDEXES
 from tests.integration.storage.records import NOON, change, create, flag
-from tests.support.mesh import free_address
 from tests.support.mongodb import fresh_database_name
+from tests.support.ports import free_address
 from tests.support.proxy import TcpProxy
 from tests.support.sightings import see_users
 

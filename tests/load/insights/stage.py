@@ -21,7 +21,8 @@ from pymongo.errors import PyMongoError
 from services.standalone.mongod import EmbeddedMongod
 from tests.load.machine import process_cpu_seconds
 from tests.load.propagation import Place, make_place
-from tests.support.mesh import Mesh, free_address, three_services
+from tests.support.mesh import Mesh, three_services
+from tests.support.ports import free_port
 from tests.support.rabbitmq import RabbitMqNode, rabbitmq_node
 
 DATABASE: Final = "bench"
@@ -115,7 +116,7 @@ def running_stage(variables: Mapping[str, str] = MappingProxyType({})) -> Iterat
     """Three services on a mongod and a RabbitMQ node of their own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port = int(free_address().rpartition(":")[2])
+        port = free_port()
         mongod = EmbeddedMongod(folder / "mongod", port=port, cache=CACHE)
         asyncio.run(mongod.start())
         stack.callback(lambda: asyncio.run(mongod.stop()))
