@@ -52,13 +52,17 @@ class Connection:
         self.address = address_of(uri)
         self.transactions = Transactions(self.client, self.address)
         self._clock = clock
+        self._collections: dict[str, Collection] = {}
 
     def now(self) -> datetime:
         """The clock's time as MongoDB can hold it: UTC, in whole milliseconds."""
         return whole_milliseconds(self._clock())
 
     def __getitem__(self, collection: str) -> Collection:
-        return self.database[collection]
+        known = self._collections.get(collection)
+        if known is None:  # the driver takes 8 us to make one
+            known = self._collections[collection] = self.database[collection]
+        return known
 
     async def one_answer(self, command: Document) -> list[Document] | None:
         """What ``command``, a find or an aggregate, finds; None if one answer does not hold it.
