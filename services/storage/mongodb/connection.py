@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
 from pymongo.errors import InvalidURI, PyMongoError
 
 from services.runtime.errors import NotFound
+from services.storage.mongodb.blocking import BlockingCollection
 from services.storage.mongodb.transactions import Session, Transactions
 
 Document = dict[str, Any]
@@ -54,6 +56,11 @@ class Connection:
         self._clock = clock
         self._collections: dict[str, Collection] = {}
 
+    @cached_property
+    def blocking(self) -> Connection:
+        """For the bodies of `Transactions.run_in_thread`, and for nothing else."""
+        return _BlockingConnection(self)
+
     def now(self) -> datetime:
         """The clock's time as MongoDB can hold it: UTC, in whole milliseconds."""
         return whole_milliseconds(self._clock())
@@ -61,8 +68,11 @@ class Connection:
     def __getitem__(self, collection: str) -> Collection:
         known = self._collections.get(collection)
         if known is None:  # the driver takes 8 us to make one
-            known = self._collections[collection] = self.database[collection]
+            known = self._collections[collection] = self._open(collection)
         return known
+
+    def _open(self, collection: str) -> Collection:
+        return self.database[collection]
 
     async def one_answer(self, command: Document) -> list[Document] | None:
         """What ``command``, a find or an aggregate, finds; None if one answer does not hold it.
@@ -89,6 +99,21 @@ class Connection:
     async def close(self) -> None:
         await self.transactions.close()
         await asyncio.to_thread(self.client.close)
+
+
+class _BlockingConnection(Connection):
+    """A view whose collections are done when they return."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.client = connection.client
+        self.database = connection.database
+        self.address = connection.address
+        self.transactions = connection.transactions
+        self._clock = connection._clock
+        self._collections = {}
+
+    def _open(self, collection: str) -> Collection:
+        return cast("Collection", BlockingCollection(self.database.delegate[collection]))
 
 
 class Part:

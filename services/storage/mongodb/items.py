@@ -83,8 +83,8 @@ class MongoItems(Part):
         # process take turns. Between processes the retries of the transaction do.
         turn = self._turns.setdefault(change.environment_id, asyncio.Lock())
         async with turn:
-            return await self._connection.transactions.run(
-                Commit(self._connection, change).run, rehearse=change.request.rehearse
+            return await self._connection.transactions.run_in_thread(
+                Commit(self._connection.blocking, change).run, rehearse=change.request.rehearse
             )
 
     @translated

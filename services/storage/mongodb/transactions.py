@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from services.runtime.errors import StoreUnavailable
+from services.storage.mongodb.blocking import at_once
 
 Session = AsyncIOMotorClientSession
 T = TypeVar("T")
@@ -24,6 +26,7 @@ LIMIT_SECONDS = 55.0
 """For all attempts together; the server ends a transaction of its own accord after 60."""
 
 _CLOSE_SECONDS = 5.0
+_THREADS = 32
 _FIRST_PAUSE_SECONDS = 0.004
 _LONGEST_PAUSE_SECONDS = 0.25
 _TRANSIENT = "TransientTransactionError"
@@ -46,6 +49,7 @@ class Transactions:
         self._client = client
         self._address = address
         self._running: set[asyncio.Task[Any]] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, "mongodb transaction")
 
     async def run(self, body: Body[T], *, rehearse: bool = False) -> T:
         """Commit what ``body`` does; it may run several times and must only use the session.
@@ -57,6 +61,17 @@ class Transactions:
         end = _roll_back if rehearse else _commit
         return await self._run(lambda session: _attempt(session, body, end))
 
+    async def run_in_thread(self, body: Body[T], *, rehearse: bool = False) -> T:
+        """As `run`, for a body that uses `Connection.blocking` and awaits nothing else.
+
+        Takes half of the CPU and of the time: nobody changes threads between its commands.
+        """
+
+        async def attempt(session: Session) -> T:
+            return await self._attempt_in_thread(session, body, rehearse=rehearse)
+
+        return await self._run(attempt)
+
     async def run_in_turn(self, body: Body[T], turn: asyncio.Lock) -> T:
         """As `run`, one after the other of those that share the lock.
 
@@ -65,6 +80,19 @@ class Transactions:
         runs again, like any other that a new primary does not know.
         """
         return await self._run(lambda session: _attempt_in_turn(session, body, turn))
+
+    async def _attempt_in_thread(self, session: Session, body: Body[T], *, rehearse: bool) -> T:
+        loop = asyncio.get_running_loop()
+        thread = loop.run_in_executor(self._threads, _attempt_at_once, session, body, rehearse)
+        try:
+            result, is_known = await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            await asyncio.wait([thread], timeout=_CLOSE_SECONDS)  # it uses the session
+            raise
+        if not is_known:
+            await _pause(0)
+            await _commit(session)
+        return result
 
     async def _run(self, attempt: Callable[[Session], Awaitable[T]]) -> T:
         work = self._bounded(attempt)
@@ -75,12 +103,12 @@ class Transactions:
 
     async def close(self) -> None:
         """Let the running transactions end, within bounds."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._threads.shutdown(wait=False)
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -122,6 +150,28 @@ async def _attempt(
         raise
     await end(session)
     return result
+
+
+def _attempt_at_once(session: Session, body: Body[T], rehearse: bool) -> tuple[T, bool]:
+    """What the body returns, and whether the transaction's end is known."""
+    bare = session.delegate
+    bare.start_transaction(read_concern=_SNAPSHOT, write_concern=_MAJORITY)
+    try:
+        result = at_once(body(session))
+    except BaseException:
+        with suppress(PyMongoError):  # the error that led here says more
+            bare.abort_transaction()
+        raise
+    if rehearse:
+        bare.abort_transaction()
+        return result, True
+    try:
+        bare.commit_transaction()
+    except PyMongoError as error:
+        if not error.has_error_label(_OUTCOME_UNKNOWN):
+            raise
+        return result, False
+    return result, True
 
 
 async def _attempt_in_turn(session: Session, body: Body[T], turn: asyncio.Lock) -> T:
