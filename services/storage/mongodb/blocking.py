@@ -7,7 +7,7 @@ return, so that nothing is ever waited for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar, cast
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
@@ -59,16 +59,8 @@ class BlockingCursor:
         self._cursor.sort(*arguments)
         return self
 
-    def limit(self, limit: int) -> BlockingCursor:
-        self._cursor.limit(limit)
-        return self
-
     async def to_list(self, length: int | None) -> list[Any]:
         return cast("list[Any]", self._cursor.to_list(length))
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        for document in self._cursor:
-            yield document
 
 
 def _bare(options: dict[str, Any]) -> dict[str, Any]:

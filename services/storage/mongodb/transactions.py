@@ -87,6 +87,7 @@ class Transactions:
         try:
             result, is_known = await asyncio.shield(thread)
         except asyncio.CancelledError:
+            thread.add_done_callback(_retrieve)
             await asyncio.wait([thread], timeout=_CLOSE_SECONDS)  # it uses the session
             raise
         if not is_known:
@@ -112,8 +113,7 @@ class Transactions:
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # retrieved here too: the caller may be gone
+        _retrieve(task)
 
     async def _bounded(self, attempt: Callable[[Session], Awaitable[T]]) -> T:
         try:
@@ -136,6 +136,12 @@ class Transactions:
                         raise
                 await _pause(attempts)
                 attempts += 1
+
+
+def _retrieve(work: asyncio.Future[Any]) -> None:
+    """Takes note of how it ended: the caller, who would, may be gone."""
+    if not work.cancelled():
+        work.exception()
 
 
 async def _attempt(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
 
-from services.storage.mongodb import MongoStore
+from services.runtime.errors import StoreUnavailable
+from services.storage.mongodb import MongoStore, transactions
 from services.storage.mongodb.connection import Connection, utc_now
 from services.storage.mongodb.transactions import Session
 from tests.support.fail_points import PRIMARY_STEPPED_DOWN, failing, refused_uri
@@ -37,11 +40,10 @@ async def test_what_the_body_did_is_committed_and_its_result_returned(
         inside = connection.blocking[COLLECTION]
         await inside.insert_many([{"_id": one} for one in "cab"], session=session)
         await inside.delete_one({"_id": "c"}, session=session)
-        cursor = inside.find({}, session=session).sort("_id", -1).limit(2)
+        cursor = inside.find({}, session=session).sort("_id", -1)
         joined = inside.aggregate([{"$match": {"_id": "a"}}], session=session)
-        return [each["_id"] for each in await cursor.to_list(None)] + [
-            each["_id"] async for each in joined
-        ]
+        found = await cursor.to_list(None) + await joined.to_list(None)
+        return [each["_id"] for each in found]
 
     assert await connection.transactions.run_in_thread(body) == ["b", "a", "a"]
     assert await stored(connection) == ["a", "b"]
@@ -129,3 +131,28 @@ async def test_a_caller_who_is_gone_leaves_no_transaction_half_done(
             await caller
         await connection.transactions.close()
     assert await stored(connection) == ["a", "b"]
+
+
+async def test_a_thread_that_does_not_end_in_time_writes_nothing_any_more(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(transactions, "LIMIT_SECONDS", 0.1)
+    monkeypatch.setattr(transactions, "_CLOSE_SECONDS", 0.01)
+    hung, ended = threading.Event(), threading.Event()
+
+    async def body(session: Session) -> None:
+        try:
+            await connection.blocking[COLLECTION].insert_one({"_id": "a"}, session=session)
+            hung.wait(PATIENCE)
+            await connection.blocking[COLLECTION].insert_one({"_id": "b"}, session=session)
+        finally:
+            ended.set()
+
+    with pytest.raises(StoreUnavailable):
+        await connection.transactions.run_in_thread(body)
+    hung.set()
+    assert await asyncio.to_thread(ended.wait, PATIENCE)
+    assert await stored(connection) == []
+    await connection.close()
+    gc.collect()
+    assert not caplog.records, "its error is nobody's any more"
