@@ -182,9 +182,15 @@ class Outcome:
 
 
 async def toggle_again_and_again(
-    mesh: Mesh, channel: aio.Channel, place: Place, receipts: Receipts, changes: int = CHANGES
+    mesh: Mesh,
+    channel: aio.Channel,
+    place: Place,
+    receipts: Receipts,
+    changes: int = CHANGES,
+    *,
+    per_second: float = 0.0,
 ) -> Outcome:
-    """So many toggles, each awaited on every stream."""
+    """So many toggles, each awaited on every stream; as fast as they go, or at this rate."""
     stub = cast(
         "flag_service_pb2_grpc.FlagServiceAsyncStub", flag_service_pb2_grpc.FlagServiceStub(channel)
     )
@@ -197,7 +203,10 @@ async def toggle_again_and_again(
     enabled = got.resource.flag.enabled
     evaluation = mesh.processes[1].pid
     server, generator = process_cpu_seconds(evaluation), own_cpu_seconds()
-    for _ in range(changes):
+    began = time.perf_counter()
+    for number in range(changes):
+        if per_second:
+            await asyncio.sleep(began + number / per_second - time.perf_counter())
         enabled = not enabled
         sent = time.time()
         request = flag_service_pb2.ToggleFlagRequest(

@@ -28,9 +28,11 @@ row is one event, that is one document. All processes share the machine: mongod 
 GB), RabbitMQ, three services (evaluation with one worker for each core) and the generator, whose
 CPU stands beside theirs. Half of that load is half of the median rate that was stored, which is
 heavier in a record that stores more; half of the goal is the same in all. Either is sent at even
-distances. Pushes follow each other without a pause, and so load the machine too. Reports read roll-
-ups of evaluations that were written through the store, spread over all hours of a year, so that no
-bucket is empty. Not measured: TLS, networks, replicated mongod and RabbitMQ, users' upserts.
+distances. Pushes follow each other without a pause, which takes more than half of the machine by
+itself and ever less of it the slower they are; then they come 20 a second, which is the same load
+idle and beside events. Reports read roll-ups of evaluations that were written through the store,
+spread over all hours of a year, so that no bucket is empty. Not measured: TLS, networks, replicated
+mongod and RabbitMQ, users' upserts.
 """
 
 SECONDS_PER_MINUTE: Final = 60

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import product
 from typing import Final
 
 from grpc import aio
@@ -29,6 +30,9 @@ LATENCY_ROUNDS: Final = 2_000
 
 PUSHES: Final = 400
 """Idle, and as many beside events; for the 99th percentile of theirs."""
+
+PACES: Final = {"1 stream": 0.0, "1 stream, 20 a second": 20.0}
+"""Pushes a second; 0 is one after the other, which takes more than half of two cores by itself."""
 
 SETTLE_SECONDS: Final = 3.0
 """Until the load is as it stays: queues and micro-batches have their size."""
@@ -81,22 +85,22 @@ async def throughput(stage: Stage, place: Place, bench: Benchmark, events: int) 
 async def beside_events(
     stage: Stage, place: Place, bench: Benchmark, load: str, rows_per_second: float
 ) -> None:
-    """`Track` and a push while events come at this rate."""
-    idle = await _push(stage, place)
+    """`Track` and pushes while events come at this rate."""
+    idle = await _pushes(stage, place)
     work = f"{load} ({EVENTS} events a batch)"
     async with _loaded(stage, place, rows_per_second) as sent:
         await asyncio.sleep(SETTLE_SECONDS)
-        loaded = await _push(stage, place)
+        loaded = await _pushes(stage, place)
         while len(sent.latencies) < LATENCY_ROUNDS:  # noqa: ASYNC110 - the load has its pace
             await asyncio.sleep(0.1)
     add(bench, work, "Track p50", percentile(sent.latencies, 50), figure("ms"))
     add(bench, work, "Track p99", percentile(sent.latencies, 99), figure("ms", 100))
-    for percent in (50, 99):
-        ratio = percentile(loaded, percent) / percentile(idle, percent)
-        name = f"push p{percent}, request to receipt, 1 stream"
-        add(bench, work, f"{name}: idle", percentile(idle, percent), figure("ms"))
-        add(bench, work, f"{name}: loaded", percentile(loaded, percent), figure("ms"))
-        add(bench, work, f"{name}: loaded / idle", ratio, figure("x", 2))
+    for pace, percent in product(PACES, (50, 99)):
+        before, beside = percentile(idle[pace], percent), percentile(loaded[pace], percent)
+        name = f"push p{percent}, request to receipt, {pace}"
+        add(bench, work, f"{name}: idle", before, figure("ms"))
+        add(bench, work, f"{name}: loaded", beside, figure("ms"))
+        add(bench, work, f"{name}: loaded / idle", beside / before, figure("x", 2))
 
 
 async def backlog(stage: Stage, place: Place, bench: Benchmark, events: int) -> None:
@@ -129,13 +133,19 @@ async def memory(stage: Stage, place: Place, bench: Benchmark, seconds: float, r
     add(bench, work, "ingest memory, last / first third", late / early, figure("x", 1.1))
 
 
-async def _push(stage: Stage, place: Place) -> list[float]:
+async def _pushes(stage: Stage, place: Place) -> dict[str, list[float]]:
+    """Milliseconds of each, by their pace."""
+    found: dict[str, list[float]] = {}
     async with (
         aio.insecure_channel(stage.mesh.api) as channel,
         streams(stage.mesh, place, 1) as receipts,
     ):
-        outcome = await toggle_again_and_again(stage.mesh, channel, place, receipts, PUSHES)
-    return outcome.from_request
+        for pace, per_second in PACES.items():
+            outcome = await toggle_again_and_again(
+                stage.mesh, channel, place, receipts, PUSHES, per_second=per_second
+            )
+            found[pace] = outcome.from_request
+    return found
 
 
 @asynccontextmanager
