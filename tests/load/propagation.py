@@ -27,6 +27,7 @@ from featmesh.management.v1 import (
     tenancy_pb2_grpc,
 )
 from featmesh.sync.v1 import sync_pb2, sync_pb2_grpc
+from tests.load.pace import until_due
 from tests.load.record import (
     Benchmark,
     Measure,
@@ -205,8 +206,7 @@ async def toggle_again_and_again(
     server, generator = process_cpu_seconds(evaluation), own_cpu_seconds()
     began = time.perf_counter()
     for number in range(changes):
-        if per_second:
-            await asyncio.sleep(began + number / per_second - time.perf_counter())
+        await until_due(number, began, per_second)
         enabled = not enabled
         sent = time.time()
         request = flag_service_pb2.ToggleFlagRequest(

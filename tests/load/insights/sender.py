@@ -14,6 +14,7 @@ import grpc
 from grpc import aio
 
 from tests.load.insights.batches import EVENTS, Batch, Batches
+from tests.load.pace import until_due
 
 METHOD: Final = "/featmesh.insights.v1.InsightsService/Track"
 DEADLINE: Final = 10.0
@@ -91,8 +92,7 @@ class Sender:
         self, track: Any, numbers: Any, sent: Sent, began: float, per_second: float
     ) -> None:
         for number in numbers:
-            if per_second:
-                await asyncio.sleep(began + number / per_second - time.perf_counter())
+            await until_due(number, began, per_second)
             await self._until_taken(track, self._batches.take(), sent)
 
     async def _until_taken(self, track: Any, batch: Batch, sent: Sent) -> None:
