@@ -22,15 +22,15 @@ venv-module:
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is missing. Install it with: sudo apt-get install -y python3-venv"; exit 1; }
 
-.venv/run: pyproject.toml sdks/python/pyproject.toml constraints.txt | venv-module
+.venv/run: pyproject.toml sdks/python/pyproject.toml cli/pyproject.toml constraints.txt | venv-module
 	@echo "Installing FeatMesh into .venv (once; a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e 'sdks/python[cli]' -e '.[standalone]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e sdks/python -e cli -e '.[standalone]'
 	@touch $@
 
 .venv/dev: .venv/run
 	@echo "Installing the development tools into .venv ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e 'sdks/python[cli]' -e '.[standalone,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e sdks/python -e cli -e '.[standalone,dev]'
 	@touch $@
 
 .venv-protos/ready: requirements-protos.txt | venv-module
@@ -78,19 +78,19 @@ soak: .venv/dev ## Try faults at random for MINUTES (30)
 
 .PHONY: bench-propagation
 bench-propagation: .venv/dev ## Measure commit → SDK receipt at 1 and 100 streams
-	@$(BIN)/python -m tests.load.propagation $(ARGS)
+	@$(BIN)/python -m bench.propagation $(ARGS)
 
 .PHONY: bench-insights
 bench-insights: .venv/dev ## Measure events from Track to roll-ups, and reports over them
-	@$(BIN)/python -m tests.load.insights $(ARGS)
+	@$(BIN)/python -m bench.insights $(ARGS)
 
 .PHONY: bench-push
 bench-push: .venv/dev ## Measure pushes to 10,000 streams beside references (needs Go and Node; ARGS=--quick)
-	@$(BIN)/python -m tests.load.push $(ARGS)
+	@$(BIN)/python -m bench.push $(ARGS)
 
 .PHONY: profile-push
 profile-push: .venv/dev ## Measure which part of the server a push's CPU goes to (needs Go and perf)
-	@$(BIN)/python -m tests.load.push.profile $(ARGS)
+	@$(BIN)/python -m bench.push.profile $(ARGS)
 
 .venv-bench/ready: requirements-bench.txt sdks/python/pyproject.toml | venv-module
 	@echo "Installing the SDKs to compare with into .venv-bench ..."
@@ -100,7 +100,7 @@ profile-push: .venv/dev ## Measure which part of the server a push's CPU goes to
 
 .PHONY: bench-eval
 bench-eval: .venv-bench/ready ## Measure evaluation against other feature-flag SDKs
-	@.venv-bench/bin/python -m tests.load.evaluation $(ARGS)
+	@.venv-bench/bin/python -m bench.evaluation $(ARGS)
 
 # --- checks -------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ check-k8s: .venv/dev ## Manifests render and fit Kubernetes' schemas
 
 .PHONY: check-records
 check-records: .venv/dev ## Benchmark records are well-formed and their pages current
-	@$(BIN)/python -m tests.load.record --check
+	@$(BIN)/python -m bench.record --check
 
 .PHONY: vectors
 vectors: .venv/dev ## Write sdks/conformance from its tables

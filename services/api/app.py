@@ -11,15 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from services.api.authentication import Authentication
-from services.api.bootstrap import Bootstrap
-from services.api.effects import Effects
-from services.api.key_notices import KeyNotices
+from services.api.auth.authentication import Authentication
+from services.api.auth.bootstrap import Bootstrap
+from services.api.changes.effects import Effects
+from services.api.jobs.maintenance import Upkeep
 from services.api.metrics import MEASURE_SECONDS, ApiMetrics
-from services.api.notices import notice_of
-from services.api.registration import REQUEST_LIMITS, SERVICES, registration
-from services.api.relay import Relay
-from services.api.upkeep import Upkeep
+from services.api.outbox.key_notices import KeyNotices
+from services.api.outbox.notices import notice_of
+from services.api.outbox.relay import Relay
+from services.api.rpc.registration import REQUEST_LIMITS, SERVICES, registration
 from services.messaging.ports import Bus
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available

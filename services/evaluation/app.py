@@ -16,25 +16,25 @@ from grpc import aio
 
 from featmesh.evaluation.v1 import evaluation_pb2_grpc
 from featmesh.messaging.v1 import messaging_pb2
-from services.evaluation.admission import Admission
-from services.evaluation.authentication import SdkKeys
-from services.evaluation.callers import Callers
-from services.evaluation.census_writer import WRITE_SECONDS, CensusWriter
-from services.evaluation.evaluate import EvaluationServicer
-from services.evaluation.follower import Follower
-from services.evaluation.grpc_transport import GrpcTransport
-from services.evaluation.insights import InsightsServicer
+from services.evaluation.auth.callers import Callers
+from services.evaluation.auth.sdk_keys import SdkKeys
+from services.evaluation.events.end_users import FLUSH_SECONDS, SeenUsers
+from services.evaluation.events.rate_limits import RateLimits
+from services.evaluation.events.servicer import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
-from services.evaluation.pacer import TICK_SECONDS, Pacer
-from services.evaluation.rate_limits import RateLimits
-from services.evaluation.replica import Replicas
-from services.evaluation.reports import Reports
-from services.evaluation.revocations import Revocations
-from services.evaluation.seen_users import FLUSH_SECONDS, SeenUsers
+from services.evaluation.progress.reports import Reports
+from services.evaluation.progress.writer import WRITE_SECONDS, CensusWriter
+from services.evaluation.remote.servicer import EvaluationServicer
+from services.evaluation.replica.follower import Follower
+from services.evaluation.replica.replica import Replicas
 from services.evaluation.settings import LISTEN, EvaluationSettings, read_settings
-from services.evaluation.stream import Traffic
-from services.evaluation.sync import SERVICE, SyncServicer
+from services.evaluation.sync.admission import Admission
+from services.evaluation.sync.grpc_transport import GrpcTransport
+from services.evaluation.sync.revocations import Revocations
+from services.evaluation.sync.servicer import SERVICE, SyncServicer
+from services.evaluation.sync.stream import Traffic
+from services.evaluation.sync.timers import TICK_SECONDS, Pacer
 from services.messaging.ports import Bus, ChangeWatch, Message
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available

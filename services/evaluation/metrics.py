@@ -9,9 +9,9 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.evaluation.follower import Follower
-from services.evaluation.replica import Replica, Replicas
-from services.evaluation.seen_users import SeenUsers
+from services.evaluation.events.end_users import SeenUsers
+from services.evaluation.replica.follower import Follower
+from services.evaluation.replica.replica import Replica, Replicas
 from services.runtime.metrics import by_label, counter, gauge
 
 NAMED_ENVIRONMENTS: Final = 1_000

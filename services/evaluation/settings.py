@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.evaluation.pacer import Pace
+from services.evaluation.sync.timers import Pace
 from services.runtime.config import EnvironmentReader
 from services.runtime.cores import usable_cores
 from services.runtime.settings import (

@@ -30,7 +30,7 @@ from services.runtime.settings import (
     read_store,
 )
 from services.runtime.tasks import Tasks, repeat
-from services.storage.model.insights import InsightBatch
+from services.storage.model.events import InsightBatch
 from services.storage.mongodb import MongoStore
 from services.storage.ports.store import Store
 

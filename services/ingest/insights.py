@@ -17,7 +17,7 @@ from services.ingest.decoding import (
     parse,
     text,
 )
-from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 
 _tuple: Final = tuple.__new__
 """What a NamedTuple's own constructor comes to, in half the time."""

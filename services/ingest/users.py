@@ -14,7 +14,7 @@ from services.ingest.decoding import (
     text,
     time,
 )
-from services.storage.sightings import Sightings
+from services.storage.model.observations import Sightings
 
 MAX_USERS: Final = 1_000
 

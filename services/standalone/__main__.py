@@ -8,9 +8,9 @@ import sys
 
 from services.runtime.program import EXIT_FAILED, run
 from services.standalone.app import StandaloneApp
-from services.standalone.console import complain
 from services.standalone.errors import StandaloneError
 from services.standalone.settings import read_settings
+from services.standalone.terminal import complain
 
 
 def main() -> None:

@@ -31,13 +31,13 @@ from services.runtime.program import App
 from services.runtime.server import ListenError
 from services.runtime.settings import LOOPBACK, ServerSettings, StoreSettings
 from services.runtime.tasks import Tasks
-from services.standalone.console import complain, say
 from services.standalone.data_folder import DataFolder
 from services.standalone.demo import Addresses, open_demo
 from services.standalone.errors import StandaloneError
 from services.standalone.mongod import STOP_SECONDS, EmbeddedMongod, EmbeddedMongodError
 from services.standalone.readiness import until_serving
 from services.standalone.settings import StandaloneSettings
+from services.standalone.terminal import complain, say
 from services.standalone.welcome import plain_text
 from services.storage.mongodb import MongoStore
 from services.storage.ports.store import Store

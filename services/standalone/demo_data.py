@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import services
-from featmesh.cli.featbit import Export, read_export
+from featmesh_cli.featbit import Export, read_export
 from services.standalone.errors import StandaloneError
 
 FOLDER: Final = Path(services.__file__).resolve().parents[1] / "examples" / "shop"

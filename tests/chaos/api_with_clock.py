@@ -13,7 +13,7 @@ from services.api.app import ApiApp, read_settings
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.program import run
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import utc_now
+from services.storage.mongodb.driver.client import utc_now
 
 
 async def compose() -> ApiApp:

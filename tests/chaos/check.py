@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from typing import Final
 
 from featmesh.engine.model import Flag
-from services.api.references import live, references
+from services.api.changes.references import live, references
 from tests.chaos.history import Commit, Environment, Item, Reader, Seen, State
 from tests.chaos.truth import Truth
 

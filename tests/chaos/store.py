@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from services.storage.mongodb.documents import flag_of, segment_of
+from services.storage.mongodb.resources.documents import flag_of, segment_of
 from tests.chaos.check import Stored
 from tests.chaos.cluster import DATABASE, Cluster
 from tests.chaos.history import Commit, Environment, Item, ItemKey

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.storage.sketches import (
+from services.storage.model.sketches import (
     RELATIVE_STANDARD_ERROR,
     estimate,
     estimate_merged,

@@ -1,12 +1,12 @@
-"""The small edition of ``python -m tests.load.insights --reconcile 1000000``."""
+"""The small edition of ``python -m bench.insights --reconcile 1000000``."""
 
 from __future__ import annotations
 
 import asyncio
 
-from tests.load.insights.batches import EVENTS
-from tests.load.insights.reconcile import reconcile
-from tests.load.insights.stage import running_stage
+from bench.insights.batches import EVENTS
+from bench.insights.reconcile import reconcile
+from bench.insights.stage import running_stage
 
 SMALL = 20_000
 RATE = 1_000

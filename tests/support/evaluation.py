@@ -25,8 +25,8 @@ from featmesh.wire.changes import (
     EvaluationChanges,
 )
 from services.evaluation.app import EvaluationApp
-from services.evaluation.pacer import Pace
 from services.evaluation.settings import EvaluationSettings
+from services.evaluation.sync.timers import Pace
 from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.secrets import hash_secret, new_secret

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from pymongo.errors import OperationFailure
 
-from services.storage.mongodb.connection import Connection, utc_now
+from services.storage.mongodb.driver.client import Connection, utc_now
 
 OUT_OF_DISK_SPACE: Final = 14_031
 QUOTA_EXCEEDED: Final = 12_501

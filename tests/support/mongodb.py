@@ -15,7 +15,7 @@ import pytest
 from services.standalone.mongod import EmbeddedMongod
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, utc_now
+from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
 from tests.support.ports import free_port
 

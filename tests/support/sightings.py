@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from featmesh.engine.model import Context
+from services.storage.model.observations import Sightings
 from services.storage.ports.store import Store
-from services.storage.sightings import Sightings
 
 
 async def see_users(

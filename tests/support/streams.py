@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from services.evaluation.admission import Admission
-from services.evaluation.feeds import DefinitionFeed
-from services.evaluation.pacer import Pace, Pacer
-from services.evaluation.replica import Replica
-from services.evaluation.sending import Sends
-from services.evaluation.stream import Stream, Traffic
+from services.evaluation.broadcast.writes import Sends
+from services.evaluation.replica.replica import Replica
+from services.evaluation.sync.admission import Admission
+from services.evaluation.sync.feeds import DefinitionFeed
+from services.evaluation.sync.stream import Stream, Traffic
+from services.evaluation.sync.timers import Pace, Pacer
 
 
 class ReaderWire:

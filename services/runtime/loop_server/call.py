@@ -81,7 +81,7 @@ class Call:
             yield parse(data)
 
     def offer(self, frame: bytes) -> asyncio.Future[None] | None:
-        """See `services.evaluation.transport.Wire`; raises `CallEnded`."""
+        """See `services.evaluation.broadcast.transport.Wire`; raises `CallEnded`."""
         if self.ended:
             raise CallEnded
         message = SendMessageOperation(frame, _FLAGS)

@@ -8,7 +8,7 @@ import os
 # default of five for each core, a handful of slow calls would hold up all the others.
 os.environ.setdefault("MOTOR_MAX_WORKERS", "64")
 
-from services.storage.mongodb.replica_set import REPLICA_SET, ReplicaSetError, ensure_primary
+from services.storage.mongodb.driver.replica_set import REPLICA_SET, ReplicaSetError, ensure_primary
 from services.storage.mongodb.store import MongoStore
 
 __all__ = ["REPLICA_SET", "MongoStore", "ReplicaSetError", "ensure_primary"]

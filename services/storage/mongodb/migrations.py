@@ -10,9 +10,9 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
-from services.storage.mongodb.connection import Connection
-from services.storage.mongodb.first_days import fold_hours_into_days
-from services.storage.ports.census import CENSUS_SECONDS
+from services.storage.mongodb.driver.client import Connection
+from services.storage.mongodb.events.first_seen_days import fold_hours_into_days
+from services.storage.ports.progress import CENSUS_SECONDS
 
 SCHEMA_VERSION = 4
 

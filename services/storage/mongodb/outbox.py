@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.storage.model.changes import OutboxBacklog, OutboxEntry
-from services.storage.mongodb.connection import Part
-from services.storage.mongodb.errors import translated
+from services.storage.mongodb.driver.client import Part
+from services.storage.mongodb.driver.errors import translated
 
 COUNTED: Final = 10_000
 

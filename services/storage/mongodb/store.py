@@ -5,28 +5,28 @@ from __future__ import annotations
 import asyncio
 
 from services.runtime.errors import StoreUnavailable
-from services.storage.mongodb.census import MongoCensus
-from services.storage.mongodb.connection import Clock, Connection, utc_now
-from services.storage.mongodb.credentials import MongoCredentials
-from services.storage.mongodb.definitions import MongoDefinitions
-from services.storage.mongodb.end_user_search import MongoEndUsers
-from services.storage.mongodb.errors import translating
-from services.storage.mongodb.insights import MongoInsights
-from services.storage.mongodb.items import MongoItems
+from services.storage.mongodb.driver.client import Clock, Connection, utc_now
+from services.storage.mongodb.driver.errors import translating
+from services.storage.mongodb.events.store import MongoInsights
+from services.storage.mongodb.maintenance import MongoUpkeep
 from services.storage.mongodb.migrations import migrate
 from services.storage.mongodb.outbox import MongoOutbox
-from services.storage.mongodb.reports import MongoReports
-from services.storage.mongodb.tenancy import MongoTenancy
-from services.storage.mongodb.upkeep import MongoUpkeep
-from services.storage.ports.census import CensusStore
+from services.storage.mongodb.progress import MongoCensus
+from services.storage.mongodb.reports.end_user_search import MongoEndUsers
+from services.storage.mongodb.reports.store import MongoReports
+from services.storage.mongodb.resources.credentials import MongoCredentials
+from services.storage.mongodb.resources.definitions import MongoDefinitions
+from services.storage.mongodb.resources.store import MongoItems
+from services.storage.mongodb.resources.tenancy import MongoTenancy
 from services.storage.ports.definitions import DefinitionStore
 from services.storage.ports.end_users import EndUserStore
-from services.storage.ports.insights import InsightStore
+from services.storage.ports.events import InsightStore
 from services.storage.ports.items import ItemStore
+from services.storage.ports.maintenance import UpkeepStore
 from services.storage.ports.outbox import OutboxStore
+from services.storage.ports.progress import CensusStore
 from services.storage.ports.reports import ReportStore
 from services.storage.ports.tenancy import CredentialStore, TenancyStore
-from services.storage.ports.upkeep import UpkeepStore
 
 PING_SECONDS = 2.0
 

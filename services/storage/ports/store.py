@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.storage.ports.census import CensusStore
 from services.storage.ports.definitions import DefinitionStore
 from services.storage.ports.end_users import EndUserStore
-from services.storage.ports.insights import InsightStore
+from services.storage.ports.events import InsightStore
 from services.storage.ports.items import ItemStore
+from services.storage.ports.maintenance import UpkeepStore
 from services.storage.ports.outbox import OutboxStore
+from services.storage.ports.progress import CensusStore
 from services.storage.ports.reports import ReportStore
 from services.storage.ports.tenancy import CredentialStore, TenancyStore
-from services.storage.ports.upkeep import UpkeepStore
 
 
 class Store(Protocol):

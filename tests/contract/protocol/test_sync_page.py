@@ -10,7 +10,7 @@ import pytest
 from featmesh.engine.model import Segment
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import segment_to_proto
-from services.evaluation.view import View
+from services.evaluation.replica.view import View
 from services.storage.model.definitions import Definitions, Tombstone
 from tests.support.mesh import ROOT
 

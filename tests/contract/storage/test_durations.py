@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.storage.durations import LONGEST_MS, bucket_of, middle_of, quantile
+from services.storage.model.durations import LONGEST_MS, bucket_of, middle_of, quantile
 
 
 def test_up_to_fifteen_milliseconds_a_duration_is_kept_as_it_is() -> None:

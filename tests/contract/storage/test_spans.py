@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.api.intervals import Interval, bounds, find_zone
-from services.storage.mongodb.spans import AT_ONCE, Source, days_and_hours_of
+from services.api.read.intervals import Interval, bounds, find_zone
+from services.storage.mongodb.reports.time_ranges import AT_ONCE, Source, days_and_hours_of
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -8,8 +8,8 @@ from typing import Final, cast
 
 from grpc import aio
 
-from services.evaluation.grpc_transport import GrpcTransport
-from services.evaluation.transport import Route
+from services.evaluation.broadcast.transport import Route
+from services.evaluation.sync.grpc_transport import GrpcTransport
 from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.loop_server import LoopServer
 from services.runtime.server import OPTIONS

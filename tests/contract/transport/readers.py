@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from grpc import aio
 
-from services.evaluation.transport import Handler, Route, Wire
+from services.evaluation.broadcast.transport import Handler, Route, Wire
 from tests.contract.transport.adapters import SERVICE, Serve
 from tests.support.waiting import PATIENCE
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
+from services.evaluation.broadcast.transport import Opening, Route, Wire
 from services.evaluation.limits import FRAME_BYTES
-from services.evaluation.transport import Opening, Route, Wire
 from services.runtime.errors import Unavailable
 from tests.contract.transport.adapters import Serve
 from tests.contract.transport.readers import METHOD, Connection, connected, hand_over

@@ -9,8 +9,8 @@ import grpc
 import pytest
 from google.protobuf import wrappers_pb2
 
+from services.evaluation.broadcast.transport import Opening, Route, Wire
 from services.evaluation.limits import FRAME_BYTES
-from services.evaluation.transport import Opening, Route, Wire
 from services.runtime.errors import ResourceExhausted, Unavailable
 from tests.contract.transport.adapters import Serve
 from tests.contract.transport.readers import METHOD, Connection, connected, hand_over

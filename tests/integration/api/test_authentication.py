@@ -6,8 +6,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from featmesh.management.v1 import tenancy_pb2
-from services.api.authentication import CACHE_SIZE, Tokens
-from services.api.registration import REQUEST_LIMITS, SERVICES
+from services.api.auth.authentication import CACHE_SIZE, Tokens
+from services.api.rpc.registration import REQUEST_LIMITS, SERVICES
 from services.runtime.errors import Unauthenticated
 from services.runtime.secrets import (
     ACCESS_TOKEN,

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from featmesh.engine.model import Context
 from featmesh.management.v1 import insight_service_pb2 as pb
-from services.storage.model.insights import EvaluationEvent, InsightBatch
+from services.storage.model.events import EvaluationEvent, InsightBatch
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient

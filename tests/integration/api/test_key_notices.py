@@ -4,10 +4,10 @@ import asyncio
 
 from featmesh.management.v1 import tenancy_pb2
 from featmesh.messaging.v1 import messaging_pb2
-from services.api.edits import Mutation
-from services.api.effects import Effects
-from services.api.key_notices import KeyNotices
-from services.api.tenancy_changes import TenancyChanges
+from services.api.changes.edits import Mutation
+from services.api.changes.effects import Effects
+from services.api.changes.tenancy import TenancyChanges
+from services.api.outbox.key_notices import KeyNotices
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import BrokerUnavailable

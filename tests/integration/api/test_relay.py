@@ -10,10 +10,10 @@ import pytest
 from featmesh.engine.model import Segment
 from featmesh.management.v1 import flag_service_pb2
 from featmesh.messaging.v1 import messaging_pb2
-from services.api import relay as relay_module
-from services.api.edits import Label, Mutation, created_meta
-from services.api.notices import plain_notice
-from services.api.relay import POLL_SECONDS, Relay
+from services.api.changes.edits import Label, Mutation, created_meta
+from services.api.outbox import relay as relay_module
+from services.api.outbox.notices import plain_notice
+from services.api.outbox.relay import POLL_SECONDS, Relay
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.storage.model.changes import Change, OutboxEntry, Write

@@ -14,8 +14,8 @@ from featmesh.engine.model import Context
 from featmesh.management.v1 import end_user_service_pb2
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.api.intervals import Interval, bounds
-from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.api.read.intervals import Interval, bounds
+from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_end_users import create_flag

@@ -8,9 +8,9 @@ import pytest
 from grpc import aio
 
 from featmesh.management.v1 import rollout_service_pb2 as pb
-from services.api.rollout_state import Spread, rollout_state
-from services.storage.census import RevisionCensus, StreamCensus
-from services.storage.durations import bucket_of
+from services.api.read.propagation_state import Spread, rollout_state
+from services.storage.model.durations import bucket_of
+from services.storage.model.progress import RevisionCensus, StreamCensus
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
@@ -140,7 +140,7 @@ async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
     environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.api.rollouts.WATCHES", 1)
+    monkeypatch.setattr("services.api.read.propagation.WATCHES", 1)
     await write(store, "p1", census(1, environment_id=environment.id))
     first = Watch(api, environment.id)
     await first.next()
@@ -163,7 +163,7 @@ async def test_a_watch_that_is_never_complete_ends(
     environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.api.rollouts.LONGEST_SECONDS", 0.3)
+    monkeypatch.setattr("services.api.read.propagation.LONGEST_SECONDS", 0.3)
     await write(store, "p1", census(1, environment_id=environment.id))
     with pytest.raises(aio.AioRpcError) as caught:
         await Watch(api, environment.id).rest()

@@ -12,13 +12,13 @@ import pytest
 
 from featmesh.engine.model import Context
 from featmesh.management.v1 import flag_service_pb2, tenancy_pb2
-from services.api.upkeep import LEASE, Upkeep
+from services.api.jobs.maintenance import LEASE, Upkeep
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import hash_secret
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, utc_now
-from services.storage.mongodb.removals import BY_FIELD
+from services.storage.mongodb.driver.client import Connection, utc_now
+from services.storage.mongodb.resources.removals import BY_FIELD
 from tests.integration.api.test_start import until_logged
 from tests.integration.storage.records import NOON, change, create, delete, flag
 from tests.support.api import SERVING, ApiClient, flag_resource, running_api

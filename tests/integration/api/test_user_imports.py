@@ -14,11 +14,11 @@ from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1 import insight_service_pb2
 from featmesh.wire import context_to_proto
-from services.api import limits
+from services.api.rpc import limits
 from services.runtime import interceptor
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, utc_now
+from services.storage.mongodb.driver.client import Connection, utc_now
 from tests.support.api import ApiClient
 from tests.support.sightings import see_users
 from tests.support.statuses import violations

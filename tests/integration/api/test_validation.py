@@ -10,10 +10,10 @@ import pytest
 
 from featmesh.flag.v1 import condition_pb2, flag_pb2, value_pb2
 from featmesh.management.v1 import flag_service_pb2, segment_service_pb2
-from services.api import limits
-from services.api.validation.faults import Faults, quoted
-from services.api.validation.flags import check_flag_resource
-from services.api.validation.segments import check_segment_resource
+from services.api.rpc import limits
+from services.api.rpc.validation.faults import Faults, quoted
+from services.api.rpc.validation.flags import check_flag_resource
+from services.api.rpc.validation.segments import check_segment_resource
 from services.runtime.errors import InvalidArgument
 from services.storage.model.tenancy import Environment
 from tests.support.api import ApiClient, boolean_flag, rollout, segment_resource

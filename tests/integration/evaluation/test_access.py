@@ -10,14 +10,14 @@ from grpc import aio
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.authentication import SdkKeys
+from services.evaluation.auth.sdk_keys import SdkKeys
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.credentials import MongoCredentials
+from services.storage.mongodb.resources.credentials import MongoCredentials
 from services.storage.ports.tenancy import CredentialStore
 from tests.support.evaluation import (
     EvaluationClient,
@@ -94,7 +94,7 @@ async def test_a_client_key_does_not_open_definitions(client_sdk: EvaluationClie
 async def test_a_flood_of_keys_that_do_not_exist_pushes_no_good_key_out(
     store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.evaluation.authentication.CACHE_SIZE", 3)
+    monkeypatch.setattr("services.evaluation.auth.sdk_keys.CACHE_SIZE", 3)
     credentials = CountedCredentials(store.credentials)
     keys = SdkKeys(credentials)
     good, _ = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
@@ -113,7 +113,7 @@ async def test_a_flood_of_keys_that_do_not_exist_pushes_no_good_key_out(
 async def test_the_memory_of_good_keys_is_bounded(
     store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.evaluation.authentication.CACHE_SIZE", 3)
+    monkeypatch.setattr("services.evaluation.auth.sdk_keys.CACHE_SIZE", 3)
     keys = SdkKeys(store.credentials)
     for _ in range(5):
         secret, _ = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)

@@ -6,7 +6,7 @@ import pytest
 
 from featmesh.insights.v1 import insights_pb2
 from featmesh.messaging.v1 import messaging_pb2
-from services.evaluation.intake import CheckedBatch
+from services.evaluation.events.validation import CheckedBatch
 from services.evaluation.limits import LATEST_TIME_MS
 from services.ingest.insights import decode_insights
 

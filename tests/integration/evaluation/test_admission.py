@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.evaluation.admission import Admission, Place, TooManyFirstSyncs
+from services.evaluation.sync.admission import Admission, Place, TooManyFirstSyncs
 from tests.support.waiting import PATIENCE
 
 PLACES = 2

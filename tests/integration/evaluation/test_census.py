@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.evaluation.census import TRACKED_REVISIONS, Census, Standing
-from services.storage.census import RevisionCensus
-from services.storage.durations import bucket_of
+from services.evaluation.progress.tracker import TRACKED_REVISIONS, Census, Standing
+from services.storage.model.durations import bucket_of
+from services.storage.model.progress import RevisionCensus
 
 FIRST, SECOND, THIRD = 1_000_000, 2_000_000, 3_000_000
 

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from featmesh.messaging.v1 import messaging_pb2
-from services.evaluation.census_writer import CensusWriter
-from services.evaluation.replica import Replicas
-from services.evaluation.reports import Reports
+from services.evaluation.progress.reports import Reports
+from services.evaluation.progress.writer import CensusWriter
+from services.evaluation.replica.replica import Replicas
 from services.messaging.inprocess import InProcessBus
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, utc_now
+from services.storage.mongodb.driver.client import Connection, utc_now
 from tests.integration.evaluation.conftest import store_through
 from tests.support.messaging import Recorder
 from tests.support.proxy import TcpProxy
@@ -87,7 +87,7 @@ async def test_what_changed_while_the_store_was_away_is_written_when_it_is_back(
 async def test_reports_that_wait_for_the_broker_are_bounded_and_the_latest_of_each_sdk(
     store: MongoStore, bus: InProcessBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.evaluation.reports.WAITING", 2)
+    monkeypatch.setattr("services.evaluation.progress.reports.WAITING", 2)
     reports, published = Reports(Replicas(store.definitions), bus), Recorder()
     await (await bus.watch_applied(published)).bind("e")
     for instance_id, revision in (("a", 1), ("b", 1), ("c", 1), ("a", 2)):

@@ -29,8 +29,8 @@ from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import result_to_proto
 from featmesh.wire.changes import EvaluationAssembler
-from services.evaluation.feeds import EvaluationFeed
-from services.evaluation.view import View
+from services.evaluation.replica.view import View
+from services.evaluation.sync.feeds import EvaluationFeed
 from services.storage.model.definitions import Definitions, Tombstone
 
 USERS = ("ada", "bob", "eve")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from services.evaluation.app import KEEPALIVE_SECONDS
-from services.evaluation.pacer import Pace
+from services.evaluation.sync.timers import Pace
 from services.runtime.peers import ANSWER_SECONDS, own_sockets
 from tests.support.evaluation import RunningEvaluation
 

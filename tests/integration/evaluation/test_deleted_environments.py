@@ -13,8 +13,8 @@ from grpc import aio
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.follower import Follower
-from services.evaluation.replica import ENVIRONMENT_DELETED, Replicas
+from services.evaluation.replica.follower import Follower
+from services.evaluation.replica.replica import ENVIRONMENT_DELETED, Replicas
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import NotFound

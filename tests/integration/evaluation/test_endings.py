@@ -89,7 +89,7 @@ async def test_a_slow_reader_is_ended_and_may_resume_while_others_stay_served(
     big = [
         flag(f"big-{n}", value_type=ValueType.STRING, variations=(text,)) for n in range(BIG_FLAGS)
     ]
-    with caplog.at_level(logging.WARNING, "services.evaluation.stream"):
+    with caplog.at_level(logging.WARNING, "services.evaluation.sync.stream"):
         committed = await operator.create(*big)
         await quick.reach(committed.revision)
 

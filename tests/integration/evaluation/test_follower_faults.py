@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Collection
 
 import pytest
 
-from services.evaluation.follower import Follower
-from services.evaluation.replica import Replicas
+from services.evaluation.replica.follower import Follower
+from services.evaluation.replica.replica import Replicas
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
 from services.storage.model.definitions import Definitions
@@ -76,7 +76,7 @@ def definitions(store: MongoStore) -> FaultyDefinitions:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.evaluation.follower.LOOK_SECONDS", IMPATIENT)
+    monkeypatch.setattr("services.evaluation.replica.follower.LOOK_SECONDS", IMPATIENT)
 
 
 async def test_doubled_and_late_notices_do_no_harm(

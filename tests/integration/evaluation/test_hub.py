@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.evaluation import hub as hub_module
-from services.evaluation.frames import Frames
-from services.evaluation.hub import Hub
+from services.evaluation.broadcast import broadcaster as hub_module
+from services.evaluation.broadcast.broadcaster import Hub
+from services.evaluation.broadcast.frames import Frames
+from services.evaluation.broadcast.writes import Sends, SlowReader
 from services.evaluation.limits import PASS_SECONDS, PASS_SECONDS_PER_STREAM
-from services.evaluation.sending import Sends, SlowReader
 from tests.support.streams import Clock, ReaderWire
 from tests.support.waiting import PATIENCE
 
@@ -90,7 +90,7 @@ async def all_take(members: Sequence[Member], count: int) -> None:
 def place_is_overdue(sends: Sends, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks at the sends under way as if each took longer than its place is kept."""
     with monkeypatch.context() as patch:
-        patch.setattr("services.evaluation.sending.PLACE_SECONDS", -1)
+        patch.setattr("services.evaluation.broadcast.writes.PLACE_SECONDS", -1)
         sends.look()
 
 
@@ -192,7 +192,7 @@ async def test_who_takes_too_long_is_told_so_and_the_others_go_on(
     stuck, quick = members = Member(hub), Member(hub, takes=True)
     announce(hub, members)
     assert await offered(members) == [0]
-    monkeypatch.setattr("services.evaluation.sending.WRITE_SECONDS", -1)
+    monkeypatch.setattr("services.evaluation.broadcast.writes.WRITE_SECONDS", -1)
     sends.look()
     await all_take([quick], 1)
     assert isinstance(stuck.error, SlowReader)

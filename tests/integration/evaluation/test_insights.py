@@ -12,7 +12,7 @@ from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from featmesh.wire import context_from_proto
-from services.evaluation.seen_users import SeenUsers
+from services.evaluation.events.end_users import SeenUsers
 from services.ingest.insights import decode_insights
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
@@ -302,7 +302,7 @@ async def test_a_user_whose_attributes_change_back_before_the_flush_ends_as_it_i
 async def test_users_wait_while_the_broker_is_away_and_too_many_are_counted(
     bus: InProcessBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.evaluation.seen_users.WAITING", 2)
+    monkeypatch.setattr("services.evaluation.events.end_users.WAITING", 2)
     seen = SeenUsers(bus, now_ms)
     await bus.close()
     for key in ("ada", "bob", "eve"):

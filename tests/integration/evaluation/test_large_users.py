@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from featmesh.engine.model import Context
+from services.evaluation.events.end_users import WAITING_BYTES, SeenUsers
 from services.evaluation.limits import TRACK_BYTES
-from services.evaluation.seen_users import WAITING_BYTES, SeenUsers
 from services.messaging.inprocess import InProcessBus
 from services.runtime.contexts import LIST_ELEMENTS
 from tests.support.messaging import Recorder

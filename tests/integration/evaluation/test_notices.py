@@ -12,11 +12,11 @@ import pytest
 from featmesh.engine.model import ValueType, Variation
 from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from featmesh.sync.v1 import sync_pb2
-from services.api.notices import COPIED_BYTES, COPIED_ITEMS, notice_of
-from services.evaluation.follower import Follower
-from services.evaluation.notices import changes_in
-from services.evaluation.replica import MISLED, Replica, Replicas
-from services.evaluation.sending import Sends
+from services.api.outbox.notices import COPIED_BYTES, COPIED_ITEMS, notice_of
+from services.evaluation.broadcast.writes import Sends
+from services.evaluation.replica.follower import Follower
+from services.evaluation.replica.notices import changes_in
+from services.evaluation.replica.replica import MISLED, Replica, Replicas
 from services.messaging.ports import Message
 from services.storage.model.changes import Request, Write
 from services.storage.model.definitions import Definitions

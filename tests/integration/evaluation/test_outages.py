@@ -31,7 +31,7 @@ async def test_while_the_store_is_away_what_is_known_is_served_and_health_says_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("services.evaluation.app.MAX_POLL_LAG", SHORT_LAG)
-    monkeypatch.setattr("services.evaluation.authentication.FOUND_SECONDS", 0.0)
+    monkeypatch.setattr("services.evaluation.auth.sdk_keys.FOUND_SECONDS", 0.0)
     await operator.create(flag("a"))
     async with (
         store_through(proxy, database_name) as distant,

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.admission import Admission
-from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
-from services.evaluation.replica import Replica, Replicas
-from services.evaluation.sending import Sends
-from services.evaluation.stream import Traffic
+from services.evaluation.broadcast.writes import Sends
+from services.evaluation.replica.replica import Replica, Replicas
+from services.evaluation.sync.admission import Admission
+from services.evaluation.sync.stream import Traffic
+from services.evaluation.sync.timers import TICK_SECONDS, Pace, Pacer
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.evaluation import rate_limits
-from services.evaluation.rate_limits import RateLimits
+from services.evaluation.events import rate_limits
+from services.evaluation.events.rate_limits import RateLimits
 from services.runtime.errors import ResourceExhausted
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.evaluation.feeds import DefinitionFeed
-from services.evaluation.replica import Replicas
+from services.evaluation.replica.replica import Replicas
+from services.evaluation.sync.feeds import DefinitionFeed
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator

@@ -6,7 +6,7 @@ from grpc import aio
 
 from featmesh.management.v1 import tenancy_pb2
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.revocations import LOOK_SECONDS, Revocations
+from services.evaluation.sync.revocations import LOOK_SECONDS, Revocations
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
@@ -45,7 +45,7 @@ async def refuses(sdk: EvaluationClient) -> bool:
 @pytest.fixture
 def told_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks at keys unless told that one was revoked."""
-    monkeypatch.setattr("services.evaluation.revocations.LOOK_SECONDS", NEVER)
+    monkeypatch.setattr("services.evaluation.sync.revocations.LOOK_SECONDS", NEVER)
 
 
 def test_keys_are_looked_at_every_two_seconds_unless_told() -> None:
@@ -113,7 +113,7 @@ async def test_a_revoked_key_without_a_stream_opens_nothing_new_long_before_its_
     environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.evaluation.authentication.FOUND_SECONDS", 3_600.0)
+    monkeypatch.setattr("services.evaluation.auth.sdk_keys.FOUND_SECONDS", 3_600.0)
     secret, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.CLIENT)
     async with running_evaluation(store, bus) as service:
         sdk = service.client(secret)
@@ -129,7 +129,7 @@ async def test_many_keys_are_looked_at_in_several_reads(
     environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.evaluation.revocations.KEYS_AT_ONCE", 2)
+    monkeypatch.setattr("services.evaluation.sync.revocations.KEYS_AT_ONCE", 2)
     made = [await new_sdk_key(store, environment.id, SdkKeyKind.SERVER) for _ in range(5)]
     async with running_evaluation(store, bus) as service:
         streams = [service.client(secret).definitions() for secret, _ in made]

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.evaluation.admission import Admission
+from services.evaluation.broadcast.writes import Send, Sends, SlowReader
 from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
-from services.evaluation.sending import Send, Sends, SlowReader
+from services.evaluation.sync.admission import Admission
 from tests.support.streams import Clock, ReaderWire
 from tests.support.waiting import PATIENCE
 

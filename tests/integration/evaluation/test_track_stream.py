@@ -8,7 +8,7 @@ import pytest
 from grpc import aio
 
 from featmesh.insights.v1 import insights_pb2
-from services.evaluation.in_order import answered_in_order
+from services.evaluation.events.ordered import answered_in_order
 from services.messaging.inprocess import InProcessBus
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.test_insights import forwarded, metric, track, user

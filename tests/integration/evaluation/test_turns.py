@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from services.evaluation.broadcast.scheduler import Turns
 from services.evaluation.limits import SLICE_SECONDS
-from services.evaluation.turns import Turns
 
 
 class Clock:

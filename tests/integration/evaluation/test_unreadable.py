@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from services.evaluation.follower import Follower
-from services.evaluation.replica import Replicas
+from services.evaluation.replica.follower import Follower
+from services.evaluation.replica.replica import Replicas
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 import pytest
 
 from services.evaluation.limits import SEND_WINDOW
-from services.evaluation.pacer import TICK_SECONDS, Pace, Pacer
-from services.evaluation.replica import Replica, Replicas
-from services.evaluation.stream import Traffic
+from services.evaluation.replica.replica import Replica, Replicas
+from services.evaluation.sync.stream import Traffic
+from services.evaluation.sync.timers import TICK_SECONDS, Pace, Pacer
 from services.runtime.tasks import repeat
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
@@ -86,7 +86,7 @@ async def test_readers_that_are_stuck_in_a_change_keep_it_from_the_others_for_a_
 async def test_no_more_sends_than_the_window_are_outstanding_at_once(
     store: MongoStore, replica: Replica, join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.evaluation.sending.PLACE_SECONDS", PATIENCE)
+    monkeypatch.setattr("services.evaluation.broadcast.writes.PLACE_SECONDS", PATIENCE)
     many = [join(takes=True) for _ in range(2 * SEND_WINDOW)]
     for reader in many:
         await reader.wire.takes(1)
@@ -127,7 +127,7 @@ async def test_a_stream_whose_changes_cannot_be_told_ends_with_the_fault(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("services.evaluation.feeds.DefinitionFeed.next", fail)
+    monkeypatch.setattr("services.evaluation.sync.feeds.DefinitionFeed.next", fail)
     await commit(store, replica, "a")
     async with asyncio.timeout(PATIENCE):
         await asyncio.wait({reader.task})

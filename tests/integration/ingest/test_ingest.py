@@ -13,7 +13,7 @@ from services.ingest.app import IngestApp
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import BrokerUnavailable
 from services.storage.model.end_users import EndUser, UserFilter
-from services.storage.model.insights import EvaluationCount
+from services.storage.model.events import EvaluationCount
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.ingest.batches import (

@@ -16,10 +16,10 @@ from prometheus_client.registry import Collector
 
 from services.api.metrics import ApiMetrics
 from services.evaluation.app import EvaluationApp
-from services.evaluation.follower import Follower
+from services.evaluation.events.end_users import SeenUsers
 from services.evaluation.metrics import EvaluationMetrics
-from services.evaluation.replica import Replicas
-from services.evaluation.seen_users import SeenUsers
+from services.evaluation.replica.follower import Follower
+from services.evaluation.replica.replica import Replicas
 from services.ingest.metrics import IngestMetrics
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Topic

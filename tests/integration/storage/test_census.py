@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.storage.census import RevisionCensus, StreamCensus
+from services.storage.model.progress import RevisionCensus, StreamCensus
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, utc_now
+from services.storage.mongodb.driver.client import Connection, utc_now
 
 HERE, THERE = "environment-1", "environment-2"
 

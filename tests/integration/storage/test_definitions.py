@@ -12,7 +12,9 @@ from services.storage.model.changes import Write
 from services.storage.model.definitions import Definitions, Tombstone
 from services.storage.model.items import Record
 from services.storage.model.tenancy import Environment
-from services.storage.mongodb import MongoStore, connection, definitions
+from services.storage.mongodb import MongoStore
+from services.storage.mongodb.driver import client as connection
+from services.storage.mongodb.resources import definitions
 from tests.integration.storage.records import (
     change,
     create,

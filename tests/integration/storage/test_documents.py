@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta, timezone
 
 from featmesh.engine.model import Flag, Rollout, Segment, ValueType, Variation
-from services.storage.mongodb.documents import (
+from services.storage.mongodb.resources.documents import (
     flag_document,
     flag_of,
     flag_record,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 
-from services.storage.model.insights import (
+from services.storage.model.events import (
     EvaluationCount,
     EvaluationEvent,
     InsightBatch,

@@ -9,7 +9,8 @@ from services.runtime.errors import InvalidArgument, NotFound
 from services.storage.model.end_users import UserFilter
 from services.storage.model.pages import Page
 from services.storage.model.tenancy import Environment
-from services.storage.mongodb import MongoStore, paging
+from services.storage.mongodb import MongoStore
+from services.storage.mongodb.driver import paging
 from tests.integration.storage.records import change, create, delete, flag, segment
 
 T = TypeVar("T")

@@ -8,15 +8,15 @@ import pytest
 
 from featmesh.engine.model import Context
 from services.runtime.errors import NotFound
-from services.storage.census import StreamCensus
 from services.storage.model.changes import Request
 from services.storage.model.credentials import SdkKey, SdkKeyKind
-from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.progress import StreamCensus
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, utc_now
+from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
-from services.storage.mongodb.removals import BY_FIELD, BY_ID, ENVIRONMENTS, LATE
+from services.storage.mongodb.resources.removals import BY_FIELD, BY_ID, ENVIRONMENTS, LATE
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import NOON, change, create, flag, segment
 from tests.support.sightings import see_users

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from services.storage.model.tenancy import Environment, EnvironmentSettings
-from services.storage.mongodb import MongoStore, retentions
-from services.storage.mongodb.retentions import Retentions
+from services.storage.mongodb import MongoStore
+from services.storage.mongodb.events import retention as retentions
+from services.storage.mongodb.events.retention import Retentions
 
 DAY_MS = 24 * 3_600_000
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from services.storage.model.insights import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
+from services.storage.model.sketches import estimate, estimate_merged
 from services.storage.model.tenancy import Environment, EnvironmentSettings
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, Document, utc_now
+from services.storage.mongodb.driver.client import Connection, Document, utc_now
 from services.storage.mongodb.migrations import migrate
-from services.storage.sketches import estimate, estimate_merged
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)

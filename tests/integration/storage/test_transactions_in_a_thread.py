@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.runtime.errors import StoreUnavailable
-from services.storage.mongodb import MongoStore, transactions
-from services.storage.mongodb.connection import Connection, utc_now
-from services.storage.mongodb.transactions import Session
+from services.storage.mongodb import MongoStore
+from services.storage.mongodb.driver import transactions
+from services.storage.mongodb.driver.client import Connection, utc_now
+from services.storage.mongodb.driver.transactions import Session
 from tests.support.fail_points import PRIMARY_STEPPED_DOWN, failing, refused_uri
 
 PATIENCE = 30.0

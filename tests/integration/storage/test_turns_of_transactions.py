@@ -16,7 +16,7 @@ from pymongo.monitoring import (
 )
 
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.transactions import Session, Transactions
+from services.storage.mongodb.driver.transactions import Session, Transactions
 from tests.support.fail_points import failing, refused_uri
 
 NO_SUCH_TRANSACTION = 251

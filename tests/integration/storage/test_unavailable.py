@@ -8,7 +8,7 @@ import pytest
 
 from services.runtime.errors import StoreUnavailable
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.connection import Connection, address_of, utc_now
+from services.storage.mongodb.driver.client import Connection, address_of, utc_now
 from services.storage.mongodb.migrations import INDEXES
 from tests.integration.storage.records import NOON, change, create, flag
 from tests.support.mongodb import fresh_database_name

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.evaluation.view import View
+from services.evaluation.replica.view import View
 from services.runtime.errors import AlreadyExists
 from services.storage.model.tenancy import Environment
-from services.storage.mongodb import MongoStore, definitions
+from services.storage.mongodb import MongoStore
+from services.storage.mongodb.resources import definitions
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import change, create, delete, flag, segment
 

@@ -14,9 +14,9 @@ from fbclient.common_types import FBUser, _EvalResult
 from fbclient.config import Config
 from fbclient.evaluator import Evaluator
 
-from featmesh.cli.featbit import read_export
 from featmesh.engine import Context, Result, Snapshot, evaluate
 from featmesh.wire import flag_from_proto, segment_from_proto
+from featmesh_cli.featbit import read_export
 
 Json = dict[str, Any]
 """A flag, segment, rule, rollout or condition as FeatBit writes it."""

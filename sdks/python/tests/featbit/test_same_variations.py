@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+# The exports are shared with the command line's tests; these folders are no installed package.
+from cli.tests.exports import REAL, SHOP
 from featmesh.engine import Attribute, Context, Reason
 
-# The exports are shared with the command line's tests; these folders are no installed package.
-from ..cli.exports import REAL, SHOP  # noqa: TID252 - see above
 from .comparison import Comparison, Tally
 from .divergences import COMPARED_OPERATORS, CONDITIONS
 from .generated import Generator

@@ -1,0 +1,74 @@
+"""Adds up what every `evaluation` process counted, for one revision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from services.storage.model.durations import Durations, middle_of, quantile
+from services.storage.model.progress import RevisionCensus, StreamCensus
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How long a step took: median and 99th percentile, over so many streams."""
+
+    p50_ms: float
+    p99_ms: float
+    streams: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """How many streams of all processes are at or past ``revision``, and how soon they were."""
+
+    revision: int
+    connected: int
+    delivered: int
+    applied: int
+    delivery: Spread
+    application: Spread
+
+    @property
+    def complete(self) -> bool:
+        """Whether every connected stream has applied it."""
+        return self.applied >= self.connected
+
+
+def rollout_state(censuses: Iterable[StreamCensus], revision: int) -> RolloutState:
+    """The sum over processes. One that has not loaded the revision yet counts as behind."""
+    counted = list(censuses)
+    reached = [each for census in counted for each in census.revisions if each.revision >= revision]
+    return RolloutState(
+        revision=revision,
+        connected=sum(census.streams for census in counted),
+        delivered=sum(each.handed for each in reached),
+        applied=sum(each.applied for each in reached),
+        delivery=_spread(counted, revision, lambda each: each.handed_durations),
+        application=_spread(counted, revision, lambda each: each.applied_durations),
+    )
+
+
+def _spread(
+    censuses: Iterable[StreamCensus], revision: int, step: Callable[[RevisionCensus], Durations]
+) -> Spread:
+    weights = [each for census in censuses for each in _weights(census, revision, step)]
+    streams = sum(weight for _, weight in weights)
+    return Spread(quantile(weights, 0.5), quantile(weights, 0.99), streams)
+
+
+def _weights(
+    census: StreamCensus, revision: int, step: Callable[[RevisionCensus], Durations]
+) -> Iterator[tuple[float, int]]:
+    """Milliseconds since the revision's commit, and how many streams took so long.
+
+    A process that read several changes at once never was at the ones between, and handed
+    them out with the next one. What it no longer tells apart has no times.
+    """
+    if not census.revisions or census.revisions[0].revision > revision:
+        return
+    taken = next((each for each in census.revisions if each.revision >= revision), None)
+    if taken is not None:
+        waited = taken.revision - revision
+        for bucket, streams in step(taken).items():
+            yield middle_of(bucket) + waited, streams
