@@ -18,6 +18,7 @@ from featmesh.evaluation.v1 import evaluation_pb2_grpc
 from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.auth.callers import Callers
 from services.evaluation.auth.sdk_keys import SdkKeys
+from services.evaluation.clock import now_ms
 from services.evaluation.events.end_users import FLUSH_SECONDS, SeenUsers
 from services.evaluation.events.rate_limits import RateLimits
 from services.evaluation.events.servicer import InsightsServicer
@@ -124,7 +125,7 @@ class EvaluationApp:
         self._owned = owned or AsyncExitStack()
         self._watches: list[ChangeWatch] = []
         self._keys = SdkKeys(store.credentials)
-        self._users = SeenUsers(bus, _now_ms)
+        self._users = SeenUsers(bus, now_ms)
         self._replicas = Replicas(store.definitions)
         self._follower = Follower(self._replicas, store.definitions)
         self._revocations = Revocations(self._keys, store)
@@ -138,7 +139,7 @@ class EvaluationApp:
             self._replicas,
             self._users,
             revocations=self._revocations,
-            traffic=Traffic(self._replicas.sends, self._pacer, Admission(), _now_ms),
+            traffic=Traffic(self._replicas.sends, self._pacer, Admission(), now_ms),
         )
         self._server = GrpcServer(
             settings.server,
@@ -197,12 +198,10 @@ class EvaluationApp:
         GrpcTransport(SERVICE, self._sync.routes()).register(server)
         callers = Callers(self._keys, self._store.credentials)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
-            EvaluationServicer(callers, self._replicas, self._users, _now_ms), server
+            EvaluationServicer(callers, self._replicas, self._users, now_ms), server
         )
         rate_limits = RateLimits(self._settings.track_rate, time.monotonic)
-        InsightsServicer(self._keys, self._bus, self._reports, rate_limits, _now_ms).register(
-            server
-        )
+        InsightsServicer(self._keys, self._bus, self._reports, rate_limits, now_ms).register(server)
 
     async def _follow_supervisor(self, link: WorkerLink) -> None:
         await link.follow(self._server.health.set_overall)
@@ -245,7 +244,3 @@ class EvaluationApp:
             await self._server.health.set_serving(True, "snapshots are current")
         else:
             await self._server.health.set_serving(False, "the store does not answer the poll")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

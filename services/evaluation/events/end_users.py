@@ -13,8 +13,8 @@ from featmesh.engine.model import Context
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from featmesh.wire import context_to_proto
+from services.evaluation.clock import ClockMs
 from services.evaluation.limits import BATCH_USERS
-from services.evaluation.sync.feeds import ClockMs
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import MeshError
 

@@ -14,12 +14,12 @@ from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.auth.sdk_keys import SdkKeys
+from services.evaluation.clock import ClockMs
 from services.evaluation.events.ordered import answered_in_order
 from services.evaluation.events.rate_limits import RateLimits
 from services.evaluation.events.validation import CheckedBatch, user_list_violations
 from services.evaluation.limits import STREAM_BATCHES, TRACK_BYTES
 from services.evaluation.progress.reports import Reports
-from services.evaluation.sync.feeds import ClockMs
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import InvalidArgument, MeshError, ResourceExhausted
 from services.runtime.interceptor import Context

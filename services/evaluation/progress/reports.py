@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from featmesh.messaging.v1 import messaging_pb2
-from services.evaluation.replica.replica import Replicas
+from services.evaluation.progress.environments import Environments
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import ResourceExhausted, Unavailable
 
@@ -30,8 +30,8 @@ class Reports:
     lost does no harm: the SDK says it again within 30 seconds.
     """
 
-    def __init__(self, replicas: Replicas, bus: Bus) -> None:
-        self._replicas = replicas
+    def __init__(self, environments: Environments, bus: Bus) -> None:
+        self._environments = environments
         self._bus = bus
         self._waiting: dict[tuple[str, str], messaging_pb2.AppliedReport] = {}
         self._arrived = asyncio.Event()
@@ -61,7 +61,7 @@ class Reports:
             await self._publish([self._waiting.pop(key) for key in keys])
 
     def _count(self, report: messaging_pb2.AppliedReport) -> bool:
-        replica = self._replicas.held(report.environment_id)
+        replica = self._environments.held(report.environment_id)
         return replica is not None and replica.census.applied(
             report.instance_id, report.revision, report.applied_at_ms
         )

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import Final
 
+from services.evaluation.progress.environments import Environments
 from services.evaluation.progress.tracker import Census
-from services.evaluation.replica.replica import Replicas
 from services.runtime.errors import StoreUnavailable
 from services.storage.ports.progress import CENSUS_SECONDS, CensusStore
 
@@ -29,8 +29,8 @@ class CensusWriter:
     A store that is away is logged once; what changed meanwhile is written when it is back.
     """
 
-    def __init__(self, replicas: Replicas, store: CensusStore, process_id: str) -> None:
-        self._replicas = replicas
+    def __init__(self, environments: Environments, store: CensusStore, process_id: str) -> None:
+        self._environments = environments
         self._store = store
         self._process_id = process_id
         self._written: dict[str, tuple[Census, float]] = {}
@@ -66,7 +66,7 @@ class CensusWriter:
 
     async def _write(self) -> None:
         now = asyncio.get_running_loop().time()
-        loaded = {each.environment_id: each.census for each in self._replicas.loaded()}
+        loaded = {each.environment_id: each.census for each in self._environments.loaded()}
         due = {key: census for key, census in loaded.items() if self._is_due(key, census, now)}
         gone = [key for key in self._written if key not in loaded]
         if not due and not gone:

@@ -10,11 +10,11 @@ from featmesh.evaluation.v1 import evaluation_pb2, evaluation_pb2_grpc
 from featmesh.wire import explanation_to_proto, result_to_proto
 from services.evaluation.auth.callers import Callers
 from services.evaluation.auth.sdk_keys import environment_of_key
+from services.evaluation.clock import ClockMs
 from services.evaluation.contexts import read_context
 from services.evaluation.events.end_users import SeenUsers
 from services.evaluation.limits import EVALUATED_FLAGS, EXPLAINED_FLAGS, FLAG_KEY_BYTES
 from services.evaluation.replica.replica import Replicas
-from services.evaluation.sync.feeds import ClockMs
 from services.runtime.contexts import text_violations
 from services.runtime.errors import InvalidArgument, PermissionDenied
 from services.runtime.interceptor import Context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from featmesh.engine import evaluate
@@ -11,10 +11,8 @@ from featmesh.engine.model import Context, ErrorKind, Result
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import result_to_proto
 from services.evaluation.broadcast.frames import Frames, Kind, change_set_frames, result_entry
+from services.evaluation.clock import ClockMs
 from services.evaluation.replica.view import Move, View
-
-ClockMs = Callable[[], int]
-"""Milliseconds since the epoch."""
 
 _NOT_THERE: Final = ErrorKind.FLAG_NOT_FOUND
 

@@ -15,9 +15,10 @@ from typing import Final, Protocol
 from services.evaluation.broadcast.frames import Frames, Kind, heartbeat_frame
 from services.evaluation.broadcast.transport import Wire
 from services.evaluation.broadcast.writes import Send, Sends, SlowReader
+from services.evaluation.clock import ClockMs
 from services.evaluation.replica.replica import Replica
 from services.evaluation.sync.admission import Admission
-from services.evaluation.sync.feeds import ClockMs, Feed
+from services.evaluation.sync.feeds import Feed
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,34 @@
+"""The environments of this process, as those see them who follow their progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.evaluation.progress.tracker import Census
+
+
+class Tracked(Protocol):
+    """An environment whose streams are counted."""
+
+    @property
+    def environment_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def census(self) -> Census:
+        """How far its streams have come."""
+        ...
+
+
+class Environments(Protocol):
+    """Those in memory; `services.evaluation.replica.replica.Replicas`."""
+
+    def loaded(self) -> Sequence[Tracked]:
+        """All of them."""
+        ...
+
+    def held(self, environment_id: str) -> Tracked | None:
+        """The one, if it is in memory."""
+        ...
