@@ -71,7 +71,7 @@ class Benchmark:
         self._commit = commit()  # of the code that runs, not of what is edited meanwhile
         self._rounds: dict[tuple[Measure, str], list[float]] = {}
 
-    def turns(self, subjects: Sequence[str], *, rounds: int, what: str = "") -> Iterator[Turn]:
+    def scheduler(self, subjects: Sequence[str], *, rounds: int, what: str = "") -> Iterator[Turn]:
         """Each subject once per round, showing progress; every other round runs backwards.
 
         So no subject is always the first after a pause, and a machine's drift hits all alike.

@@ -250,7 +250,7 @@ async def measure_all(mesh: Mesh, bench: Benchmark) -> None:
     async with aio.insecure_channel(mesh.api) as channel:
         place = await make_place(mesh, channel)
         subjects = [str(count) for count in STREAMS]
-        for turn in bench.turns(subjects, rounds=ROUNDS):
+        for turn in bench.scheduler(subjects, rounds=ROUNDS):
             count = int(turn.subject)
             async with streams(mesh, place, count) as receipts:
                 outcome = await toggle_again_and_again(mesh, channel, place, receipts)

@@ -74,7 +74,7 @@ def main() -> None:
     packages = [*PEERS, "yggdrasil-engine", "google-re2", "protobuf"]
     bench = Benchmark("evaluation", method=METHOD, packages=packages)
     with event_sink() as sink:
-        for each in bench.turns(SUBJECTS, rounds=rounds):
+        for each in bench.scheduler(SUBJECTS, rounds=rounds):
             note(bench, each.subject, turn(each.subject, sink))
     bench.finish()
 

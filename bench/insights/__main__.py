@@ -43,18 +43,18 @@ async def measure(stage: Stage, bench: Benchmark, wanted: argparse.Namespace) ->
     place = await stage.place("bench")
     rates = [
         await throughput(stage, place, bench, wanted.events)
-        for _ in bench.turns(["throughput"], rounds=wanted.rounds)
+        for _ in bench.scheduler(["throughput"], rounds=wanted.rounds)
     ]
     rate = sorted(rates)[len(rates) // 2]
     loads = {f"{GOAL / 2:,.0f} rows/s, half of the goal": GOAL / 2, "half of that load": rate / 2}
-    for turn in bench.turns(list(loads), rounds=wanted.rounds):
+    for turn in bench.scheduler(list(loads), rounds=wanted.rounds):
         await beside_events(stage, place, bench, turn.subject, loads[turn.subject])
-    for _ in bench.turns(["backlog"], rounds=1):
+    for _ in bench.scheduler(["backlog"], rounds=1):
         await backlog(stage, place, bench, wanted.backlog)
-    for _ in bench.turns(["memory"], rounds=1):
+    for _ in bench.scheduler(["memory"], rounds=1):
         await memory(stage, place, bench, wanted.minutes * SECONDS_PER_MINUTE, rate)
     reported = await stage.place("reports")
-    for _ in bench.turns(["reports"], rounds=1):
+    for _ in bench.scheduler(["reports"], rounds=1):
         await fill(stage, reported, wanted.stored)
         await asyncio.to_thread(measure_reports, stage, reported, bench, wanted.stored)
 

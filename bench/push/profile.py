@@ -74,7 +74,7 @@ async def measure(bench: Benchmark) -> None:
     """All rounds."""
     program = building.generator()
     async with running_installation({}) as installation:
-        for _ in bench.turns([OWN], rounds=ROUNDS, what="profile"):
+        for _ in bench.scheduler([OWN], rounds=ROUNDS, what="profile"):
             async with (
                 openers(installation)[OWN]() as server,
                 running_generator(program, is_polite=True) as generator,

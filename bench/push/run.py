@@ -40,9 +40,9 @@ class Run:
     program: Path
     """The generator's."""
 
-    def turns(self, name: str, subjects: Sequence[str] = (OWN,)) -> Iterator[Turn]:
+    def scheduler(self, name: str, subjects: Sequence[str] = (OWN,)) -> Iterator[Turn]:
         """Each subject once per round; says which scenario it is."""
-        yield from self.bench.turns(subjects, rounds=self.rounds, what=name)
+        yield from self.bench.scheduler(subjects, rounds=self.rounds, what=name)
 
     def note(self, work: Work, metric: str, value: float, *, subject: str = OWN) -> None:
         """One round's figure."""

@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from featmesh.management.v1 import mutation_pb2
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 from featmesh_cli.paging import all_pages
 
 

@@ -14,7 +14,7 @@ from featmesh.management.v1.end_user_service_pb2 import ImportedUser
 from featmesh.management.v1.insight_service_pb2 import EndUser
 from featmesh.wire import context_from_proto, context_to_proto
 from featmesh_cli.contexts import attribute_from_text, attribute_to_text
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 from featmesh_cli.user_files import (
     CsvWriter,
     JsonLinesWriter,

@@ -13,8 +13,8 @@ from typing import Final
 
 from services.api.auth.authentication import Authentication
 from services.api.auth.bootstrap import Bootstrap
-from services.api.changes.effects import Effects
-from services.api.jobs.maintenance import Upkeep
+from services.api.changes.effects import CommitHooks
+from services.api.jobs.maintenance import Maintenance
 from services.api.metrics import MEASURE_SECONDS, ApiMetrics
 from services.api.outbox.key_notices import KeyNotices
 from services.api.outbox.notices import notice_of
@@ -118,7 +118,7 @@ class ApiApp:
         self._owned = owned or AsyncExitStack()
         self._relay = Relay(store.outbox, bus)
         self._key_notices = KeyNotices(bus)
-        self._upkeep = Upkeep(store.upkeep, settings.tombstone_retention)
+        self._maintenance = Maintenance(store.maintenance, settings.tombstone_retention)
         self.metrics = ApiMetrics(store.outbox)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._bootstrap = Bootstrap(store.credentials, settings.bootstrap_token_file)
@@ -156,15 +156,15 @@ class ApiApp:
         await self.tasks.close()
         if self._migrated.is_set():
             await self._relay.drain()
-            await self._upkeep.release()
+            await self._maintenance.release()
         await self._metrics_server.stop()
         await self._owned.aclose()
 
-    def _effects(self) -> Effects:
-        return Effects(
+    def _effects(self) -> CommitHooks:
+        return CommitHooks(
             committed=self._committed,
             key_revoked=self._key_notices.wake,
-            environment_deleted=self._upkeep.wake,
+            environment_deleted=self._maintenance.wake,
         )
 
     async def _committed(self, change: Change, committed: Committed) -> None:
@@ -178,7 +178,7 @@ class ApiApp:
         self._migrated.set()
         self.tasks.start(self._key_notices.run(), "notices of revoked keys")
         self.tasks.start(self._relay.run(), "relay")
-        self.tasks.start(self._upkeep.run(), "upkeep")
+        self.tasks.start(self._maintenance.run(), "upkeep")
         measure = repeat(self.metrics.measure, seconds=MEASURE_SECONDS, what="look at the outbox")
         self.tasks.start(measure, "metrics")
         await self._follow_readiness()

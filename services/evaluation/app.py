@@ -25,7 +25,7 @@ from services.evaluation.events.servicer import InsightsServicer
 from services.evaluation.limits import TRACK_BYTES
 from services.evaluation.metrics import EvaluationMetrics
 from services.evaluation.progress.reports import Reports
-from services.evaluation.progress.writer import WRITE_SECONDS, CensusWriter
+from services.evaluation.progress.writer import WRITE_SECONDS, ProgressWriter
 from services.evaluation.remote.servicer import EvaluationServicer
 from services.evaluation.replica.follower import Follower
 from services.evaluation.replica.replica import Replicas
@@ -34,8 +34,8 @@ from services.evaluation.sync.admission import Admission
 from services.evaluation.sync.grpc_transport import GrpcTransport
 from services.evaluation.sync.revocations import Revocations
 from services.evaluation.sync.servicer import SERVICE, SyncServicer
-from services.evaluation.sync.stream import Traffic
-from services.evaluation.sync.timers import TICK_SECONDS, Pacer
+from services.evaluation.sync.stream import StreamDeps
+from services.evaluation.sync.timers import TICK_SECONDS, StreamTimers
 from services.messaging.ports import Bus, ChangeWatch, Message
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available
@@ -46,8 +46,8 @@ from services.runtime.program import EXIT_FAILED
 from services.runtime.server import GrpcServer, tune_garbage_collector
 from services.runtime.settings import address_of, as_worker
 from services.runtime.supervisor import Supervisor, worker_command
+from services.runtime.supervisor_channel import SupervisorChannel
 from services.runtime.tasks import Tasks, repeat
-from services.runtime.worker_link import WorkerLink
 from services.storage.mongodb import MongoStore
 from services.storage.ports.store import Store
 
@@ -80,7 +80,7 @@ _REQUEST_LIMITS: Final = {
 async def compose() -> EvaluationApp | Supervisor:
     """`evaluation` on its own, as the environment says: one process, or workers."""
     settings = read_settings(os.environ)
-    link = WorkerLink.from_environment(os.environ)
+    link = SupervisorChannel.from_environment(os.environ)
     if link is None and settings.workers > 1:
         return Supervisor(
             command=worker_command("services.evaluation"),
@@ -115,7 +115,7 @@ class EvaluationApp:
         bus: Bus,
         *,
         owned: AsyncExitStack | None = None,
-        link: WorkerLink | None = None,
+        link: SupervisorChannel | None = None,
     ) -> None:
         self.tasks = Tasks()
         self._link = link
@@ -130,16 +130,16 @@ class EvaluationApp:
         self._follower = Follower(self._replicas, store.definitions)
         self._revocations = Revocations(self._keys, store)
         self._reports = Reports(self._replicas, bus)
-        self._census = CensusWriter(self._replicas, store.census, str(uuid.uuid4()))
+        self._progress = ProgressWriter(self._replicas, store.progress, str(uuid.uuid4()))
         self.metrics = EvaluationMetrics(self._replicas, self._follower, self._users)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
-        self._pacer = Pacer(settings.pace, self._replicas.sends)
+        self._timers = StreamTimers(settings.timer_settings, self._replicas.watchdog)
         self._sync = SyncServicer(
             self._keys,
             self._replicas,
             self._users,
             revocations=self._revocations,
-            traffic=Traffic(self._replicas.sends, self._pacer, Admission(), now_ms),
+            deps=StreamDeps(self._replicas.watchdog, self._timers, Admission(), now_ms),
         )
         self._server = GrpcServer(
             settings.server,
@@ -163,7 +163,7 @@ class EvaluationApp:
     async def start(self) -> None:
         """Listens on return; ready while snapshots are current."""
         await self._server.start()
-        self._repeat(self._pacer.tick, TICK_SECONDS, "pace of the streams")
+        self._repeat(self._timers.tick, TICK_SECONDS, "pace of the streams")
         if self._link is not None:
             self.tasks.start(self._follow_supervisor(self._link), "supervisor")
         self._metrics_server.start()
@@ -177,7 +177,7 @@ class EvaluationApp:
         await self._end_calls()
         await self.tasks.close()
         await self._users.flush()  # before anything that waits for the store
-        await self._census.close()
+        await self._progress.close()
         await self._follower.close()
         await self._keys.close()
         await self._replicas.close()
@@ -203,7 +203,7 @@ class EvaluationApp:
         rate_limits = RateLimits(self._settings.track_rate, time.monotonic)
         InsightsServicer(self._keys, self._bus, self._reports, rate_limits, now_ms).register(server)
 
-    async def _follow_supervisor(self, link: WorkerLink) -> None:
+    async def _follow_supervisor(self, link: SupervisorChannel) -> None:
         await link.follow(self._server.health.set_overall)
         # At once, as the supervisor went: a new one needs the port. Streams resume, and events
         # that were not confirmed are sent again.
@@ -214,10 +214,10 @@ class EvaluationApp:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
         self._repeat(self._follower.poll, self._settings.poll_interval, "poll of the store")
-        self._repeat(self._tidy, self._settings.poll_interval, "upkeep of replicas")
+        self._repeat(self._evict_idle, self._settings.poll_interval, "upkeep of replicas")
         self._repeat(self._users.flush, FLUSH_SECONDS, "publishing of users")
         self._repeat(self._revocations.look_in_time, 0, "look at SDK keys")
-        self._repeat(self._census.write, WRITE_SECONDS, "census of streams")
+        self._repeat(self._progress.write, WRITE_SECONDS, "census of streams")
         self._repeat(self._reports.publish, 0, "publishing of reports")
         self._repeat(self._tell_readiness, READINESS_SECONDS, "look at readiness")
         # Last: a broker that does not answer delays none of them.
@@ -235,8 +235,8 @@ class EvaluationApp:
     def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float, what: str) -> None:
         self.tasks.start(repeat(work, seconds=seconds, what=what), what)
 
-    async def _tidy(self) -> None:
-        await self._replicas.tidy(self._settings.idle_environment)
+    async def _evict_idle(self) -> None:
+        await self._replicas.evict_idle(self._settings.idle_environment)
 
     async def _tell_readiness(self) -> None:
         # A healthy poll is enough: without the broker changes come a poll later, not stale.

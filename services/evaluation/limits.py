@@ -18,14 +18,14 @@ SEND_WINDOW: Final = 64
 """Readers per environment that are waited for at once: the next stream's turn comes when one
 of them has taken its frame (sync.md)."""
 
-SLICE_SECONDS: Final = 0.0005
+TIME_SLICE_SECONDS: Final = 0.0005
 """Sending for so long, the process does everything else before it goes on."""
 
-PASS_SECONDS_PER_STREAM: Final = 0.000_08
+ROUND_SECONDS_PER_STREAM: Final = 0.000_08
 """Passes over an environment's streams begin so long after each other, times the streams, on
 average: two to three times what a push costs, so that half a core is left while changes come."""
 
-PASS_SECONDS: Final = 0.2
+ROUND_SECONDS: Final = 0.2
 """Nor longer than this, however many streams there are."""
 
 PLACE_SECONDS: Final = 0.1

@@ -69,7 +69,7 @@ def revision_lag(replica: Replica) -> int:
 
 
 def _streams(replica: Replica) -> int:
-    return len(replica.hub)
+    return len(replica.broadcaster)
 
 
 def _by_environment(

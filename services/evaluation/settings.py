@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.evaluation.sync.timers import Pace
+from services.evaluation.sync.timers import TimerSettings
 from services.runtime.config import EnvironmentReader
 from services.runtime.cores import usable_cores
 from services.runtime.settings import (
@@ -29,7 +29,7 @@ class EvaluationSettings:
     server: ServerSettings
     store: StoreSettings
     amqp_url: str = ""
-    pace: Pace = field(default_factory=Pace)
+    timer_settings: TimerSettings = field(default_factory=TimerSettings)
     poll_interval: float = 1.0
     """Seconds between two looks at the revisions of loaded environments."""
     idle_environment: float = 300.0
@@ -47,7 +47,7 @@ def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
         server=read_server(reader, LISTEN, DEFAULT_PORT),
         store=read_store(reader),
         amqp_url=read_amqp_url(reader),
-        pace=read_pace(reader),
+        timer_settings=read_pace(reader),
         poll_interval=reader.number("FEATMESH_POLL_INTERVAL_SECONDS", 1.0, low=0.05, high=4.0),
         idle_environment=reader.number(
             "FEATMESH_IDLE_ENVIRONMENT_SECONDS", 300.0, low=1, high=86_400
@@ -61,9 +61,9 @@ def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
     return settings
 
 
-def read_pace(reader: EnvironmentReader) -> Pace:
+def read_pace(reader: EnvironmentReader) -> TimerSettings:
     """``FEATMESH_HEARTBEAT_SECONDS`` and ``FEATMESH_MAX_STREAM_AGE_SECONDS``."""
-    return Pace(
+    return TimerSettings(
         heartbeat=reader.number("FEATMESH_HEARTBEAT_SECONDS", 25.0, low=1, high=60),
         max_age=reader.number("FEATMESH_MAX_STREAM_AGE_SECONDS", 3_600.0, low=1, high=604_800),
     )

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from services.ingest.gate import REFUSALS, StoreGate
+from services.ingest.circuit_breaker import REFUSALS, CircuitBreaker
 from services.ingest.insights import decode_insights
 from services.ingest.metrics import MEASURE_SECONDS, IngestMetrics
 from services.ingest.micro_batches import Bounds, MicroBatches
@@ -118,7 +118,7 @@ class IngestApp:
         self._store = store
         self._bus = bus
         self._owned = owned or AsyncExitStack()
-        self._gate = StoreGate(store.ping)
+        self._gate = CircuitBreaker(store.ping)
         self.metrics = IngestMetrics(bus)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._consumers: list[Consumer] = []
@@ -169,7 +169,7 @@ class IngestApp:
         """Takes users, who are stored with those of other messages."""
         settings = self._settings
         bounds = Bounds(USERS_TOGETHER, settings.prefetch, settings.linger)
-        together = self._gather(self._store.insights.store_sightings, bounds)
+        together = self._gather(self._store.insights.store_observations, bounds)
         return lambda message: together.put(decode_users(message.payload))
 
     def _take_insights(self) -> Handler:

@@ -14,19 +14,19 @@ from services.ingest.decoding import (
     text,
     time,
 )
-from services.storage.model.observations import Sightings
+from services.storage.model.observations import UserObservations
 
 MAX_USERS: Final = 1_000
 
 
-def decode_users(payload: bytes) -> Sightings:
+def decode_users(payload: bytes) -> UserObservations:
     """The model of a ``featmesh.messaging.v1.UserBatch``; raises `Undecodable`."""
     batch = parse(messaging_pb2.UserBatch, payload)
     if len(batch.users) > MAX_USERS:
         raise Undecodable("users", f"has {len(batch.users)} elements; the limit is {MAX_USERS}")
     for index, user in enumerate(batch.users):
         text(f"users[{index}].key", user.key, MAX_USER_KEY_BYTES)
-    return Sightings(
+    return UserObservations(
         text("environment_id", batch.environment_id, MAX_ID_BYTES),
         [context_from_proto(user) for user in batch.users],
         time("seen_at_ms", batch.seen_at_ms),

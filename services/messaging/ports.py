@@ -49,7 +49,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterNote:
+class DeadLetterInfo:
     """What there is to know of a dead letter without its payload: a thousand are a megabyte."""
 
     message_id: str
@@ -59,7 +59,7 @@ class LetterNote:
     payload_bytes: int
 
     @classmethod
-    def of(cls, letter: DeadLetter) -> LetterNote:
+    def of(cls, letter: DeadLetter) -> DeadLetterInfo:
         """The note of a letter, which is not held on to."""
         message = letter.message
         size = len(message.payload)
@@ -67,7 +67,7 @@ class LetterNote:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterFilter:
+class DeadLetterFilter:
     """Which dead letters: of this topic, with one of these message ids; None and empty for any."""
 
     topic: Topic | None = None
@@ -80,7 +80,7 @@ class LetterFilter:
         return not self.message_ids or letter.message.id in self.message_ids
 
 
-ANY_LETTER = LetterFilter()
+ANY_LETTER = DeadLetterFilter()
 
 
 class DeadLetters(Protocol):
@@ -90,15 +90,15 @@ class DeadLetters(Protocol):
     """
 
     async def list_dead_letters(
-        self, limit: int, wanted: LetterFilter = ANY_LETTER
-    ) -> list[LetterNote]:
+        self, limit: int, wanted: DeadLetterFilter = ANY_LETTER
+    ) -> list[DeadLetterInfo]:
         """A look at the oldest, at most ``limit`` and 1,000; they stay where they are.
 
         Payloads pass one by one: no more than two are in memory at once.
         """
         ...
 
-    async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+    async def replay_dead_letters(self, limit: int, wanted: DeadLetterFilter = ANY_LETTER) -> int:
         """Publish them to their topic again, and remove each once that is confirmed.
 
         A crash in between leaves a letter in both places, never in none. Raises
@@ -106,7 +106,7 @@ class DeadLetters(Protocol):
         """
         ...
 
-    async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+    async def drop_dead_letters(self, limit: int, wanted: DeadLetterFilter = ANY_LETTER) -> int:
         """Remove them for good. How many."""
         ...
 

@@ -81,7 +81,7 @@ class Topology:
     def queues(self) -> tuple[Queue, ...]:
         """All durable queues."""
         stores = (self._store(topic) for topic in STORED_TOPICS)
-        return (*stores, self._graveyard())
+        return (*stores, self._dead_letter_queue())
 
     def _store(self, topic: Topic) -> Queue:
         name = self.store_queue(topic)
@@ -94,7 +94,7 @@ class Topology:
         }
         return Queue(name, self.exchange(topic), arguments)
 
-    def _graveyard(self) -> Queue:
+    def _dead_letter_queue(self) -> Queue:
         arguments = {**self._bounded(), "x-delivery-limit": UNLIMITED_DELIVERIES}
         return Queue(self.dead_letters, self.dead_letters, arguments)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from grpc_health.v1 import health, health_pb2
 
-from services.runtime.worker_link import WorkerLink
+from services.runtime.supervisor_channel import SupervisorChannel
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Health:
     what `set_overall` says of all workers.
     """
 
-    def __init__(self, link: WorkerLink | None = None) -> None:
+    def __init__(self, link: SupervisorChannel | None = None) -> None:
         self.servicer = health.aio.HealthServicer()
         self._link = link
         self._serving: bool | None = None

@@ -30,7 +30,7 @@ Context = aio.ServicerContext[Any, Any]
 Handler = Any  # grpc.RpcMethodHandler, whose stubs know only the synchronous behaviours
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 Behaviour = Callable[[Any, Context], Any]
-Around = Callable[[Context], AbstractAsyncContextManager[None]]
+Middleware = Callable[[Context], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _Refused:
     error: InvalidArgument
 
 
-class _Border:
+class _ErrorBoundary:
     """Around a call: what it raises becomes its status."""
 
     __slots__ = ("_context", "_method")
@@ -76,7 +76,7 @@ class ErrorInterceptor(aio.ServerInterceptor):
         if handler is None:
             return None
         method = details.method
-        around = partial(_Border, method)
+        around = partial(_ErrorBoundary, method)
         deserializer = _checked(
             handler.request_deserializer, self._limits.get(method, MAX_REQUEST_BYTES)
         )
@@ -96,7 +96,7 @@ class ErrorInterceptor(aio.ServerInterceptor):
         )
 
 
-def _duplex_handler(handler: Handler, around: Around) -> Handler:
+def _duplex_handler(handler: Handler, around: Middleware) -> Handler:
     """Streams both ways; what is a limit of one request is the method's own to check."""
     if not inspect.isasyncgenfunction(handler.stream_stream):
         return handler
@@ -150,7 +150,7 @@ def _checked(deserialize: Callable[[bytes], Any] | None, limit: int) -> Callable
     return parse
 
 
-def _unary(behaviour: Behaviour, around: Around) -> Behaviour:
+def _unary(behaviour: Behaviour, around: Middleware) -> Behaviour:
     async def call(request: Any, context: Context) -> Any:
         async with around(context):
             _raise_refused(request)
@@ -160,7 +160,7 @@ def _unary(behaviour: Behaviour, around: Around) -> Behaviour:
     return call
 
 
-def _intake(behaviour: Behaviour, around: Around) -> Behaviour:
+def _intake(behaviour: Behaviour, around: Middleware) -> Behaviour:
     """Takes a stream of requests; the deadline is each request's, for the stream has no end."""
 
     async def call(requests: AsyncIterator[Any], context: Context) -> Any:
@@ -181,7 +181,7 @@ async def _each_in_time(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield request
 
 
-def _stream(behaviour: Behaviour, around: Around) -> Behaviour:
+def _stream(behaviour: Behaviour, around: Middleware) -> Behaviour:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         async with around(context):
             _raise_refused(request)
@@ -204,7 +204,7 @@ async def _responses(outcome: AsyncIterator[Any] | Awaitable[None]) -> AsyncIter
         yield response
 
 
-def _writer(behaviour: Behaviour, around: Around) -> Behaviour:
+def _writer(behaviour: Behaviour, around: Middleware) -> Behaviour:
     """A stream whose behaviour writes by itself instead of yielding; it has no deadline."""
 
     async def call(request: Any, context: Context) -> None:

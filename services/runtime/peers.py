@@ -31,7 +31,7 @@ def keepalive_options(silence: int) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def watch_peers(port: int, silence: int) -> None:
+def enable_tcp_keepalive(port: int, silence: int) -> None:
     """Has the kernel ask the peers of this port, and end what they do not acknowledge.
 
     To be called when this process listens there, and before it accepts. Elsewhere than on Linux

@@ -14,9 +14,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from services.runtime.health import Health
 from services.runtime.loop_server import LoopServer
-from services.runtime.peers import keepalive_options, watch_peers
+from services.runtime.peers import enable_tcp_keepalive, keepalive_options
 from services.runtime.settings import ServerSettings
-from services.runtime.worker_link import WorkerLink
+from services.runtime.supervisor_channel import SupervisorChannel
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class GrpcServer:
         register: Callable[[aio.Server], None],
         services: Sequence[str],
         interceptors: Sequence[aio.ServerInterceptor] = (),
-        link: WorkerLink | None = None,
+        link: SupervisorChannel | None = None,
         keepalive: int = KEEPALIVE_SECONDS,
     ) -> None:
         self.health = Health(link)
@@ -89,7 +89,7 @@ class GrpcServer:
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {self._settings.listen}") from error
         try:
-            watch_peers(self.port, self._keepalive)
+            enable_tcp_keepalive(self.port, self._keepalive)
         except OSError as error:
             log.warning("peers that vanish are kept until their streams end: %s", error)
         await self.health.open()

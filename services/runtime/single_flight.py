@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class SharedReads(Generic[T]):
+class SingleFlight(Generic[T]):
     """At most one read under way for each key; a caller that goes away does not end it."""
 
     def __init__(self, read: Callable[[str], Coroutine[Any, Any, T]]) -> None:

@@ -22,8 +22,8 @@ from services.runtime.config import Address
 from services.runtime.metrics import MetricsServer
 from services.runtime.server import ListenError
 from services.runtime.settings import ServerSettings
+from services.runtime.supervisor_channel import FD_VARIABLE, NOT_READY, READY, metrics_port
 from services.runtime.tasks import Tasks
-from services.runtime.worker_link import FD_VARIABLE, NOT_READY, READY, metrics_port
 from services.runtime.worker_metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class _Worker:
 
 
 @dataclass(slots=True, eq=False)
-class _Places:
+class _WorkerTable:
     """Where the workers of each index are; empty between a death and the next start."""
 
     workers: dict[int, _Worker] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Supervisor:
         self._listen_variable = listen_variable
         self._stop_after = server.stop_seconds + KILL_SECONDS
         self._metrics_server = MetricsServer(server.metrics, [self.metrics], process=False)
-        self._places = _Places()
+        self._places = _WorkerTable()
         self._reserved: socket.socket | None = None
         self._told: bool | None = None
 

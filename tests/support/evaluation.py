@@ -26,7 +26,7 @@ from featmesh.wire.changes import (
 )
 from services.evaluation.app import EvaluationApp
 from services.evaluation.settings import EvaluationSettings
-from services.evaluation.sync.timers import Pace
+from services.evaluation.sync.timers import TimerSettings
 from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.secrets import hash_secret, new_secret
@@ -66,7 +66,7 @@ def settings(timing: Timing) -> EvaluationSettings:
     return EvaluationSettings(
         server=ServerSettings(Address("127.0.0.1", 0), drain_delay=0, drain_window=1),
         store=StoreSettings("mongodb://user:secret@127.0.0.1:1", "featmesh"),
-        pace=Pace(heartbeat=timing.heartbeat, max_age=timing.max_age),
+        timer_settings=TimerSettings(heartbeat=timing.heartbeat, max_age=timing.max_age),
         poll_interval=timing.poll_interval,
         idle_environment=timing.idle_environment,
         track_rate=timing.track_rate,

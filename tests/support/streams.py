@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from services.evaluation.broadcast.writes import Sends
+from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.replica.replica import Replica
 from services.evaluation.sync.admission import Admission
 from services.evaluation.sync.feeds import DefinitionFeed
-from services.evaluation.sync.stream import Stream, Traffic
-from services.evaluation.sync.timers import Pace, Pacer
+from services.evaluation.sync.stream import Stream, StreamDeps
+from services.evaluation.sync.timers import StreamTimers, TimerSettings
 
 
 class ReaderWire:
@@ -23,8 +23,8 @@ class ReaderWire:
         if takes:
             self.valve.set()
 
-    async def offer(self, frame: bytes) -> None:
-        """See `Wire`."""
+    async def try_write(self, frame: bytes) -> None:
+        """See `FrameWriter`."""
         self.offered.set()
         await self.valve.wait()
         async with self._got:
@@ -37,17 +37,17 @@ class ReaderWire:
             await self._got.wait_for(lambda: len(self.frames) >= count)
 
 
-def new_traffic(sends: Sends, pace: Pace | None = None) -> Traffic:
+def new_traffic(sends: WriteWatchdog, pace: TimerSettings | None = None) -> StreamDeps:
     """What streams share; the clock stands still."""
-    return Traffic(sends, Pacer(pace or Pace(), sends), Admission(), lambda: 0)
+    return StreamDeps(sends, StreamTimers(pace or TimerSettings(), sends), Admission(), lambda: 0)
 
 
 class Reader:
     """A running stream of definitions and its wire."""
 
-    def __init__(self, replica: Replica, traffic: Traffic, *, takes: bool = True) -> None:
-        self.wire = ReaderWire(takes=takes)
-        self.stream = Stream(replica, DefinitionFeed(), self.wire, traffic)
+    def __init__(self, replica: Replica, traffic: StreamDeps, *, takes: bool = True) -> None:
+        self.writer = ReaderWire(takes=takes)
+        self.stream = Stream(replica, DefinitionFeed(), self.writer, traffic)
         self.task = asyncio.create_task(self.stream.run(0))
 
     async def close(self) -> None:

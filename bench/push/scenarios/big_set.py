@@ -18,7 +18,7 @@ async def scenario(run: Run) -> None:
     size, installation = run.size, run.installation
     (place,) = await installation.new_places(1, flags_of(size.big_flags, BIG_FLAG_BYTES))
     target, keys = installation.mesh.evaluation, (place.server_key,)
-    for _ in run.turns("big-set"):
+    for _ in run.scheduler("big-set"):
         before = await installation.toggle(place)
         change = await installation.toggle(place)
         async with installation.running_evaluation() as pid, run.generating() as generator:

@@ -26,7 +26,7 @@ async def scenario(run: Run) -> None:
     opening = Opening(
         target=installation.mesh.evaluation, streams=size.half, keys=(place.server_key,)
     )
-    for _ in run.turns("burst"):
+    for _ in run.scheduler("burst"):
         async with installation.running_evaluation() as pid, run.generating() as generator:
             await open_all(generator, _GROUP, opening)
             await settle(pid)

@@ -20,7 +20,7 @@ async def scenario(run: Run) -> None:
     """All rounds."""
     installation = run.installation
     place, other = await installation.new_places(2, flags_of(1, FLAG_BYTES))
-    for _ in run.turns("clients"):
+    for _ in run.scheduler("clients"):
         async with (
             installation.running_evaluation() as pid,
             run.generating() as clients,

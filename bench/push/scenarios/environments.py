@@ -30,7 +30,7 @@ async def scenario(run: Run) -> None:
         streams=size.streams,
         keys=[each.server_key for each in places],
     )
-    for _ in run.turns("environments"):
+    for _ in run.scheduler("environments"):
         async with installation.running_evaluation() as pid, run.generating() as generator:
             await open_all(generator, _GROUP, opening)
             await settle(pid)

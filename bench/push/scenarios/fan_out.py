@@ -35,7 +35,7 @@ async def scenario(run: Run) -> None:
     servers = openers(run.installation)
     async with watched_notices(run.installation.amqp) as notices:
         done: dict[str, Figures] = {}
-        for turn in run.turns("fan-out", list(servers)):
+        for turn in run.scheduler("fan-out", list(servers)):
             done[turn.subject] = await _turn(run, servers[turn.subject], turn.subject, notices)
             if len(done) == len(servers):
                 _note(run, done)

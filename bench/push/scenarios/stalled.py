@@ -24,7 +24,7 @@ _SLOW_READER = "status 14"
 async def scenario(run: Run) -> None:
     """All rounds."""
     (place,) = await run.installation.new_places(1, flags_of(1, FLAG_BYTES))
-    for _ in run.turns("stalled"):
+    for _ in run.scheduler("stalled"):
         async with (
             run.installation.running_evaluation() as pid,
             run.generating() as generator,

@@ -21,7 +21,7 @@ async def scenario(run: Run) -> None:
     (place,) = await installation.new_places(1, flags_of(STORM_FLAGS, BIG_FLAG_BYTES))
     target, keys = installation.mesh.evaluation, (place.server_key,)
     everyone = Opening(target=target, streams=size.half, keys=keys, at_once=0, tries=_TRIES)
-    for _ in run.turns("storm"):
+    for _ in run.scheduler("storm"):
         async with installation.running_evaluation() as pid, run.generating() as generator:
             await open_all(generator, "first", Opening(target=target, streams=1, keys=keys))
             used, before = cpu_seconds(pid), resident_bytes(pid)

@@ -26,7 +26,7 @@ async def scenario(run: Run) -> None:
         target=target, key=place.server_key, flag="flag-0", rate=PROBES_A_SECOND, at_most=_AT_MOST
     )
     opening = Opening(target=target, streams=size.half, keys=(place.server_key,))
-    for _ in run.turns("unary"):
+    for _ in run.scheduler("unary"):
         async with (
             installation.running_evaluation() as pid,
             run.generating() as generator,

@@ -60,15 +60,15 @@ def test_the_record_says_where_it_was_made(bench: Benchmark) -> None:
 def test_subjects_are_interleaved_and_every_other_round_runs_backwards(
     bench: Benchmark, printed: io.StringIO
 ) -> None:
-    turns = [(t.number, t.subject) for t in bench.turns(["a", "b"], rounds=3)]
-    assert turns == [(1, "a"), (1, "b"), (2, "b"), (2, "a"), (3, "a"), (3, "b")]
+    scheduler = [(t.number, t.subject) for t in bench.scheduler(["a", "b"], rounds=3)]
+    assert scheduler == [(1, "a"), (1, "b"), (2, "b"), (2, "a"), (3, "a"), (3, "b")]
     assert "push: round 2 of 3: b" in printed.getvalue()
 
 
 def test_a_benchmark_of_several_parts_says_which_one_it_is_at(
     bench: Benchmark, printed: io.StringIO
 ) -> None:
-    for _ in bench.turns(["a"], rounds=1, what="burst"):
+    for _ in bench.scheduler(["a"], rounds=1, what="burst"):
         assert "push, burst: round 1 of 1: a" in printed.getvalue()
 
 
@@ -85,7 +85,7 @@ def test_the_table_is_printed_and_the_files_are_named(
 
 def test_a_run_that_is_interrupted_writes_nothing(bench: Benchmark, tmp_path: Path) -> None:
     def run() -> None:
-        for turn in bench.turns(["featmesh"], rounds=2):
+        for turn in bench.scheduler(["featmesh"], rounds=2):
             bench.add(CPU, turn.subject, 1)
             if turn.number == 2:
                 raise KeyboardInterrupt
@@ -111,4 +111,4 @@ def test_a_value_that_is_no_figure_is_refused(bench: Benchmark, value: float) ->
 @pytest.mark.parametrize("rounds", [0, MAX_ROUNDS + 1])
 def test_the_number_of_rounds_is_bounded(bench: Benchmark, rounds: int) -> None:
     with pytest.raises(ValueError, match="rounds must be"):
-        next(bench.turns(["featmesh"], rounds=rounds))
+        next(bench.scheduler(["featmesh"], rounds=rounds))

@@ -11,7 +11,7 @@ import click
 import grpc
 
 from featmesh.client.connection import Metadata, bearer, open_channel
-from featmesh_cli.failures import CommandError, describe
+from featmesh_cli.errors import CommandError, describe
 
 TIMEOUT = 30.0
 """Seconds that any one call may take."""

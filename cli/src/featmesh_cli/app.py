@@ -21,7 +21,7 @@ from featmesh_cli.commands.target_lists import add_to_flag, add_to_segment
 from featmesh_cli.commands.tenancy import environments, organizations, projects
 from featmesh_cli.commands.user_transfers import export_users, import_users
 from featmesh_cli.commands.users import users
-from featmesh_cli.failures import failures_as_lines
+from featmesh_cli.errors import failures_as_lines
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,7 +9,7 @@ import click
 import grpc
 
 from featmesh.management.v1 import mutation_pb2
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 
 PAGE_SIZE = 500
 MAX_PAGES = 2_000

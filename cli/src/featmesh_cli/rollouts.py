@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from featmesh.management.v1 import rollout_service_pb2 as pb
 from featmesh.management.v1.rollout_service_pb2_grpc import RolloutServiceStub
 from featmesh_cli.access import Management
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 
 LONGEST_WAIT = 600.0
 """Seconds; the server ends a watch then."""

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from services.api.changes.edits import Edit, Mutation
-from services.api.changes.effects import Effects
+from services.api.changes.effects import CommitHooks
 from services.api.changes.integrity import check_integrity
-from services.api.changes.references import Surroundings, needs_surroundings
+from services.api.changes.references import ReferenceGraph, needs_graph
 from services.runtime.errors import MeshError, StaleVersion, Unavailable
 from services.storage.model.changes import Change, Committed
 from services.storage.ports.items import RevisionMoved
@@ -24,7 +24,7 @@ Plan = Callable[[], Awaitable[Sequence[Edit]]]
 class Changes:
     """Commits edits, and tells of each commit."""
 
-    def __init__(self, store: Store, effects: Effects) -> None:
+    def __init__(self, store: Store, effects: CommitHooks) -> None:
         self._store = store
         self._effects = effects
 
@@ -76,14 +76,14 @@ class Changes:
             kept=tuple(edit.after for edit in edits if edit.after and not edit.writes),
         )
         committed = await self._store.items.commit(change)
-        if writing and not mutation.request.rehearse:
+        if writing and not mutation.request.validate_only:
             await self._effects.committed(change, committed)
         return committed
 
     async def _check(self, environment_id: str, edits: Sequence[Edit]) -> int | None:
         """The revision that the checks saw, if they had to look."""
-        if not needs_surroundings(edits):
+        if not needs_graph(edits):
             return None
         definitions = await self._store.definitions.read_definitions(environment_id)
-        check_integrity(edits, Surroundings(definitions.flags, definitions.segments, edits))
+        check_integrity(edits, ReferenceGraph(definitions.flags, definitions.segments, edits))
         return definitions.revision

@@ -9,7 +9,7 @@ from services.storage.model.changes import Change, Committed
 
 
 @dataclass(frozen=True, slots=True)
-class Effects:
+class CommitHooks:
     """Callbacks, called once the store has the change; none of them raises."""
 
     committed: Callable[[Change, Committed], Awaitable[None]]

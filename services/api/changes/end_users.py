@@ -25,10 +25,10 @@ class Refused:
 class UserImport:
     """One import: where to, and what came of it so far."""
 
-    def __init__(self, store: EndUserStore, environment_id: str, *, dry_run: bool) -> None:
+    def __init__(self, store: EndUserStore, environment_id: str, *, validate_only: bool) -> None:
         self._store = store
         self.environment_id = environment_id
-        self._dry_run = dry_run
+        self._dry_run = validate_only
         self.counts = ImportedUsers()
         self.refused = 0
         self.refusals: list[Refused] = []
@@ -37,7 +37,7 @@ class UserImport:
         """One chunk; raises `NotFound` for the environment."""
         for run in _runs(self._good(users)):
             self.counts += await self._store.import_end_users(
-                self.environment_id, run, dry_run=self._dry_run
+                self.environment_id, run, validate_only=self._dry_run
             )
 
     def _good(self, users: Iterable[pb.ImportedUser]) -> Iterator[ImportedUser]:

@@ -11,12 +11,12 @@ from services.api.changes.edits import Edit, named
 from services.api.changes.references import (
     Item,
     Reference,
-    Surroundings,
+    ReferenceGraph,
     after,
     before,
     live,
-    lost_variations,
     references,
+    removed_variations,
 )
 from services.api.rpc.validation.faults import Faults, quoted
 from services.runtime.errors import FailedPrecondition
@@ -25,7 +25,7 @@ _LISTED: Final = 10
 """Dependents that a message names; of more only the number is said."""
 
 
-def check_integrity(edits: Sequence[Edit], surroundings: Surroundings) -> None:
+def check_integrity(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
     """Raises `InvalidArgument` for what the request's items name, else `FailedPrecondition`.
 
     The latter for items that others need, and for those that the request only names.
@@ -34,26 +34,26 @@ def check_integrity(edits: Sequence[Edit], surroundings: Surroundings) -> None:
     for edit in edits:
         new = after(edit)
         if new is not None and live(new):
-            _check_references(faults, edit, new, surroundings)
+            _check_references(faults, edit, new, graph)
     if not faults:
-        _check_circles(faults, edits, surroundings)
+        _check_cycles(faults, edits, graph)
     faults.finish()
-    _check_dependents(edits, surroundings)
+    _check_dependents(edits, graph)
 
 
-def _check_references(faults: Faults, edit: Edit, item: Item, surroundings: Surroundings) -> None:
+def _check_references(faults: Faults, edit: Edit, item: Item, graph: ReferenceGraph) -> None:
     for reference in references(item):
-        complaint = _complaint(reference, surroundings)
+        complaint = _complaint(reference, graph)
         if complaint is not None:
             _refuse(faults, edit, reference.path + complaint[0], complaint[1])
 
 
-def _complaint(reference: Reference, surroundings: Surroundings) -> tuple[str, str] | None:
+def _complaint(reference: Reference, graph: ReferenceGraph) -> tuple[str, str] | None:
     """Field within the reference, and what is wrong with it."""
     if reference.kind is Segment:
-        segment = surroundings.segments.get(reference.target)
+        segment = graph.segments.get(reference.target)
         return _absent("", "segment id", reference.target, segment)
-    flag = surroundings.flags.get(reference.target)
+    flag = graph.flags.get(reference.target)
     absent = _absent(".flag_key", "flag", reference.target, flag)
     if absent is not None or flag is None:
         return absent
@@ -77,9 +77,9 @@ def _refuse(faults: Faults, edit: Edit, field: str, description: str) -> None:
         raise FailedPrecondition(f"{named(edit.after)} {field} {description}")
 
 
-def _check_circles(faults: Faults, edits: Sequence[Edit], surroundings: Surroundings) -> None:
-    flags = [flag for flag in surroundings.flags.values() if live(flag)]
-    segments = [segment for segment in surroundings.segments.values() if live(segment)]
+def _check_cycles(faults: Faults, edits: Sequence[Edit], graph: ReferenceGraph) -> None:
+    flags = [flag for flag in graph.flags.values() if live(flag)]
+    segments = [segment for segment in graph.segments.values() if live(segment)]
     by_kind = {Flag: find_prerequisite_cycle(flags), Segment: find_segment_cycle(segments)}
     for edit in edits:
         new = after(edit)
@@ -97,9 +97,9 @@ def _chain(circle: Sequence[str]) -> str:
     return " → ".join(shown if len(circle) <= _LISTED else [*shown, "…"])
 
 
-def _check_dependents(edits: Sequence[Edit], surroundings: Surroundings) -> None:
+def _check_dependents(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
     for edit in edits:
-        dependents = _dependents(edit, surroundings)
+        dependents = _dependents(edit, graph)
         if dependents and edit.before is not None:
             shown = ", ".join(dependents[:_LISTED])
             more = f" and {len(dependents) - _LISTED} more" if len(dependents) > _LISTED else ""
@@ -109,15 +109,15 @@ def _check_dependents(edits: Sequence[Edit], surroundings: Surroundings) -> None
             )
 
 
-def _dependents(edit: Edit, surroundings: Surroundings) -> list[str]:
+def _dependents(edit: Edit, graph: ReferenceGraph) -> list[str]:
     old = before(edit)
     if isinstance(old, Flag):
-        lost = lost_variations(edit)
-        namers = surroundings.namers(Flag, old.key) if lost else ()
-        return sorted({_named(item) for item, variation_id in namers if variation_id in lost})
+        lost = removed_variations(edit)
+        referrers = graph.referrers(Flag, old.key) if lost else ()
+        return sorted({_named(item) for item, variation_id in referrers if variation_id in lost})
     if old is None or not live(old) or live(after(edit)):
         return []
-    return sorted({_named(item) for item, _ in surroundings.namers(Segment, old.id)})
+    return sorted({_named(item) for item, _ in graph.referrers(Segment, old.id)})
 
 
 def _named(item: Item) -> str:

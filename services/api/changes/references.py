@@ -63,7 +63,7 @@ def after(edit: Edit) -> Item | None:
     return edit.after.item if edit.after else None
 
 
-def lost_variations(edit: Edit) -> frozenset[str]:
+def removed_variations(edit: Edit) -> frozenset[str]:
     """Variations that a live flag served and will not serve any more."""
     old, new = before(edit), after(edit)
     if not isinstance(old, Flag) or not live(old):
@@ -72,14 +72,14 @@ def lost_variations(edit: Edit) -> frozenset[str]:
     return frozenset(each.id for each in old.variations) - {each.id for each in kept}
 
 
-def needs_surroundings(edits: Iterable[Edit]) -> bool:
+def needs_graph(edits: Iterable[Edit]) -> bool:
     """Whether the edits can only be checked against the rest of the environment."""
     return any(_reaches_out(edit) for edit in edits)
 
 
 def _reaches_out(edit: Edit) -> bool:
     old, new = before(edit), after(edit)
-    if (live(old) and not live(new)) or lost_variations(edit):
+    if (live(old) and not live(new)) or removed_variations(edit):
         return True  # somebody may name it
     if new is None or not live(new):
         return False
@@ -87,13 +87,13 @@ def _reaches_out(edit: Edit) -> bool:
     return bool(named) and (old is None or not live(old) or references(old) != named)
 
 
-class Surroundings:
+class ReferenceGraph:
     """An environment's flags and segments as they would be after some edits."""
 
     def __init__(self, flags: Iterable[Flag], segments: Iterable[Segment], edits: Sequence[Edit]):
         self.flags = {flag.key: flag for flag in flags}
         self.segments = {segment.id: segment for segment in segments}
-        self._namers: dict[tuple[type[Item], str], list[tuple[Item, str]]] | None = None
+        self._referrers: dict[tuple[type[Item], str], list[tuple[Item, str]]] | None = None
         for edit in edits:
             if isinstance(edit.before, FlagRecord):
                 self.flags.pop(edit.before.item.key, None)
@@ -105,13 +105,13 @@ class Surroundings:
             elif edit.after is not None:
                 self.segments[edit.after.item.id] = edit.after.item
 
-    def namers(self, kind: type[Item], target: str) -> Sequence[tuple[Item, str]]:
+    def referrers(self, kind: type[Item], target: str) -> Sequence[tuple[Item, str]]:
         """Live items that name this one, each with the variation that it needs."""
-        if self._namers is None:
-            self._namers = {}
+        if self._referrers is None:
+            self._referrers = {}
             items: list[Item] = [*self.flags.values(), *self.segments.values()]
             for item in items:
                 for each in references(item) if live(item) else ():
-                    named = self._namers.setdefault((each.kind, each.target), [])
+                    named = self._referrers.setdefault((each.kind, each.target), [])
                     named.append((item, each.variation_id))
-        return self._namers.get((kind, target), ())
+        return self._referrers.get((kind, target), ())

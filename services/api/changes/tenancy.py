@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from services.api.changes.edits import Mutation
-from services.api.changes.effects import Effects
+from services.api.changes.effects import CommitHooks
 from services.runtime.secrets import CLIENT_KEY, SERVER_KEY, hash_secret, new_secret
 from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.model.tenancy import Environment, EnvironmentSettings, Organization, Project
@@ -22,7 +22,7 @@ class TenancyChanges:
     """Creates, deletes and revokes."""
 
     def __init__(
-        self, tenancy: TenancyStore, credentials: CredentialStore, effects: Effects
+        self, tenancy: TenancyStore, credentials: CredentialStore, effects: CommitHooks
     ) -> None:
         self._tenancy = tenancy
         self._credentials = credentials
@@ -71,7 +71,7 @@ class TenancyChanges:
             last_characters=secret[-_SHOWN_CHARACTERS:],
             request=mutation.request,
         )
-        if mutation.request.rehearse:
+        if mutation.request.validate_only:
             return replace(made, id="", last_characters=""), ""
         return made, secret if made.secret_hash == hash_secret(secret) else ""
 
@@ -82,11 +82,11 @@ class TenancyChanges:
         revoked = await self._credentials.revoke_sdk_key(
             environment_id, sdk_key_id, mutation.request
         )
-        if not mutation.request.rehearse:
+        if not mutation.request.validate_only:
             self._effects.key_revoked(environment_id)
         return revoked
 
 
 def _answered(made: M, mutation: Mutation) -> M:
     """A rehearsal makes nothing that an id could name."""
-    return replace(made, id="") if mutation.request.rehearse else made
+    return replace(made, id="") if mutation.request.validate_only else made

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from services.runtime.backoff import wait_at_most
 from services.runtime.errors import Unavailable
-from services.storage.ports.maintenance import UpkeepStore
+from services.storage.ports.maintenance import MaintenanceStore
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +25,10 @@ STEP: Final = 1_000
 """Documents that one step removes at most."""
 
 
-class Upkeep:
+class Maintenance:
     """Removes what deleted environments left behind, and tombstones older than ``retention``."""
 
-    def __init__(self, store: UpkeepStore, retention: timedelta) -> None:
+    def __init__(self, store: MaintenanceStore, retention: timedelta) -> None:
         self._store = store
         self._retention = retention
         self._holder = str(uuid4())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from featmesh.messaging.v1.messaging_pb2 import ChangeCopy, ChangeNotice
+from featmesh.messaging.v1.messaging_pb2 import ChangeNotice, InlineChanges
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import flag_to_proto, segment_to_proto
 from services.storage.model.changes import Change, Committed, Write
@@ -24,13 +24,13 @@ def notice_of(change: Change, committed: Committed) -> ChangeNotice:
     """With a copy of what was written, if it is little."""
     notice = plain_notice(change.environment_id, committed.revision)
     if committed.since and len(change.writes) <= COPIED_ITEMS:
-        copy = _copy_of(change, committed)
+        copy = _inline_of(change, committed)
         if copy is not None and copy.ByteSize() <= COPIED_BYTES:
-            notice.copy.CopyFrom(copy)
+            notice.inline.CopyFrom(copy)
     return notice
 
 
-def _copy_of(change: Change, committed: Committed) -> ChangeCopy | None:
+def _inline_of(change: Change, committed: Committed) -> InlineChanges | None:
     written = zip(change.writes, committed.records, strict=True)
     try:
         items = [_item(write, record) for write, record in written]
@@ -39,7 +39,7 @@ def _copy_of(change: Change, committed: Committed) -> ChangeCopy | None:
     changes = sync_pb2.DefinitionChangeSet(
         kind=sync_pb2.CHANGE_KIND_PATCH, revision=committed.revision, items=items, last=True
     )
-    return ChangeCopy(since=committed.since, floor=committed.floor, changes=changes)
+    return InlineChanges(since=committed.since, floor=committed.floor, changes=changes)
 
 
 def _item(write: Write, record: Record | None) -> sync_pb2.Item:

@@ -38,7 +38,7 @@ ANNOUNCED_SECONDS: Final = 0.02
 
 
 @dataclass(slots=True)
-class _News:
+class _PendingNotice:
     """What is new of an environment; ``told`` is set when the bus has it, or refused it."""
 
     notice: ChangeNotice
@@ -57,7 +57,7 @@ class Relay:
         self._bus = bus
         self._batch = batch
         self._committed = asyncio.Event()
-        self._fresh: dict[str, _News] = {}
+        self._fresh: dict[str, _PendingNotice] = {}
         self._announced: dict[str, int] = {}
 
     async def announce(self, notice: ChangeNotice) -> None:
@@ -66,7 +66,9 @@ class Relay:
         Returns when the bus has it, or after `ANNOUNCED_SECONDS`: what is done for SDKs comes
         before what is done for the answer to the operator, who need not wait for the bus.
         """
-        news = self._fresh.setdefault(notice.environment_id, _News(notice, asyncio.Event()))
+        news = self._fresh.setdefault(
+            notice.environment_id, _PendingNotice(notice, asyncio.Event())
+        )
         if news.notice is not notice:
             # Two changes in one notice: what they wrote is read from the store.
             revision = max(news.notice.revision, notice.revision)

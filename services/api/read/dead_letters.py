@@ -10,7 +10,7 @@ from featmesh.management.v1 import dead_letter_service_pb2 as pb
 from featmesh.management.v1 import dead_letter_service_pb2_grpc
 from services.api.rpc import limits
 from services.api.rpc.validation.faults import Faults
-from services.messaging.ports import DeadLetters, LetterFilter, LetterNote, Topic
+from services.messaging.ports import DeadLetterFilter, DeadLetterInfo, DeadLetters, Topic
 
 _TOPICS: Final[Mapping[int, Topic | None]] = {
     pb.MESSAGE_TOPIC_UNSPECIFIED: None,
@@ -58,7 +58,7 @@ class DeadLetterServicer(dead_letter_service_pb2_grpc.DeadLetterServiceServicer)
         return pb.DropDeadLettersResponse(dropped=dropped)
 
 
-def _checked(request: _Request) -> tuple[int, LetterFilter]:
+def _checked(request: _Request) -> tuple[int, DeadLetterFilter]:
     """How many, and which; raises `InvalidArgument`."""
     faults, asked = Faults(), request.filter
     faults.range("limit", request.limit, limits.DEAD_LETTERS)
@@ -68,11 +68,11 @@ def _checked(request: _Request) -> tuple[int, LetterFilter]:
     for index, each in enumerate(asked.message_ids[: limits.DEAD_LETTERS]):
         faults.text(f"filter.message_ids[{index}]", each, limits.MESSAGE_ID_BYTES, low=1)
     faults.finish()
-    wanted = LetterFilter(_TOPICS[asked.topic], frozenset(asked.message_ids))
+    wanted = DeadLetterFilter(_TOPICS[asked.topic], frozenset(asked.message_ids))
     return request.limit or limits.PAGE_SIZE, wanted
 
 
-def _message(letter: LetterNote) -> pb.DeadLetter:
+def _message(letter: DeadLetterInfo) -> pb.DeadLetter:
     return pb.DeadLetter(
         message_id=letter.message_id,
         topic=_NUMBERS[letter.topic],

@@ -133,7 +133,7 @@ class EndUserServicer(end_user_service_pb2_grpc.EndUserServiceServicer):
         faults = Faults()
         check_id(faults, "environment_id", request.environment_id)
         faults.finish()
-        return UserImport(self._users, request.environment_id, dry_run=request.dry_run)
+        return UserImport(self._users, request.environment_id, validate_only=request.validate_only)
 
 
 def _page_of_user(request: pb.ListServedFlagsRequest | pb.ListUserSegmentsRequest) -> int:

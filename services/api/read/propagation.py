@@ -13,8 +13,8 @@ from services.api.read.propagation_state import RolloutState, Spread, rollout_st
 from services.api.rpc.validation.faults import Faults
 from services.api.rpc.validation.requests import check_id
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted, StoreUnavailable
-from services.storage.model.progress import StreamCensus
-from services.storage.ports.progress import CensusStore
+from services.storage.model.progress import StreamProgress
+from services.storage.ports.progress import ProgressStore
 from services.storage.ports.tenancy import TenancyStore
 
 WATCHES: Final = 100
@@ -30,9 +30,9 @@ LOOK_SECONDS: Final = 0.2
 class RolloutServicer(rollout_service_pb2_grpc.RolloutServiceServicer):
     """Checks, watches, answers."""
 
-    def __init__(self, tenancy: TenancyStore, census: CensusStore) -> None:
+    def __init__(self, tenancy: TenancyStore, progress: ProgressStore) -> None:
         self._tenancy = tenancy
-        self._rollouts = Rollouts(census)
+        self._rollouts = Rollouts(progress)
 
     async def WatchRollout(  # noqa: N802 -- gRPC's name
         self, request: pb.WatchRolloutRequest, context: Any
@@ -58,8 +58,8 @@ class RolloutServicer(rollout_service_pb2_grpc.RolloutServiceServicer):
 class Rollouts:
     """Watches of rollouts. All watches of one environment share the reads of its censuses."""
 
-    def __init__(self, census: CensusStore) -> None:
-        self._census = census
+    def __init__(self, progress: ProgressStore) -> None:
+        self._progress = progress
         self._looks: dict[str, _Look] = {}
         self._watches = 0
 
@@ -71,7 +71,7 @@ class Rollouts:
         ones are tried again.
         """
         with self._watching(environment_id) as look:
-            state = rollout_state(await look.censuses(self._census), revision)
+            state = rollout_state(await look.progresses(self._progress), revision)
             yield state
             end = asyncio.get_running_loop().time() + LONGEST_SECONDS
             while not state.complete:
@@ -79,10 +79,10 @@ class Rollouts:
                 if asyncio.get_running_loop().time() >= end:
                     raise DeadlineExceeded(f"not complete within {LONGEST_SECONDS:g} seconds")
                 try:
-                    censuses = await look.censuses(self._census)
+                    progresses = await look.progresses(self._progress)
                 except StoreUnavailable:
                     continue  # it may come back; the caller's deadline bounds the waiting
-                before, state = state, rollout_state(censuses, revision)
+                before, state = state, rollout_state(progresses, revision)
                 if state != before:
                     yield state
 
@@ -110,13 +110,13 @@ class _Look:
         self._environment_id = environment_id
         self._one_reads = asyncio.Lock()
         self._read_at = float("-inf")
-        self._censuses: list[StreamCensus] = []
+        self._censuses: list[StreamProgress] = []
 
-    async def censuses(self, store: CensusStore) -> list[StreamCensus]:
+    async def progresses(self, store: ProgressStore) -> list[StreamProgress]:
         async with self._one_reads:
             now = asyncio.get_running_loop().time()
             if now - self._read_at >= LOOK_SECONDS:
-                self._censuses = await store.read_census(self._environment_id)
+                self._censuses = await store.read_progress(self._environment_id)
                 self._read_at = now
         return self._censuses
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from services.storage.model.durations import Durations, middle_of, quantile
-from services.storage.model.progress import RevisionCensus, StreamCensus
+from services.storage.model.progress import RevisionProgress, StreamProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +35,43 @@ class RolloutState:
         return self.applied >= self.connected
 
 
-def rollout_state(censuses: Iterable[StreamCensus], revision: int) -> RolloutState:
+def rollout_state(progresses: Iterable[StreamProgress], revision: int) -> RolloutState:
     """The sum over processes. One that has not loaded the revision yet counts as behind."""
-    counted = list(censuses)
-    reached = [each for census in counted for each in census.revisions if each.revision >= revision]
+    counted = list(progresses)
+    reached = [
+        each for progress in counted for each in progress.revisions if each.revision >= revision
+    ]
     return RolloutState(
         revision=revision,
-        connected=sum(census.streams for census in counted),
-        delivered=sum(each.handed for each in reached),
+        connected=sum(progress.streams for progress in counted),
+        delivered=sum(each.delivered for each in reached),
         applied=sum(each.applied for each in reached),
-        delivery=_spread(counted, revision, lambda each: each.handed_durations),
+        delivery=_spread(counted, revision, lambda each: each.delivered_durations),
         application=_spread(counted, revision, lambda each: each.applied_durations),
     )
 
 
 def _spread(
-    censuses: Iterable[StreamCensus], revision: int, step: Callable[[RevisionCensus], Durations]
+    progresses: Iterable[StreamProgress],
+    revision: int,
+    step: Callable[[RevisionProgress], Durations],
 ) -> Spread:
-    weights = [each for census in censuses for each in _weights(census, revision, step)]
+    weights = [each for progress in progresses for each in _weights(progress, revision, step)]
     streams = sum(weight for _, weight in weights)
     return Spread(quantile(weights, 0.5), quantile(weights, 0.99), streams)
 
 
 def _weights(
-    census: StreamCensus, revision: int, step: Callable[[RevisionCensus], Durations]
+    progress: StreamProgress, revision: int, step: Callable[[RevisionProgress], Durations]
 ) -> Iterator[tuple[float, int]]:
     """Milliseconds since the revision's commit, and how many streams took so long.
 
     A process that read several changes at once never was at the ones between, and handed
     them out with the next one. What it no longer tells apart has no times.
     """
-    if not census.revisions or census.revisions[0].revision > revision:
+    if not progress.revisions or progress.revisions[0].revision > revision:
         return
-    taken = next((each for each in census.revisions if each.revision >= revision), None)
+    taken = next((each for each in progress.revisions if each.revision >= revision), None)
     if taken is not None:
         waited = taken.revision - revision
         for bucket, streams in step(taken).items():

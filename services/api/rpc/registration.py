@@ -30,7 +30,7 @@ from featmesh.management.v1 import (
     tenancy_pb2_grpc,
 )
 from services.api.changes.commit import Changes
-from services.api.changes.effects import Effects
+from services.api.changes.effects import CommitHooks
 from services.api.changes.flags import FlagChanges
 from services.api.changes.imports import ImportChanges
 from services.api.changes.segments import SegmentChanges
@@ -80,7 +80,7 @@ REQUEST_LIMITS: Final = {
 def registration(
     store: Store,
     dead_letters: DeadLetters,
-    effects: Effects,
+    effects: CommitHooks,
 ) -> Callable[[aio.Server], None]:
     """Adds every servicer to a server."""
 
@@ -120,7 +120,7 @@ def registration(
             DeadLetterServicer(dead_letters), server
         )
         rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(
-            RolloutServicer(store.tenancy, store.census), server
+            RolloutServicer(store.tenancy, store.progress), server
         )
 
     return register

@@ -11,7 +11,7 @@ from typing import Final
 
 from services.runtime.errors import NotFound, PermissionDenied, StoreUnavailable, Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, bearer_secret, hash_secret
-from services.runtime.single_flight import SharedReads
+from services.runtime.single_flight import SingleFlight
 from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.ports.tenancy import CredentialStore
 
@@ -69,7 +69,7 @@ class SdkKeys:
         self._credentials = credentials
         self._good: dict[str, _Good] = {}
         self._refused: dict[str, _Refused] = {}
-        self._look_ups = SharedReads(self._read)
+        self._look_ups = SingleFlight(self._read)
 
     async def server_key(self, metadata: Metadata) -> SdkKey:
         """A server key; raises `PermissionDenied` for a client key, `Unauthenticated`."""

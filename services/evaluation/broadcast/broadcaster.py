@@ -18,9 +18,15 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from services.evaluation.broadcast.frames import Frames
-from services.evaluation.broadcast.transport import Wire
-from services.evaluation.broadcast.writes import Send, Sends, SlowReader, Stuck, offer_all
-from services.evaluation.limits import PASS_SECONDS, PASS_SECONDS_PER_STREAM, SEND_WINDOW
+from services.evaluation.broadcast.transport import FrameWriter
+from services.evaluation.broadcast.writes import (
+    PendingWrite,
+    Send,
+    SlowReader,
+    WriteWatchdog,
+    write_all,
+)
+from services.evaluation.limits import ROUND_SECONDS, ROUND_SECONDS_PER_STREAM, SEND_WINDOW
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +39,14 @@ class Endable(Protocol):
         ...
 
 
-class Member(Endable, Protocol):
+class Subscriber(Endable, Protocol):
     """A stream as its hub sees it: it keeps no queue, and says what is due when asked."""
 
     is_busy: bool
     """Somebody is sending for it: nobody else may, and it will be asked once more."""
 
     @property
-    def wire(self) -> Wire:
+    def writer(self) -> FrameWriter:
         """Where its frames go."""
         ...
 
@@ -52,7 +58,7 @@ class Member(Endable, Protocol):
         """The reader took what was due."""
         ...
 
-    def lose(self) -> None:
+    def disconnected(self) -> None:
         """The reader is gone."""
         ...
 
@@ -69,15 +75,15 @@ async def end_in_turns(streams: Iterable[Endable], goodbye: bytes) -> None:
             await asyncio.sleep(0)
 
 
-class Hub:
+class Broadcaster:
     """The streams of one environment."""
 
-    def __init__(self, sends: Sends, window: int = SEND_WINDOW) -> None:
-        self._sends = sends
+    def __init__(self, watchdog: WriteWatchdog, window: int = SEND_WINDOW) -> None:
+        self._watchdog = watchdog
         self._window = window
-        self._streams: dict[Member, None] = {}
-        self._woken: OrderedDict[Member, None] = OrderedDict()
-        self._pass: list[Member] = []
+        self._streams: dict[Subscriber, None] = {}
+        self._woken: OrderedDict[Subscriber, None] = OrderedDict()
+        self._pass: list[Subscriber] = []
         """Those that this pass has not reached yet, the next one last."""
         self._is_behind = False
         """Something was announced that the streams before those may not have had."""
@@ -90,17 +96,17 @@ class Hub:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def streams(self) -> tuple[Member, ...]:
+    def streams(self) -> tuple[Subscriber, ...]:
         """All of them, in order of joining."""
         return tuple(self._streams)
 
-    def join(self, stream: Member) -> None:
+    def join(self, stream: Subscriber) -> None:
         """A new one. It is busy with its first change set until it says otherwise."""
         self._streams[stream] = None
         if self._closing is not None:
             stream.end(self._closing)
 
-    def leave(self, stream: Member) -> None:
+    def leave(self, stream: Subscriber) -> None:
         """It has ended."""
         self._streams.pop(stream, None)
         self._woken.pop(stream, None)
@@ -113,7 +119,7 @@ class Hub:
         self._is_behind = True
         self._begin_pass()
 
-    def wake(self, stream: Member) -> None:
+    def wake(self, stream: Subscriber) -> None:
         """There is something for this stream."""
         if stream in self._streams:
             self._woken[stream] = None
@@ -121,7 +127,7 @@ class Hub:
 
     def work(self, until: float) -> bool:
         """Serves streams until about then; whether it could go on."""
-        now = self._sends.now
+        now = self._watchdog.now
         while self._can_go_on():
             stream = self._woken.popitem(last=False)[0] if self._woken else self._pass.pop()
             if not stream.is_busy and stream in self._streams:
@@ -140,8 +146,8 @@ class Hub:
         """If one is owed, the last one is over, and it is time; else when it is."""
         if not self._is_behind or self._pass or self._timer is not None:
             return
-        now = self._sends.now()
-        length = min(len(self._streams) * PASS_SECONDS_PER_STREAM, PASS_SECONDS)
+        now = self._watchdog.now()
+        length = min(len(self._streams) * ROUND_SECONDS_PER_STREAM, ROUND_SECONDS)
         early = self._pass_due - length - now  # one may come before its time
         if early > 0:
             self._timer = asyncio.get_running_loop().call_later(early, self._on_time)
@@ -160,39 +166,39 @@ class Hub:
 
     def _ask_for_a_turn(self) -> None:
         if self._can_go_on():
-            self._sends.turns.ask(self)
+            self._watchdog.scheduler.ask(self)
 
-    def _serve(self, stream: Member) -> None:
+    def _serve(self, stream: Subscriber) -> None:
         stream.is_busy = True
         try:
             frames = stream.take_due()
             if frames:
                 try:
-                    stuck = offer_all(frames, stream.wire)
+                    pending = write_all(frames, stream.writer)
                 except Exception as error:  # noqa: BLE001 -- each adapter has its own for a reader that is gone
-                    _lose(stream, error)
+                    _disconnect(stream, error)
                 else:
-                    if stuck is not None:
-                        self._wait_for(stuck, stream)
+                    if pending is not None:
+                        self._wait_for(pending, stream)
                         return
                     stream.taken()
         except Exception as error:  # noqa: BLE001 -- one stream's fault is not that of the others
             stream.fail(error)
         stream.is_busy = False
 
-    def _wait_for(self, stuck: Stuck, stream: Member) -> None:
+    def _wait_for(self, pending: PendingWrite, stream: Subscriber) -> None:
         self._places += 1
-        self._sends.drive(self._finish(stuck, stream))
+        self._watchdog.spawn(self._finish(pending, stream))
 
-    async def _finish(self, stuck: Stuck, stream: Member) -> None:
-        with Send(self._sends, self._give_place) as send:
+    async def _finish(self, pending: PendingWrite, stream: Subscriber) -> None:
+        with Send(self._watchdog, self._give_place) as send:
             try:
-                await send.finish(stuck, stream.wire)
+                await send.finish(pending, stream.writer)
                 stream.taken()
             except SlowReader as error:
                 stream.fail(error)
             except Exception as error:  # noqa: BLE001 -- as in `_serve`
-                _lose(stream, error)
+                _disconnect(stream, error)
             finally:
                 stream.is_busy = False
                 if not send.is_overdue:
@@ -204,6 +210,6 @@ class Hub:
         self._ask_for_a_turn()
 
 
-def _lose(stream: Member, error: Exception) -> None:
+def _disconnect(stream: Subscriber, error: Exception) -> None:
     log.debug("a reader is gone: %r", error)
-    stream.lose()
+    stream.disconnected()

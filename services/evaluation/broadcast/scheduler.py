@@ -1,7 +1,7 @@
 """Turns of the loop, one environment's after another's.
 
 A push to thousands of streams takes longer than any other call should wait. So hubs work for
-`SLICE_SECONDS` and then let the loop do everything else once; however many environments have
+`TIME_SLICE_SECONDS` and then let the loop do everything else once; however many environments have
 something to send, one slice at most lies between two looks at the loop's other work.
 """
 
@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-from services.evaluation.limits import SLICE_SECONDS
+from services.evaluation.limits import TIME_SLICE_SECONDS
 
 
-class Worker(Protocol):
+class Runnable(Protocol):
     """Has much to do, and can stop anywhere."""
 
     def work(self, until: float) -> bool:
@@ -23,16 +23,16 @@ class Worker(Protocol):
         ...
 
 
-class Turns:
-    """Of a process. ``now`` is the clock of `Worker.work`."""
+class RoundRobinScheduler:
+    """Of a process. ``now`` is the clock of `Runnable.work`."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._queue: OrderedDict[Worker, None] = OrderedDict()
+        self._queue: OrderedDict[Runnable, None] = OrderedDict()
         self._is_due = False
         self._closed = False
 
-    def ask(self, worker: Worker) -> None:
+    def ask(self, worker: Runnable) -> None:
         """It will have its turn, once, unless it has one coming."""
         if not self._closed:
             self._queue[worker] = None
@@ -52,6 +52,6 @@ class Turns:
         self._is_due = False
         if self._queue:
             worker, _ = self._queue.popitem(last=False)
-            if worker.work(self._now() + SLICE_SECONDS):
+            if worker.work(self._now() + TIME_SLICE_SECONDS):
                 self._queue[worker] = None
         self._go_on()

@@ -1,7 +1,7 @@
 """What carries the frames of streams: a narrow port, so that another adapter can come beneath.
 
-The core above (`stream`, `hub`, `pacer`, `admission`) knows no gRPC. An adapter is given the
-routes of a service, and calls the handler of a method once for each stream that is opened.
+The core above (`stream`, `broadcaster`, `timers`, `admission`) knows no gRPC. An adapter is given
+the routes of a service, and calls the handler of a method once for each stream that is opened.
 The contract that every adapter passes is tests/contract/transport.
 """
 
@@ -14,10 +14,10 @@ from typing import Any, Protocol
 Metadata = Iterable[tuple[str, str | bytes]] | None
 
 
-class Wire(Protocol):
+class FrameWriter(Protocol):
     """The way to one reader. Any task of the loop may use it, one at a time."""
 
-    def offer(self, frame: bytes) -> Awaitable[None] | None:
+    def try_write(self, frame: bytes) -> Awaitable[None] | None:
         """Hands over one frame: one message of the stream, which may be empty, unchanged.
 
         None says that it is taken; else it is once what is returned has been awaited, when the
@@ -42,11 +42,11 @@ class Opening:
     metadata: Metadata
 
 
-Handler = Callable[[Opening, Wire], Awaitable[None]]
+Handler = Callable[[Opening, FrameWriter], Awaitable[None]]
 """Lives as long as the stream, in a task of its own, and without a deadline.
 
 Returning ends the stream well, after the frames that were taken. Raising a `MeshError` ends it
-with that error's status and details; what `offer` raised may pass through, and nobody is told;
+with that error's status and details; what `try_write` raised may pass through, and nobody is told;
 anything else ends it with a plain INTERNAL that is logged in full.
 It is cancelled when the reader goes away, by a word or with its connection, and when the
 adapter stops.

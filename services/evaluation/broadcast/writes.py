@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NamedTuple, cast
 
 from services.evaluation.broadcast.frames import Frames
-from services.evaluation.broadcast.scheduler import Turns
-from services.evaluation.broadcast.transport import Wire
+from services.evaluation.broadcast.scheduler import RoundRobinScheduler
+from services.evaluation.broadcast.transport import FrameWriter
 from services.evaluation.limits import PLACE_SECONDS, WRITE_SECONDS
 from services.runtime.errors import Unavailable
 
@@ -32,19 +32,19 @@ class SlowReader(Unavailable):
     reason = "SLOW_READER"
 
 
-class Stuck(NamedTuple):
+class PendingWrite(NamedTuple):
     """A reader that has to be waited for: until it takes a frame, and what comes after that."""
 
     waiting: Awaitable[None]
     rest: Frames
 
 
-def offer_all(frames: Frames, wire: Wire) -> Stuck | None:
+def write_all(frames: Frames, writer: FrameWriter) -> PendingWrite | None:
     """Hands them over as far as the reader takes them; raises the wire's error."""
     for index, frame in enumerate(frames, 1):
-        waiting = wire.offer(frame)
+        waiting = writer.try_write(frame)
         if waiting is not None:
-            return Stuck(waiting, frames[index:])
+            return PendingWrite(waiting, frames[index:])
     return None
 
 
@@ -55,11 +55,11 @@ class Send:
     for this task's place need wait no longer.
     """
 
-    __slots__ = ("_began", "_is_slow", "_overdue", "_sends", "_task")
+    __slots__ = ("_began", "_is_slow", "_overdue", "_task", "_watchdog")
 
-    def __init__(self, sends: Sends, overdue: Callable[[], None]) -> None:
+    def __init__(self, watchdog: WriteWatchdog, overdue: Callable[[], None]) -> None:
         self._task = cast("asyncio.Task[object]", asyncio.current_task())
-        self._sends = sends
+        self._watchdog = watchdog
         self._began = _IDLE
         self._overdue: Callable[[], None] | None = overdue
         self._is_slow = False
@@ -69,20 +69,20 @@ class Send:
         """Whether the place was given away."""
         return self._overdue is None
 
-    async def send(self, frames: Frames, wire: Wire) -> None:
+    async def send(self, frames: Frames, writer: FrameWriter) -> None:
         """Returns when the reader has taken them all; raises as `finish` does."""
-        stuck = offer_all(frames, wire)
-        if stuck is not None:
-            await self.finish(stuck, wire)
+        pending = write_all(frames, writer)
+        if pending is not None:
+            await self.finish(pending, writer)
 
-    async def finish(self, stuck: Stuck, wire: Wire) -> None:
+    async def finish(self, pending: PendingWrite, writer: FrameWriter) -> None:
         """Waits until everything is taken; raises `SlowReader`, or the wire's error."""
-        left: Stuck | None = stuck
+        left: PendingWrite | None = pending
         try:
             while left is not None:
-                self._began = self._sends.now()
+                self._began = self._watchdog.now()
                 await left.waiting
-                left = offer_all(left.rest, wire)
+                left = write_all(left.rest, writer)
         except asyncio.CancelledError:
             if not self._is_slow:
                 raise
@@ -95,11 +95,11 @@ class Send:
             self._began = _IDLE
 
     def __enter__(self) -> Send:
-        self._sends.begin(self)
+        self._watchdog.begin(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sends.active.discard(self)
+        self._watchdog.active.discard(self)
 
     def look(self, now: float) -> None:
         """Gives the place away, or ends the send, when it is time to."""
@@ -112,7 +112,7 @@ class Send:
             self._task.cancel()
 
 
-class Sends:
+class WriteWatchdog:
     """All of a process: the tasks that do nothing but send, and the turns of the hubs.
 
     ``now`` is the monotonic clock by which sends and the pace of streams are measured.
@@ -120,7 +120,7 @@ class Sends:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
-        self.turns = Turns(now)
+        self.scheduler = RoundRobinScheduler(now)
         self.active: set[Send] = set()
         self._drivers: set[asyncio.Task[None]] = set()
         self._next_look: asyncio.TimerHandle | None = None
@@ -147,7 +147,7 @@ class Sends:
         if self.active:
             self._look_later()
 
-    def drive(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs ``work`` to its end, or to `close`; does nothing after that."""
         if self._closed:
             work.close()
@@ -161,7 +161,7 @@ class Sends:
         self._closed = True
         if self._next_look is not None:
             self._next_look.cancel()
-        self.turns.close()
+        self.scheduler.close()
         drivers = tuple(self._drivers)
         for driver in drivers:
             driver.cancel()

@@ -10,7 +10,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-async def answered_in_order(
+async def map_ordered(
     requests: AsyncIterator[Q], answer: Callable[[Q], Coroutine[Any, Any, A]], *, at_once: int
 ) -> AsyncIterator[A]:
     """The answers. No request is read while ``at_once`` of them wait for theirs.

@@ -15,7 +15,7 @@ from featmesh.insights.v1 import insights_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.auth.sdk_keys import SdkKeys
 from services.evaluation.clock import ClockMs
-from services.evaluation.events.ordered import answered_in_order
+from services.evaluation.events.ordered import map_ordered
 from services.evaluation.events.rate_limits import RateLimits
 from services.evaluation.events.validation import CheckedBatch, user_list_violations
 from services.evaluation.limits import STREAM_BATCHES, TRACK_BYTES
@@ -97,7 +97,7 @@ class InsightsServicer:
             key = await self._keys.any_key(context.invocation_metadata())
             return await self._answer(key, request.batch)
 
-        async for response in answered_in_order(requests, answer, at_once=STREAM_BATCHES):
+        async for response in map_ordered(requests, answer, at_once=STREAM_BATCHES):
             yield response
 
     async def _answer(self, key: SdkKey, data: bytes) -> insights_pb2.TrackStreamResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.evaluation.progress.tracker import Census
+from services.evaluation.progress.tracker import ProgressTracker
 
 
 class Tracked(Protocol):
@@ -17,7 +17,7 @@ class Tracked(Protocol):
         ...
 
     @property
-    def census(self) -> Census:
+    def progress(self) -> ProgressTracker:
         """How far its streams have come."""
         ...
 

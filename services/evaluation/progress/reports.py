@@ -43,7 +43,7 @@ class Reports:
             return
         key = (report.environment_id, report.instance_id)
         if len(self._waiting) >= WAITING and key not in self._waiting:
-            self._lose(f"{WAITING} wait already")
+            self._disconnect(f"{WAITING} wait already")
             return
         self._waiting[key] = report
         self._arrived.set()
@@ -62,7 +62,7 @@ class Reports:
 
     def _count(self, report: messaging_pb2.AppliedReport) -> bool:
         replica = self._environments.held(report.environment_id)
-        return replica is not None and replica.census.applied(
+        return replica is not None and replica.progress.applied(
             report.instance_id, report.revision, report.applied_at_ms
         )
 
@@ -70,13 +70,13 @@ class Reports:
         publishes = (self._bus.publish(Topic.APPLIED, _message(each)) for each in reports)
         for outcome in await asyncio.gather(*publishes, return_exceptions=True):
             if isinstance(outcome, Unavailable | ResourceExhausted):
-                self._lose(str(outcome))
+                self._disconnect(str(outcome))
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
                 self._losing = False
 
-    def _lose(self, why: str) -> None:
+    def _disconnect(self, why: str) -> None:
         if not self._losing:
             log.warning("reports of applied revisions are lost, later ones say the same: %s", why)
         self._losing = True

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Final
 
 from services.storage.model.durations import bucket_of
-from services.storage.model.progress import RevisionCensus, StreamCensus
+from services.storage.model.progress import RevisionProgress, StreamProgress
 
 TRACKED_REVISIONS: Final = 32
 """Newest revisions of an environment that are told apart; whoever stands at none is behind."""
 
 
-class _Passage:
+class _LatencyHistogram:
     """How long streams took to a revision.
 
     ``arrivals`` counts those that came here, by the revision that they came from and the time in
@@ -37,73 +37,73 @@ class _Passage:
         arrivals[key] = arrivals.get(key, 0) + 1
 
 
-class _Mark:
+class _RevisionCounter:
     """One revision: streams that stand exactly there, and how long those that took it needed."""
 
-    __slots__ = ("applied", "applying", "handed", "handing", "previous", "revision")
+    __slots__ = ("applied", "applying", "delivered", "delivering", "previous", "revision")
 
-    previous: _Mark | None
+    previous: _RevisionCounter | None
 
-    def __init__(self, revision: int, previous: _Mark | None = None) -> None:
+    def __init__(self, revision: int, previous: _RevisionCounter | None = None) -> None:
         self.revision = revision
         self.previous = previous
-        self.handed = 0
+        self.delivered = 0
         self.applied = 0
-        self.handing = _Passage()
-        self.applying = _Passage()
+        self.delivering = _LatencyHistogram()
+        self.applying = _LatencyHistogram()
 
-    def settle(self, passage: Callable[[_Mark], _Passage]) -> None:
+    def fold(self, passage: Callable[[_RevisionCounter], _LatencyHistogram]) -> None:
         """Puts those that came here into the buckets of all revisions that they passed."""
         arrivals = passage(self).arrivals
         for (after, at_ms), streams in arrivals.items():
-            passed: _Mark | None = self
+            passed: _RevisionCounter | None = self
             while passed is not None and passed.revision > after:
                 buckets, bucket = passage(passed).buckets, bucket_of(at_ms - passed.revision)
                 buckets[bucket] = buckets.get(bucket, 0) + streams
                 passed = passed.previous
         arrivals.clear()
 
-    def taken(self) -> RevisionCensus:
-        handed, applied = dict(self.handing.buckets), dict(self.applying.buckets)
-        return RevisionCensus(self.revision, self.handed, self.applied, handed, applied)
+    def taken(self) -> RevisionProgress:
+        delivered, applied = dict(self.delivering.buckets), dict(self.applying.buckets)
+        return RevisionProgress(self.revision, self.delivered, self.applied, delivered, applied)
 
 
-def _handing(mark: _Mark) -> _Passage:
-    return mark.handing
+def _delivering(counter: _RevisionCounter) -> _LatencyHistogram:
+    return counter.delivering
 
 
-def _applying(mark: _Mark) -> _Passage:
-    return mark.applying
+def _applying(counter: _RevisionCounter) -> _LatencyHistogram:
+    return counter.applying
 
 
-class Standing:
+class StreamPosition:
     """Where one stream stands.
 
-    ``told`` is the last revision of which the stream was sent anything, ``first`` the one
+    ``last_delivered`` is the last revision of which the stream was sent anything, ``first`` the one
     that it was opened at: it took part in no earlier rollout.
     """
 
-    __slots__ = ("applied", "first", "handed", "instance_id", "told")
+    __slots__ = ("applied", "delivered", "first", "instance_id", "last_delivered")
 
     def __init__(self, instance_id: str) -> None:
         self.instance_id = instance_id
-        self.handed = self.applied = _NOWHERE
-        self.told = self.first = 0
+        self.delivered = self.applied = _UNKNOWN
+        self.last_delivered = self.first = 0
 
 
-_NOWHERE: Final = _Mark(0)
+_UNKNOWN: Final = _RevisionCounter(0)
 """Where streams stand that hold nothing; its counters are nobody's."""
 
 
-class Census:
+class ProgressTracker:
     """Of one environment's streams in this process. ``changed`` is for whoever writes it down."""
 
     def __init__(self) -> None:
         self.changed = False
         self._streams = 0
-        self._instances: dict[str, tuple[Standing, ...]] = {}
-        self._marks: dict[int, _Mark] = {}
-        self._newest = _NOWHERE
+        self._instances: dict[str, tuple[StreamPosition, ...]] = {}
+        self._counters: dict[int, _RevisionCounter] = {}
+        self._newest = _UNKNOWN
 
     def __len__(self) -> int:
         """Streams that are connected."""
@@ -112,74 +112,74 @@ class Census:
     def track(self, revision: int) -> None:
         """The environment is at this revision now; before any stream is handed it."""
         if revision <= self._newest.revision:
-            self._marks = {}  # the store went back: what was counted means nothing now
-        previous = self._newest if self._marks else None
-        self._newest = self._marks[revision] = _Mark(revision, previous)
-        if len(self._marks) > TRACKED_REVISIONS:
-            del self._marks[next(iter(self._marks))]
-            self._marks[next(iter(self._marks))].previous = None
+            self._counters = {}  # the store went back: what was counted means nothing now
+        previous = self._newest if self._counters else None
+        self._newest = self._counters[revision] = _RevisionCounter(revision, previous)
+        if len(self._counters) > TRACKED_REVISIONS:
+            del self._counters[next(iter(self._counters))]
+            self._counters[next(iter(self._counters))].previous = None
         self.changed = True
 
-    def join(self, instance_id: str) -> Standing:
+    def join(self, instance_id: str) -> StreamPosition:
         """A new stream; the SDK of one without an instance id reports nothing."""
-        standing = Standing(instance_id)
+        position = StreamPosition(instance_id)
         if instance_id:
             twins = self._instances.get(instance_id, ())
-            self._instances[instance_id] = (*twins, standing)
+            self._instances[instance_id] = (*twins, position)
         self._streams += 1
         self.changed = True
-        return standing
+        return position
 
-    def holds(self, standing: Standing, since: int) -> None:
+    def holds(self, position: StreamPosition, since: int) -> None:
         """The stream's SDK comes with this revision, handed and applied elsewhere."""
         if since <= self._newest.revision:  # else of a store that went back since
-            mark = self._mark(since)
-            mark.handed += 1
-            mark.applied += 1
-            standing.handed = standing.applied = mark
-            standing.told = since
+            counter = self._counter(since)
+            counter.delivered += 1
+            counter.applied += 1
+            position.delivered = position.applied = counter
+            position.last_delivered = since
             self.changed = True
 
-    def leave(self, standing: Standing) -> None:
+    def leave(self, position: StreamPosition) -> None:
         """The stream has ended."""
-        twins = self._instances.get(standing.instance_id, ())
-        others = tuple(each for each in twins if each is not standing)
+        twins = self._instances.get(position.instance_id, ())
+        others = tuple(each for each in twins if each is not position)
         if others:
-            self._instances[standing.instance_id] = others
+            self._instances[position.instance_id] = others
         else:
-            self._instances.pop(standing.instance_id, None)
-        standing.handed.handed -= 1
-        standing.applied.applied -= 1
+            self._instances.pop(position.instance_id, None)
+        position.delivered.delivered -= 1
+        position.applied.applied -= 1
         self._streams -= 1
         self.changed = True
 
-    def opened(self, standing: Standing, revision: int, now_ms: int) -> None:
+    def opened(self, position: StreamPosition, revision: int, now_ms: int) -> None:
         """The first change set is handed over: how long that took says nothing of a rollout."""
-        mark = self._mark(revision)
-        standing.handed.handed -= 1
-        mark.handed += 1
-        standing.handed = mark
-        standing.told = standing.first = revision
-        if not standing.instance_id:
-            self._apply(standing, mark, now_ms)
+        counter = self._counter(revision)
+        position.delivered.delivered -= 1
+        counter.delivered += 1
+        position.delivered = counter
+        position.last_delivered = position.first = revision
+        if not position.instance_id:
+            self._apply(position, counter, now_ms)
         self.changed = True
 
-    def handed(self, standing: Standing, revision: int, now_ms: int, told: bool) -> None:
-        """The stream is at ``revision``; ``told`` is False where nothing in it was for it."""
-        mark, before = self._newest, standing.handed
-        if mark.revision != revision:
-            mark = self._mark(revision)
-        before.handed -= 1
-        mark.handed += 1
-        standing.handed = mark
-        mark.handing.note(before.revision, now_ms)
-        if told:
-            standing.told = revision
-            if standing.instance_id:  # its SDK will say so
+    def delivered(self, position: StreamPosition, revision: int, now_ms: int, is_new: bool) -> None:
+        """The stream is at ``revision``; unless ``is_new`` nothing in it was for it."""
+        counter, before = self._newest, position.delivered
+        if counter.revision != revision:
+            counter = self._counter(revision)
+        before.delivered -= 1
+        counter.delivered += 1
+        position.delivered = counter
+        counter.delivering.note(before.revision, now_ms)
+        if is_new:
+            position.last_delivered = revision
+            if position.instance_id:  # its SDK will say so
                 self.changed = True
                 return
-        if not standing.instance_id or standing.applied.revision >= before.revision:
-            self._apply(standing, mark, now_ms)
+        if not position.instance_id or position.applied.revision >= before.revision:
+            self._apply(position, counter, now_ms)
         self.changed = True
 
     def applied(self, instance_id: str, revision: int, at_ms: int) -> bool:
@@ -188,32 +188,32 @@ class Census:
         Who has applied all that it was told stands where it was handed to, since later
         revisions had nothing for it.
         """
-        standings = self._instances.get(instance_id, ())
-        for standing in standings:
+        positions = self._instances.get(instance_id, ())
+        for position in positions:
             reached = min(revision, self._newest.revision)
-            if revision >= standing.told:
-                reached = max(reached, standing.handed.revision)
-            past = standing.applied.revision
+            if revision >= position.last_delivered:
+                reached = max(reached, position.delivered.revision)
+            past = position.applied.revision
             if reached > past or past > self._newest.revision:  # the store went back
-                self._apply(standing, self._mark(reached), at_ms)
+                self._apply(position, self._counter(reached), at_ms)
                 self.changed = True
-        return bool(standings)
+        return bool(positions)
 
-    def taken(self, environment_id: str) -> StreamCensus:
+    def taken(self, environment_id: str) -> StreamProgress:
         """As it is now."""
-        for mark in self._marks.values():
-            mark.settle(_handing)
-            mark.settle(_applying)
-        revisions = tuple(mark.taken() for mark in self._marks.values())
-        return StreamCensus(environment_id, self._streams, revisions)
+        for counter in self._counters.values():
+            counter.fold(_delivering)
+            counter.fold(_applying)
+        revisions = tuple(counter.taken() for counter in self._counters.values())
+        return StreamProgress(environment_id, self._streams, revisions)
 
-    def _apply(self, standing: Standing, mark: _Mark, at_ms: int) -> None:
-        before = standing.applied
+    def _apply(self, position: StreamPosition, counter: _RevisionCounter, at_ms: int) -> None:
+        before = position.applied
         before.applied -= 1
-        mark.applied += 1
-        standing.applied = mark
-        mark.applying.note(max(before.revision, standing.first), at_ms)
+        counter.applied += 1
+        position.applied = counter
+        counter.applying.note(max(before.revision, position.first), at_ms)
 
-    def _mark(self, revision: int) -> _Mark:
+    def _counter(self, revision: int) -> _RevisionCounter:
         """Of a revision that is not tracked: one that nobody reads."""
-        return self._marks.get(revision) or _Mark(revision)
+        return self._counters.get(revision) or _RevisionCounter(revision)

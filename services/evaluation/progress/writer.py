@@ -7,9 +7,9 @@ import logging
 from typing import Final
 
 from services.evaluation.progress.environments import Environments
-from services.evaluation.progress.tracker import Census
+from services.evaluation.progress.tracker import ProgressTracker
 from services.runtime.errors import StoreUnavailable
-from services.storage.ports.progress import CENSUS_SECONDS, CensusStore
+from services.storage.ports.progress import PROGRESS_SECONDS, ProgressStore
 
 log = logging.getLogger(__name__)
 
@@ -19,21 +19,21 @@ WRITE_SECONDS: Final = 0.25
 ALIVE_SECONDS: Final = 3.0
 """How often the process says that it lives: thrice before it is not counted."""
 
-RENEW_SECONDS: Final = CENSUS_SECONDS / 3
+RENEW_SECONDS: Final = PROGRESS_SECONDS / 3
 """A census that does not change is written so often, since the store forgets old ones."""
 
 
-class CensusWriter:
+class ProgressWriter:
     """One bulk write for all environments that changed; none when nothing did.
 
     A store that is away is logged once; what changed meanwhile is written when it is back.
     """
 
-    def __init__(self, environments: Environments, store: CensusStore, process_id: str) -> None:
+    def __init__(self, environments: Environments, store: ProgressStore, process_id: str) -> None:
         self._environments = environments
         self._store = store
         self._process_id = process_id
-        self._written: dict[str, tuple[Census, float]] = {}
+        self._written: dict[str, tuple[ProgressTracker, float]] = {}
         self._alive_at = float("-inf")
         self._failing = False
 
@@ -66,26 +66,28 @@ class CensusWriter:
 
     async def _write(self) -> None:
         now = asyncio.get_running_loop().time()
-        loaded = {each.environment_id: each.census for each in self._environments.loaded()}
-        due = {key: census for key, census in loaded.items() if self._is_due(key, census, now)}
+        loaded = {each.environment_id: each.progress for each in self._environments.loaded()}
+        due = {
+            key: progress for key, progress in loaded.items() if self._is_due(key, progress, now)
+        }
         gone = [key for key in self._written if key not in loaded]
         if not due and not gone:
             return
-        for census in due.values():
-            census.changed = False
+        for progress in due.values():
+            progress.changed = False
         try:
-            taken = [census.taken(key) for key, census in due.items()]
-            await self._store.write_census(self._process_id, taken, gone)
+            taken = [progress.taken(key) for key, progress in due.items()]
+            await self._store.write_progress(self._process_id, taken, gone)
         except BaseException:
-            for census in due.values():
-                census.changed = True
+            for progress in due.values():
+                progress.changed = True
             raise
-        self._written.update({key: (census, now) for key, census in due.items()})
+        self._written.update({key: (progress, now) for key, progress in due.items()})
         for key in gone:
             del self._written[key]
 
-    def _is_due(self, environment_id: str, census: Census, now: float) -> bool:
+    def _is_due(self, environment_id: str, progress: ProgressTracker, now: float) -> bool:
         written, at = self._written.get(environment_id, (None, 0.0))
-        if written is None and not len(census):
+        if written is None and not len(progress):
             return False  # nobody streams it, and nobody has been told otherwise
-        return written is not census or census.changed or now - at > RENEW_SECONDS
+        return written is not progress or progress.changed or now - at > RENEW_SECONDS

@@ -89,7 +89,7 @@ class Follower:
                 await self._replicas.end(replica)
                 continue
             replica.newest = revision
-            is_current = revision == replica.view.revision and replica.is_confirmed
+            is_current = revision == replica.view.revision and replica.is_verified
             if not is_current and replica not in self._refreshes:
                 started.append(self._start(replica, revision))
         if started:

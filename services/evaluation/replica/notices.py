@@ -12,7 +12,7 @@ from services.storage.model.definitions import Definitions, Tombstone
 
 def changes_in(notice: ChangeNotice, since: int) -> Definitions | None:
     """All that is new for a reader at ``since``; None if the notice does not tell it."""
-    copy = notice.copy
+    copy = notice.inline
     if copy.since != since:
         return None
     try:

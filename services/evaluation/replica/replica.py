@@ -11,15 +11,15 @@ from typing import Final
 
 from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.broadcast.broadcaster import Hub, end_in_turns
+from services.evaluation.broadcast.broadcaster import Broadcaster, end_in_turns
 from services.evaluation.broadcast.frames import goodbye_frame
-from services.evaluation.broadcast.writes import Sends
+from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.counts import Counts
-from services.evaluation.progress.tracker import Census
+from services.evaluation.progress.tracker import ProgressTracker
 from services.evaluation.replica.notices import changes_in
 from services.evaluation.replica.view import View
 from services.messaging.ports import ChangeWatch
-from services.runtime.single_flight import SharedReads
+from services.runtime.single_flight import SingleFlight
 from services.storage.ports.definitions import DefinitionStore
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ ENVIRONMENT_DELETED: Final = goodbye_frame(
     sync_pb2.GOODBYE_REASON_ENVIRONMENT_DELETED, REFUSED_HINT_MS, REFUSED_HINT_MS
 )
 
-MISLED: Final = goodbye_frame(
+RESYNC: Final = goodbye_frame(
     sync_pb2.GOODBYE_REASON_DRAINING, reconnect_after_ms=0, jitter_ms=5_000
 )
 """Streams that were sent what the store does not say come back for all of it."""
@@ -53,12 +53,12 @@ class Replica:
         view: View,
         environment_id: str,
         *,
-        sends: Sends | None = None,
+        watchdog: WriteWatchdog | None = None,
         counts: Counts | None = None,
     ) -> None:
         self.environment_id = environment_id
-        self.hub = Hub(sends or Sends())
-        self.census = Census()
+        self.broadcaster = Broadcaster(watchdog or WriteWatchdog())
+        self.progress = ProgressTracker()
         self.counts = counts or Counts()
         self.last_used = asyncio.get_running_loop().time()
         self._definitions = definitions
@@ -67,7 +67,7 @@ class Replica:
         self._writer = asyncio.Lock()
         self._reported: dict[str, None] = {}
         self._swap(view)
-        self._confirmed = view
+        self._verified = view
         """The last one that the store has said; ahead of it `view` is what notices told."""
 
     @classmethod
@@ -76,17 +76,17 @@ class Replica:
         definitions: DefinitionStore,
         environment_id: str,
         *,
-        sends: Sends | None = None,
+        watchdog: WriteWatchdog | None = None,
         counts: Counts | None = None,
     ) -> Replica:
         """One snapshot read; raises `NotFound` for an unknown environment."""
         view = View.of(await definitions.read_definitions(environment_id))
-        return cls(definitions, view, environment_id, sends=sends, counts=counts)
+        return cls(definitions, view, environment_id, watchdog=watchdog, counts=counts)
 
     @property
-    def is_confirmed(self) -> bool:
+    def is_verified(self) -> bool:
         """Whether the store itself has said all of the view."""
-        return self._confirmed is self.view
+        return self._verified is self.view
 
     async def advance(self, notice: ChangeNotice) -> None:
         """Takes what the notice tells, or reads what is new, unless its revision is here."""
@@ -102,7 +102,7 @@ class Replica:
     async def refresh(self, revision: int) -> None:
         """Reads what is new, unless the store has said ``revision``, and wakes the streams."""
         async with self._writer:
-            if revision != self.view.revision or not self.is_confirmed:
+            if revision != self.view.revision or not self.is_verified:
                 await self._read(revision)
 
     async def reach(self, revision: int) -> None:
@@ -114,7 +114,7 @@ class Replica:
 
     async def _read(self, revision: int) -> None:
         """The store was said to be at ``revision``; where an answer is older, nothing changes."""
-        confirmed, view = self._confirmed, self.view
+        confirmed, view = self._verified, self.view
         changes = await self._definitions.read_changes(self.environment_id, confirmed.revision)
         if changes.revision < view.revision <= revision:
             return  # of a member of the replica set that lags behind
@@ -129,27 +129,27 @@ class Replica:
             text = "environment %s: a notice up to revision %d told what the store does not say"
             log.error(text, self.environment_id, view.revision)
             await self._read_all()
-            await end_in_turns(self.hub.streams(), MISLED)
+            await end_in_turns(self.broadcaster.streams(), RESYNC)
             return
-        self._confirmed = after
+        self._verified = after
         if after is not view:
             self._take(after)
 
     async def _read_all(self) -> None:
         everything = await self._definitions.read_definitions(self.environment_id)
-        self._confirmed = view = self.view.replaced_by(everything)
+        self._verified = view = self.view.replaced_by(everything)
         self._take(view)
 
     def _take(self, view: View) -> None:
         self._swap(view)
         self.counts.snapshots += 1
         self.counts.snapshot_seconds += max(0.0, time.time() - self.view.revision / 1_000)
-        self.hub.announce()
+        self.broadcaster.announce()
 
     def _swap(self, view: View) -> None:
         self.view: View = view
         """The current one; a reader keeps it as long as it likes."""
-        self.census.track(view.revision)
+        self.progress.track(view.revision)
         for fault in view.snapshot.faults:
             if fault not in self._reported and len(self._reported) < REPORTED_FAULTS:
                 self._reported[fault] = None
@@ -161,14 +161,14 @@ class Replicas:
 
     def __init__(self, definitions: DefinitionStore) -> None:
         self.counts = Counts()
-        self.sends = Sends()
+        self.watchdog = WriteWatchdog()
         self._definitions = definitions
         self._watches: tuple[ChangeWatch, ...] = ()
         self._loaded: dict[str, Replica] = {}
         self._unused: set[str] = set()
         self._early: dict[str, int] = {}
         """What was announced of environments while they are being loaded."""
-        self._loads = SharedReads(self._load)
+        self._loads = SingleFlight(self._load)
 
     async def follow(self, *watches: ChangeWatch) -> None:
         """From now on environments are bound to these, those already loaded as well."""
@@ -210,16 +210,16 @@ class Replicas:
         if self._loaded.get(replica.environment_id) is replica:
             log.info("environment %s: deleted, its streams end", replica.environment_id)
             self._forget(replica)
-        await replica.hub.close(ENVIRONMENT_DELETED)
+        await replica.broadcaster.close(ENVIRONMENT_DELETED)
 
-    async def tidy(self, idle: float) -> None:
+    async def evict_idle(self, idle: float) -> None:
         """Forgets environments without streams that nobody used for ``idle`` seconds.
 
         Undoes the bindings of all that are forgotten; a broker that hangs delays only this.
         """
         now = asyncio.get_running_loop().time()
         for replica in self.loaded():
-            if not len(replica.hub) and now - replica.last_used > idle:
+            if not len(replica.broadcaster) and now - replica.last_used > idle:
                 log.info("environment %s: idle, dropped", replica.environment_id)
                 self._forget(replica)
         for environment_id in tuple(self._unused):
@@ -232,7 +232,7 @@ class Replicas:
     async def close(self) -> None:
         """Cancels loads and sends under way."""
         await self._loads.close()
-        await self.sends.close()
+        await self.watchdog.close()
 
     def _forget(self, replica: Replica) -> None:
         del self._loaded[replica.environment_id]
@@ -244,7 +244,7 @@ class Replicas:
         try:
             await self._on_watches(lambda watch: watch.bind(environment_id))
             replica = await Replica.load(
-                self._definitions, environment_id, sends=self.sends, counts=self.counts
+                self._definitions, environment_id, watchdog=self.watchdog, counts=self.counts
             )
             self._loaded[environment_id] = replica
             if watches is not self._watches:  # they came meanwhile, too early to know of this one

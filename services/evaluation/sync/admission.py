@@ -23,7 +23,7 @@ class TooManyFirstSyncs(ResourceExhausted):
     reason = "TOO_MANY_FIRST_SYNCS"
 
 
-class Place:
+class Permit:
     """Leave to send a first change set; giving it back twice is harmless."""
 
     __slots__ = ("_admission",)
@@ -39,28 +39,28 @@ class Place:
 
 
 class Admission:
-    """Of a process. ``places`` first sets at once; who waits for ``patience`` s is refused."""
+    """Of a process. ``places`` first sets at once; who waits for ``timeout`` s is refused."""
 
-    def __init__(self, places: int = FIRST_SYNCS, patience: float = FIRST_SYNC_PATIENCE) -> None:
+    def __init__(self, places: int = FIRST_SYNCS, timeout: float = FIRST_SYNC_PATIENCE) -> None:
         self._free = places
-        self._patience = patience
+        self._timeout = timeout
         self._queues: dict[str, dict[asyncio.Future[bool], None]] = {}
 
     @asynccontextmanager
-    async def turn(self, environment_id: str) -> AsyncIterator[Place]:
+    async def turn(self, environment_id: str) -> AsyncIterator[Permit]:
         """A place, given back at the end if it was not before; raises `TooManyFirstSyncs`."""
         if self._free and not self._queues:
             self._free -= 1
         else:
             await self._wait(environment_id)
-        place = Place(self)
+        permit = Permit(self)
         try:
-            yield place
+            yield permit
         finally:
-            place.give_back()
+            permit.give_back()
 
     def free(self) -> None:
-        """A place is given back: for a `Place` alone."""
+        """A place is given back: for a `Permit` alone."""
         while self._queues:
             waiting = self._next()
             if not waiting.done():  # else it was cancelled in this moment, and has not left yet
@@ -81,7 +81,7 @@ class Admission:
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(environment_id, {})[waiting] = None
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await waiting
         except TimeoutError:
             self._leave(environment_id, waiting)

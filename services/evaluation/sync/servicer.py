@@ -8,14 +8,14 @@ from typing import Final
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.auth.sdk_keys import SdkKeys, environment_of_key
 from services.evaluation.broadcast.frames import goodbye_frame
-from services.evaluation.broadcast.transport import Opening, Route, Wire
+from services.evaluation.broadcast.transport import FrameWriter, Opening, Route
 from services.evaluation.contexts import read_context, sdk_violations
 from services.evaluation.events.end_users import SeenUsers
 from services.evaluation.limits import DIGEST_BYTES
 from services.evaluation.replica.replica import Replicas
 from services.evaluation.sync.feeds import DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.sync.revocations import Revocations
-from services.evaluation.sync.stream import RECONNECT_JITTER_MS, Stream, Traffic
+from services.evaluation.sync.stream import RECONNECT_JITTER_MS, Stream, StreamDeps
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
 from services.storage.model.credentials import SdkKey
 
@@ -37,13 +37,13 @@ class SyncServicer:
         users: SeenUsers,
         *,
         revocations: Revocations,
-        traffic: Traffic,
+        deps: StreamDeps,
     ) -> None:
         self._keys = keys
         self._replicas = replicas
         self._users = users
         self._revocations = revocations
-        self._traffic = traffic
+        self._deps = deps
         self._draining = False
 
     def routes(self) -> dict[str, Route]:
@@ -57,40 +57,42 @@ class SyncServicer:
             ),
         }
 
-    async def sync_definitions(self, opening: Opening, wire: Wire) -> None:
+    async def sync_definitions(self, opening: Opening, writer: FrameWriter) -> None:
         """See sync.proto."""
         key = await self._keys.server_key(opening.metadata)
         request = opening.request
         _check(request, digest=request.digest)
-        await self._stream(key, DefinitionFeed(request.digest), request, wire)
+        await self._stream(key, DefinitionFeed(request.digest), request, writer)
 
-    async def sync_evaluations(self, opening: Opening, wire: Wire) -> None:
+    async def sync_evaluations(self, opening: Opening, writer: FrameWriter) -> None:
         """See sync.proto."""
         key = await self._keys.any_key(opening.metadata)
         _check(opening.request)
         whom = read_context(opening.request.context)
         self._users.see(key.environment_id, whom)
-        feed = EvaluationFeed(whom, self._traffic.clock_ms)
-        await self._stream(key, feed, opening.request, wire)
+        feed = EvaluationFeed(whom, self._deps.clock_ms)
+        await self._stream(key, feed, opening.request, writer)
 
     async def drain(self, window: float) -> None:
         """Opens nothing new, and tells every stream to go elsewhere, in batches."""
         self._draining = True
         frame = goodbye_frame(sync_pb2.GOODBYE_REASON_DRAINING, 0, RECONNECT_JITTER_MS)
-        streams = [each for replica in self._replicas.loaded() for each in replica.hub.streams()]
+        streams = [
+            each for replica in self._replicas.loaded() for each in replica.broadcaster.streams()
+        ]
         size = -(-len(streams) // GOODBYE_BATCHES) or 1
         for start in range(0, len(streams), size):
             for stream in streams[start : start + size]:
                 stream.end(frame)
             await asyncio.sleep(window / GOODBYE_BATCHES)
 
-    async def _stream(self, key: SdkKey, feed: Feed, request: Request, wire: Wire) -> None:
+    async def _stream(self, key: SdkKey, feed: Feed, request: Request, writer: FrameWriter) -> None:
         with environment_of_key():
             replica = await self._replicas.get(key.environment_id)
             if self._draining:  # asked last: a stream that joins later would not be told to go
                 raise Unavailable("this server is stopping; another one serves")
             instance_id = request.sdk.instance_id
-            stream = Stream(replica, feed, wire, self._traffic, instance_id=instance_id)
+            stream = Stream(replica, feed, writer, self._deps, instance_id=instance_id)
             with self._revocations.watched(key, stream):
                 await stream.run(request.since)
 

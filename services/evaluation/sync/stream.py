@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from services.evaluation.broadcast.frames import Frames, Kind, heartbeat_frame
-from services.evaluation.broadcast.transport import Wire
-from services.evaluation.broadcast.writes import Send, Sends, SlowReader
+from services.evaluation.broadcast.transport import FrameWriter
+from services.evaluation.broadcast.writes import Send, SlowReader, WriteWatchdog
 from services.evaluation.clock import ClockMs
 from services.evaluation.replica.replica import Replica
 from services.evaluation.sync.admission import Admission
@@ -26,10 +26,10 @@ RECONNECT_JITTER_MS: Final = 5_000
 """SDKs that are told to go elsewhere spread over so long."""
 
 
-class Enrolment(Protocol):
-    """What tells a stream when it is due without a change; `pacer.Pacer`."""
+class Timers(Protocol):
+    """What tells a stream when it is due without a change; `timers.StreamTimers`."""
 
-    def enroll(self, stream: Stream) -> None:
+    def add(self, stream: Stream) -> None:
         """A stream that was just handed its first change set."""
         ...
 
@@ -39,11 +39,11 @@ class Enrolment(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class StreamDeps:
     """What all streams of a process share."""
 
-    sends: Sends
-    pacer: Enrolment
+    watchdog: WriteWatchdog
+    timers: Timers
     admission: Admission
     clock_ms: ClockMs
 
@@ -51,57 +51,63 @@ class Traffic:
 class Stream:
     """One reader of one environment; it has joined the fan-out, and leaves it with `run`.
 
-    ``last_sent``, ``end_at`` and ``slot`` are the pacer's: seconds of the clock of `Sends`, and
-    where the stream stands.
+    ``last_sent``, ``end_at`` and ``slot`` are the timers': seconds of the clock of
+    `WriteWatchdog`, and where the stream stands.
     """
 
     __slots__ = (
+        "_deps",
         "_ended",
         "_feed",
         "_goodbye",
         "_is_over",
         "_owes_heartbeat",
+        "_position",
         "_replica",
         "_sent",
-        "_standing",
         "_tells",
-        "_traffic",
         "end_at",
         "is_busy",
         "last_sent",
         "slot",
-        "wire",
+        "writer",
     )
 
     def __init__(
-        self, replica: Replica, feed: Feed, wire: Wire, traffic: Traffic, *, instance_id: str = ""
+        self,
+        replica: Replica,
+        feed: Feed,
+        writer: FrameWriter,
+        deps: StreamDeps,
+        *,
+        instance_id: str = "",
     ) -> None:
-        self.wire = wire
+        self.writer = writer
         self.is_busy = True
         self.last_sent = self.end_at = 0.0
         self.slot = 0
         self._replica = replica
         self._feed = feed
-        self._traffic = traffic
+        self._deps = deps
         self._sent = 0
         self._tells = 0
         self._goodbye: bytes | None = None
         self._owes_heartbeat = False
         self._is_over = False
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._standing = replica.census.join(instance_id)
-        replica.hub.join(self)
+        self._position = replica.progress.join(instance_id)
+        replica.broadcaster.join(self)
 
     def end(self, goodbye: bytes) -> None:
         """It writes this frame next and ends; the first call wins."""
         if self._goodbye is None:
             self._goodbye = goodbye
-            self._replica.hub.wake(self)
+            self._replica.broadcaster.wake(self)
 
     def owe_heartbeat(self) -> None:
         """It was silent for long."""
         self._owes_heartbeat = True
-        self._replica.hub.wake(self)
+        self._replica.broadcaster.wake(self)
 
     async def run(self, since: int) -> None:
         """Hands over what is new since ``since``, then every change, until it is told to end.
@@ -110,9 +116,9 @@ class Stream:
         """
         try:
             await self._open(since)
-            self._traffic.pacer.enroll(self)
+            self._deps.timers.add(self)
             self.is_busy = False
-            self._replica.hub.wake(self)  # for what came meanwhile
+            self._replica.broadcaster.wake(self)  # for what came meanwhile
             await self._ended
         except SlowReader as error:
             self._replica.counts.slow_readers += 1
@@ -121,9 +127,9 @@ class Stream:
             )
             raise
         finally:
-            self._replica.hub.leave(self)
-            self._replica.census.leave(self._standing)
-            self._traffic.pacer.forget(self)
+            self._replica.broadcaster.leave(self)
+            self._replica.progress.leave(self._position)
+            self._deps.timers.forget(self)
             self._replica.last_used = asyncio.get_running_loop().time()
 
     def take_due(self) -> Frames:
@@ -139,18 +145,18 @@ class Stream:
             if frames:
                 self._tells = view.revision
                 return frames
-            self._replica.census.handed(
-                self._standing, self._sent, self._traffic.clock_ms(), told=False
+            self._replica.progress.delivered(
+                self._position, self._sent, self._deps.clock_ms(), is_new=False
             )
         if self._owes_heartbeat:
             self._owes_heartbeat = False
-            return (heartbeat_frame(view.revision, self._traffic.clock_ms()),)
+            return (heartbeat_frame(view.revision, self._deps.clock_ms()),)
         return ()
 
     def taken(self) -> None:
         """The reader took what was due."""
-        traffic = self._traffic
-        self.last_sent = traffic.sends.now()
+        deps = self._deps
+        self.last_sent = deps.watchdog.now()
         if self._goodbye is not None:
             self._is_over = True
             if not self._ended.done():
@@ -159,9 +165,9 @@ class Stream:
             self._tells = 0
             replica = self._replica
             replica.counts.pushes += 1
-            replica.census.handed(self._standing, self._sent, traffic.clock_ms(), told=True)
+            replica.progress.delivered(self._position, self._sent, deps.clock_ms(), is_new=True)
 
-    def lose(self) -> None:
+    def disconnected(self) -> None:
         """The reader is gone."""
         self._is_over = True
         self._ended.cancel()
@@ -177,16 +183,16 @@ class Stream:
         # Joined before: no replica is dropped while a stream waits for it to catch up.
         replica = self._replica
         await replica.reach(since)
-        replica.census.holds(self._standing, since)
-        async with self._traffic.admission.turn(replica.environment_id) as place:
+        replica.progress.holds(self._position, since)
+        async with self._deps.admission.turn(replica.environment_id) as permit:
             if self._goodbye is not None:
                 return
             view = replica.view
             self._sent = view.revision
             kind, frames = self._feed.first(view, since)
-            with Send(self._traffic.sends, place.give_back) as send:
-                await send.send(frames, self.wire)
-        replica.census.opened(self._standing, view.revision, self._traffic.clock_ms())
+            with Send(self._deps.watchdog, permit.give_back) as send:
+                await send.send(frames, self.writer)
+        replica.progress.opened(self._position, view.revision, self._deps.clock_ms())
         if kind is Kind.PATCH:
             replica.counts.patch_syncs += 1
         else:

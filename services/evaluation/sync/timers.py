@@ -13,7 +13,7 @@ from typing import Final
 
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.broadcast.frames import goodbye_frame
-from services.evaluation.broadcast.writes import Sends
+from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.sync.stream import RECONNECT_JITTER_MS, Stream
 
 TICK_SECONDS: Final = 0.5
@@ -29,7 +29,7 @@ _MAX_AGE: Final = goodbye_frame(sync_pb2.GOODBYE_REASON_MAX_AGE, 0, RECONNECT_JI
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TimerSettings:
     """When a stream sends without being woken; seconds."""
 
     heartbeat: float = 25.0
@@ -37,25 +37,25 @@ class Pace:
     max_age: float = 3_600.0
 
 
-class Pacer:
-    """Of all streams of a process, by the clock of ``sends``.
+class StreamTimers:
+    """Of all streams of a process, by the clock of ``watchdog``.
 
     `tick` is to be called every `TICK_SECONDS`.
     """
 
-    def __init__(self, pace: Pace, sends: Sends) -> None:
-        self._pace = pace
-        self._sends = sends
+    def __init__(self, timer_settings: TimerSettings, watchdog: WriteWatchdog) -> None:
+        self._pace = timer_settings
+        self._watchdog = watchdog
         self._slots: dict[int, dict[Stream, None]] = {}
-        self._shortest = pace.heartbeat
-        longest = pace.heartbeat * (1 + _SILENCE_SPREAD)
+        self._shortest = timer_settings.heartbeat
+        longest = timer_settings.heartbeat * (1 + _SILENCE_SPREAD)
         # A slot is visited so much after its time.
-        self._spread = max(0.0, longest - 2 * TICK_SECONDS - pace.heartbeat)
-        self._visited = self._slot(sends.now())
+        self._spread = max(0.0, longest - 2 * TICK_SECONDS - timer_settings.heartbeat)
+        self._visited = self._slot(watchdog.now())
 
-    def enroll(self, stream: Stream) -> None:
+    def add(self, stream: Stream) -> None:
         """A stream that was just handed its first change set."""
-        now = self._sends.now()
+        now = self._watchdog.now()
         age = self._pace.max_age * (0.9 - random.uniform(0, _AGE_SPREAD))  # noqa: S311 -- spreads load
         stream.last_sent, stream.end_at = now, now + age
         self._put(stream, now)
@@ -68,7 +68,7 @@ class Pacer:
 
     async def tick(self) -> None:
         """Visits the streams that are due."""
-        now = self._sends.now()
+        now = self._watchdog.now()
         last = self._slot(now)
         for slot in range(self._visited, last):
             for stream in self._slots.pop(slot, ()):

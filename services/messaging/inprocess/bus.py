@@ -13,9 +13,9 @@ from services.messaging.inprocess.watch import Watch
 from services.messaging.ports import (
     ANY_LETTER,
     DeadLetter,
+    DeadLetterFilter,
+    DeadLetterInfo,
     Handler,
-    LetterFilter,
-    LetterNote,
     Message,
     Topic,
 )
@@ -73,22 +73,22 @@ class InProcessBus:
         return consumer
 
     async def list_dead_letters(
-        self, limit: int, wanted: LetterFilter = ANY_LETTER
-    ) -> list[LetterNote]:
-        return [LetterNote.of(letter) for letter in self._wanted(limit, wanted)]
+        self, limit: int, wanted: DeadLetterFilter = ANY_LETTER
+    ) -> list[DeadLetterInfo]:
+        return [DeadLetterInfo.of(letter) for letter in self._wanted(limit, wanted)]
 
-    def _wanted(self, limit: int, wanted: LetterFilter) -> list[DeadLetter]:
+    def _wanted(self, limit: int, wanted: DeadLetterFilter) -> list[DeadLetter]:
         self._check_open()
         return [letter for letter in self._dead_letters if wanted.covers(letter)][:limit]
 
-    async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+    async def replay_dead_letters(self, limit: int, wanted: DeadLetterFilter = ANY_LETTER) -> int:
         letters = self._wanted(limit, wanted)
         for letter in letters:
             await self.publish(letter.topic, letter.message)
             self._forget(letter)
         return len(letters)
 
-    async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+    async def drop_dead_letters(self, limit: int, wanted: DeadLetterFilter = ANY_LETTER) -> int:
         letters = self._wanted(limit, wanted)
         for letter in letters:
             self._forget(letter)
@@ -132,7 +132,7 @@ class InProcessBus:
         return not late
 
     def _offer(self, topic: Topic, message: Message) -> list[asyncio.Future[None]]:
-        offers = (watch.offer(message) for watch in self._watches if watch.topic is topic)
+        offers = (watch.try_write(message) for watch in self._watches if watch.topic is topic)
         return [kept for kept in offers if kept is not None]
 
     def _check_open(self) -> None:

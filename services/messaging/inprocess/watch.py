@@ -39,7 +39,7 @@ class Watch:
         while self._notices:
             self._notices.popleft().settle()
 
-    def offer(self, message: Message) -> asyncio.Future[None] | None:
+    def try_write(self, message: Message) -> asyncio.Future[None] | None:
         """Done when the handler is; None when the environment is not bound here."""
         if self.closed or message.environment_id not in self._bound:
             return None

@@ -15,16 +15,16 @@ from aio_pika.abc import AbstractChannel
 from services.messaging.delivery import CONFIRM_TIMEOUT
 from services.messaging.ports import (
     ANY_LETTER,
+    DeadLetterFilter,
+    DeadLetterInfo,
     Handler,
-    LetterFilter,
-    LetterNote,
     Message,
     Topic,
 )
 from services.messaging.rabbitmq import dead_letters
 from services.messaging.rabbitmq.codec import encode
 from services.messaging.rabbitmq.consumer import RabbitMqConsumer
-from services.messaging.rabbitmq.lifeline import Lifeline
+from services.messaging.rabbitmq.reconnecting_session import ReconnectingSession
 from services.messaging.rabbitmq.session import Session
 from services.messaging.rabbitmq.watch import RabbitMqChangeWatch
 from services.messaging.topology import DEFAULT_PREFIX, MAX_LENGTH, STORED_TOPICS, Topology
@@ -43,7 +43,7 @@ class _Attachment(Protocol):
 
 
 class RabbitMqBus:
-    """A `Bus`. Connects, and connects again, in the background; see `Lifeline`."""
+    """A `Bus`. Connects, and connects again, in the background; see `ReconnectingSession`."""
 
     def __init__(self, url: str, topology: Topology, *, broker: str) -> None:
         self._topology = topology
@@ -53,7 +53,7 @@ class RabbitMqBus:
         self._idle.set()
         self._closed = False
         connect = partial(Session.open, url, topology)
-        self._lifeline = Lifeline(connect, self._restore, broker=broker)
+        self._lifeline = ReconnectingSession(connect, self._restore, broker=broker)
 
     @classmethod
     def open(
@@ -118,17 +118,17 @@ class RabbitMqBus:
         return consumer
 
     async def list_dead_letters(
-        self, limit: int, wanted: LetterFilter = ANY_LETTER
-    ) -> list[LetterNote]:
+        self, limit: int, wanted: DeadLetterFilter = ANY_LETTER
+    ) -> list[DeadLetterInfo]:
         async with self._own_channel() as (session, channel):
-            return await dead_letters.look(session, channel, wanted, limit)
+            return await dead_letters.peek(session, channel, wanted, limit)
 
-    async def replay_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+    async def replay_dead_letters(self, limit: int, wanted: DeadLetterFilter = ANY_LETTER) -> int:
         async with self._own_channel() as (session, channel):
             how = dead_letters.replay
             return await dead_letters.settle(session, channel, wanted, limit, how)
 
-    async def drop_dead_letters(self, limit: int, wanted: LetterFilter = ANY_LETTER) -> int:
+    async def drop_dead_letters(self, limit: int, wanted: DeadLetterFilter = ANY_LETTER) -> int:
         async with self._own_channel() as (session, channel):
             how = dead_letters.drop
             return await dead_letters.settle(session, channel, wanted, limit, how)

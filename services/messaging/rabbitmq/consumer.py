@@ -115,7 +115,7 @@ class RabbitMqConsumer:
     ) -> None:
         count = deliveries(incoming)
         _log.info("Delivery %d of %s message %s failed: %s", count, self._topic, message.id, error)
-        if count >= DELIVERY_LIMIT and await self._bury(session, message, error):
+        if count >= DELIVERY_LIMIT and await self._dead_letter(session, message, error):
             await _settle(incoming, requeue=False)
             return
         with suppress(TimeoutError):
@@ -123,7 +123,7 @@ class RabbitMqConsumer:
                 await self._closing.wait()
         await _settle(incoming, requeue=True)
 
-    async def _bury(self, session: Session, message: Message, error: Exception) -> bool:
+    async def _dead_letter(self, session: Session, message: Message, error: Exception) -> bool:
         """Whether the dead letter is safe with the broker."""
         letter = DeadLetter(message=message, topic=self._topic, reason=reason_of(error))
         topology = session.topology

@@ -9,7 +9,7 @@ from typing import Final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-from services.messaging.ports import DeadLetter, LetterFilter, LetterNote
+from services.messaging.ports import DeadLetter, DeadLetterFilter, DeadLetterInfo
 from services.messaging.rabbitmq.codec import decode_dead_letter, encode
 from services.messaging.rabbitmq.failures import translated
 from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
@@ -24,14 +24,14 @@ Letter = tuple[DeadLetter, AbstractIncomingMessage]
 Settle = Callable[[Session, Letter], Awaitable[None]]
 
 
-async def look(
-    session: Session, channel: AbstractChannel, wanted: LetterFilter, limit: int
-) -> list[LetterNote]:
+async def peek(
+    session: Session, channel: AbstractChannel, wanted: DeadLetterFilter, limit: int
+) -> list[DeadLetterInfo]:
     """The oldest that are wanted; all stay."""
-    found: list[LetterNote] = []
+    found: list[DeadLetterInfo] = []
     async with _taken(session, channel, wanted) as letters:
         async for letter, _ in letters:
-            found.append(LetterNote.of(letter))
+            found.append(DeadLetterInfo.of(letter))
             if len(found) == limit:
                 break
     return found
@@ -43,7 +43,7 @@ async def count(session: Session, channel: AbstractChannel) -> int:
 
 
 async def settle(
-    session: Session, channel: AbstractChannel, wanted: LetterFilter, limit: int, how: Settle
+    session: Session, channel: AbstractChannel, wanted: DeadLetterFilter, limit: int, how: Settle
 ) -> int:
     """Does away with the oldest that are wanted; how many."""
     settled = 0
@@ -101,7 +101,7 @@ class _Taken:
 
 @asynccontextmanager
 async def _taken(
-    session: Session, channel: AbstractChannel, wanted: LetterFilter
+    session: Session, channel: AbstractChannel, wanted: DeadLetterFilter
 ) -> AsyncIterator[AsyncIterator[Letter]]:
     """Letters that are wanted, of those there are now; what is not acknowledged goes back."""
     taken = _Taken()

@@ -2,7 +2,8 @@
 
 The driver's own `connect_robust` restores channels one by one, behind the caller's back, and
 replays every declaration that it has seen. Here a session lives and dies as a whole: when the
-connection or any channel of it ends, `lost` is set and the `Lifeline` builds a new session.
+connection or any channel of it ends, `lost` is set and the
+`ReconnectingSession` builds a new one.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from services.messaging.ports import Handler, Topic
 from services.messaging.rabbitmq.codec import decode
 from services.messaging.rabbitmq.failures import translated
-from services.messaging.rabbitmq.lifeline import Lifeline
+from services.messaging.rabbitmq.reconnecting_session import ReconnectingSession
 from services.messaging.rabbitmq.session import RPC_TIMEOUT, Session
 from services.messaging.topology import WATCH_ARGUMENTS, WATCHED_TOPICS
 from services.runtime.errors import BrokerUnavailable
@@ -32,7 +32,7 @@ class RabbitMqChangeWatch:
     session.
     """
 
-    def __init__(self, lifeline: Lifeline, topic: Topic, handler: Handler) -> None:
+    def __init__(self, lifeline: ReconnectingSession, topic: Topic, handler: Handler) -> None:
         self._lifeline = lifeline
         self._topic = topic
         self._handler = handler

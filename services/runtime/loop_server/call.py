@@ -80,7 +80,7 @@ class Call:
         while (data := await self.receive()) is not None:
             yield parse(data)
 
-    def offer(self, frame: bytes) -> asyncio.Future[None] | None:
+    def try_write(self, frame: bytes) -> asyncio.Future[None] | None:
         """See `services.evaluation.broadcast.transport.Wire`; raises `CallEnded`."""
         if self.ended:
             raise CallEnded
@@ -121,7 +121,7 @@ class Call:
     async def write(self, message: Any) -> None:
         """Returns when it is taken. Who writes to nobody is cancelled, as its task will be."""
         try:
-            waiting = self.offer(self.serialize(message) if self.serialize else message)
+            waiting = self.try_write(self.serialize(message) if self.serialize else message)
             if waiting is not None:
                 await waiting
         except CallEnded:

@@ -15,12 +15,12 @@ class Request:
 
     Within 24 hours those with one ``id`` are done once and answered alike; empty means no
     such check. ``digest`` stands for what is asked: another one under the same id is
-    refused. With ``rehearse`` everything is checked, and nothing written or remembered.
+    refused. With ``validate_only`` everything is checked, and nothing written or remembered.
     """
 
     id: str = ""
     digest: str = ""
-    rehearse: bool = False
+    validate_only: bool = False
 
 
 PLAINLY: Final = Request()

@@ -10,7 +10,7 @@ from featmesh.engine.model import Context
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings:
+class UserObservations:
     """Users of one environment who were seen at one time; of two of one user the second wins."""
 
     environment_id: str

@@ -8,21 +8,21 @@ from services.storage.model.durations import Durations
 
 
 @dataclass(frozen=True, slots=True)
-class RevisionCensus:
+class RevisionProgress:
     """Streams at exactly one revision, and how long those that took it needed for it.
 
     Durations run from the commit to the server's write, and to application in the SDK.
     """
 
     revision: int
-    handed: int
+    delivered: int
     applied: int
-    handed_durations: Durations
+    delivered_durations: Durations
     applied_durations: Durations
 
 
 @dataclass(frozen=True, slots=True)
-class StreamCensus:
+class StreamProgress:
     """One process's streams of one environment.
 
     ``revisions`` are the newest ones, in order; a stream that stands at none of them is
@@ -31,4 +31,4 @@ class StreamCensus:
 
     environment_id: str
     streams: int
-    revisions: tuple[RevisionCensus, ...]
+    revisions: tuple[RevisionProgress, ...]

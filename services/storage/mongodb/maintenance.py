@@ -13,8 +13,8 @@ from services.storage.mongodb.resources.removals import remove_deleted
 from services.storage.mongodb.resources.writes import COLLECTIONS
 
 
-class MongoUpkeep(Part):
-    """`UpkeepStore` on MongoDB."""
+class MongoMaintenance(Part):
+    """`MaintenanceStore` on MongoDB."""
 
     @translated
     async def hold_lease(self, name: str, holder: str, duration: timedelta) -> bool:

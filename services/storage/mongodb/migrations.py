@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.driver.client import Connection
 from services.storage.mongodb.events.first_seen_days import fold_hours_into_days
-from services.storage.ports.progress import CENSUS_SECONDS
+from services.storage.ports.progress import PROGRESS_SECONDS
 
 SCHEMA_VERSION = 4
 
@@ -96,10 +96,10 @@ INDEXES: dict[str, list[IndexModel]] = {
     "environment_days": [_index("environment", "day")],
     "experiment_exposures": [_index("environment", "flag", "user", unique=True)],
     "evaluation_processes": [_index("seen_at", expireAfterSeconds=PROCESS_FORGOTTEN_SECONDS)],
-    "stream_census": [
+    "stream_progress": [
         _index("environment", "process"),
         _index("process"),
-        _index("written_at", expireAfterSeconds=CENSUS_SECONDS),
+        _index("written_at", expireAfterSeconds=PROGRESS_SECONDS),
     ],
 }
 

@@ -8,10 +8,10 @@ from services.runtime.errors import StoreUnavailable
 from services.storage.mongodb.driver.client import Clock, Connection, utc_now
 from services.storage.mongodb.driver.errors import translating
 from services.storage.mongodb.events.store import MongoInsights
-from services.storage.mongodb.maintenance import MongoUpkeep
+from services.storage.mongodb.maintenance import MongoMaintenance
 from services.storage.mongodb.migrations import migrate
 from services.storage.mongodb.outbox import MongoOutbox
-from services.storage.mongodb.progress import MongoCensus
+from services.storage.mongodb.progress import MongoProgress
 from services.storage.mongodb.reports.end_user_search import MongoEndUsers
 from services.storage.mongodb.reports.store import MongoReports
 from services.storage.mongodb.resources.credentials import MongoCredentials
@@ -22,9 +22,9 @@ from services.storage.ports.definitions import DefinitionStore
 from services.storage.ports.end_users import EndUserStore
 from services.storage.ports.events import InsightStore
 from services.storage.ports.items import ItemStore
-from services.storage.ports.maintenance import UpkeepStore
+from services.storage.ports.maintenance import MaintenanceStore
 from services.storage.ports.outbox import OutboxStore
-from services.storage.ports.progress import CensusStore
+from services.storage.ports.progress import ProgressStore
 from services.storage.ports.reports import ReportStore
 from services.storage.ports.tenancy import CredentialStore, TenancyStore
 
@@ -39,11 +39,11 @@ class MongoStore:
     items: ItemStore
     definitions: DefinitionStore
     outbox: OutboxStore
-    upkeep: UpkeepStore
+    maintenance: MaintenanceStore
     insights: InsightStore
     end_users: EndUserStore
     reports: ReportStore
-    census: CensusStore
+    progress: ProgressStore
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -52,11 +52,11 @@ class MongoStore:
         self.items = MongoItems(connection)
         self.definitions = MongoDefinitions(connection)
         self.outbox = MongoOutbox(connection)
-        self.upkeep = MongoUpkeep(connection)
+        self.maintenance = MongoMaintenance(connection)
         self.insights = MongoInsights(connection)
         self.end_users = MongoEndUsers(connection)
         self.reports = MongoReports(connection)
-        self.census = MongoCensus(connection)
+        self.progress = MongoProgress(connection)
 
     @classmethod
     def open(cls, uri: str, *, database: str = "featmesh", clock: Clock = utc_now) -> MongoStore:

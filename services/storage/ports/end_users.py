@@ -40,7 +40,7 @@ class EndUserStore(Protocol):
         ...
 
     async def import_end_users(
-        self, environment_id: str, users: Sequence[ImportedUser], *, dry_run: bool
+        self, environment_id: str, users: Sequence[ImportedUser], *, validate_only: bool
     ) -> ImportedUsers:
         """Merges users with different keys; what was seen later stays. Repeating is harmless."""
         ...

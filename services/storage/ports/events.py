@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Protocol
 
 from services.storage.model.events import EvaluationCount, InsightBatch
-from services.storage.model.observations import Sightings
+from services.storage.model.observations import UserObservations
 
 
 class InsightStore(Protocol):
     """End users, events and roll-ups."""
 
-    async def store_sightings(self, sightings: Sequence[Sightings]) -> None:
+    async def store_observations(self, observations: Sequence[UserObservations]) -> None:
         """Newer attributes win over older ones of the same name; also learns property names.
 
         Where it fails some may be stored: try again.

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 
-class UpkeepStore(Protocol):
+class MaintenanceStore(Protocol):
     """What is done in the background by one process at a time, in bounded steps.
 
     Each step may be repeated, and be done by two processes at once, without harm.

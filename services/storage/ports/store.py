@@ -8,9 +8,9 @@ from services.storage.ports.definitions import DefinitionStore
 from services.storage.ports.end_users import EndUserStore
 from services.storage.ports.events import InsightStore
 from services.storage.ports.items import ItemStore
-from services.storage.ports.maintenance import UpkeepStore
+from services.storage.ports.maintenance import MaintenanceStore
 from services.storage.ports.outbox import OutboxStore
-from services.storage.ports.progress import CensusStore
+from services.storage.ports.progress import ProgressStore
 from services.storage.ports.reports import ReportStore
 from services.storage.ports.tenancy import CredentialStore, TenancyStore
 
@@ -23,11 +23,11 @@ class Store(Protocol):
     items: ItemStore
     definitions: DefinitionStore
     outbox: OutboxStore
-    upkeep: UpkeepStore
+    maintenance: MaintenanceStore
     insights: InsightStore
     end_users: EndUserStore
     reports: ReportStore
-    census: CensusStore
+    progress: ProgressStore
 
     async def migrate(self) -> None:
         """Bring indexes and schema to this version; idempotent, safe in several processes."""

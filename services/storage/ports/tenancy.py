@@ -49,7 +49,7 @@ class TenancyStore(Protocol):
         ...
 
     async def delete_environment(self, environment_id: str, request: Request = PLAINLY) -> None:
-        """Environment and SDK keys at once; `UpkeepStore` removes the rest."""
+        """Environment and SDK keys at once; `MaintenanceStore` removes the rest."""
         ...
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.messaging.ports import DELIVERY_LIMIT, Bus, LetterNote, Message, Topic
+from services.messaging.ports import DELIVERY_LIMIT, Bus, DeadLetterInfo, Message, Topic
 from services.runtime.errors import BrokerUnavailable
 from tests.support.messaging import Recorder, message, soon
 from tests.support.waiting import PATIENCE
@@ -15,7 +15,7 @@ BURST = 200
 """More than a watch takes from the broker before it has acknowledged any."""
 
 
-async def dead_letters(bus: Bus, count: int) -> list[LetterNote]:
+async def dead_letters(bus: Bus, count: int) -> list[DeadLetterInfo]:
     async def complete() -> bool:
         return len(await bus.list_dead_letters(100)) >= count
 
@@ -110,7 +110,7 @@ async def test_a_message_that_always_fails_becomes_a_dead_letter_and_others_flow
             publishers.create_task(bus.publish(Topic.INSIGHTS, each))
 
     reason = "cannot store bad"
-    expected = LetterNote(bad.id, bad.environment_id, Topic.INSIGHTS, reason, len(b"bad"))
+    expected = DeadLetterInfo(bad.id, bad.environment_id, Topic.INSIGHTS, reason, len(b"bad"))
     assert await dead_letters(bus, 1) == [expected]
     got = await handler.until(DELIVERY_LIMIT + len(good))
     assert sum(each == bad for each in got) == DELIVERY_LIMIT

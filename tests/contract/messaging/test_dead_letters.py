@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.messaging.ports import Bus, LetterFilter, Message, Topic
+from services.messaging.ports import Bus, DeadLetterFilter, Message, Topic
 from tests.support.messaging import Recorder, message, soon
 
 
@@ -37,18 +37,20 @@ async def died(bus: Bus, *messages: tuple[Topic, Message]) -> None:
             await until_dead(bus, number)
 
 
-async def ids(bus: Bus, limit: int = 100, wanted: LetterFilter | None = None) -> list[str]:
-    letters = await bus.list_dead_letters(limit, wanted or LetterFilter())
+async def ids(bus: Bus, limit: int = 100, wanted: DeadLetterFilter | None = None) -> list[str]:
+    letters = await bus.list_dead_letters(limit, wanted or DeadLetterFilter())
     return [letter.message_id for letter in letters]
 
 
 async def test_letters_are_chosen_by_topic_by_id_and_by_age(bus: Bus) -> None:
     user, first, second = message(), message(), message()
     await died(bus, (Topic.USERS, user), (Topic.INSIGHTS, first), (Topic.INSIGHTS, second))
-    assert await ids(bus, wanted=LetterFilter(Topic.INSIGHTS)) == [first.id, second.id]
-    assert await ids(bus, 1, LetterFilter(Topic.INSIGHTS)) == [first.id]
-    assert await ids(bus, wanted=LetterFilter(message_ids=frozenset({second.id}))) == [second.id]
-    assert await ids(bus, wanted=LetterFilter(Topic.USERS, frozenset({first.id}))) == []
+    assert await ids(bus, wanted=DeadLetterFilter(Topic.INSIGHTS)) == [first.id, second.id]
+    assert await ids(bus, 1, DeadLetterFilter(Topic.INSIGHTS)) == [first.id]
+    assert await ids(bus, wanted=DeadLetterFilter(message_ids=frozenset({second.id}))) == [
+        second.id
+    ]
+    assert await ids(bus, wanted=DeadLetterFilter(Topic.USERS, frozenset({first.id}))) == []
     assert len(await ids(bus)) == 3
 
 
@@ -57,7 +59,7 @@ async def test_a_replayed_letter_is_handled_as_it_was_and_is_a_letter_no_more(bu
     await died(bus, (Topic.USERS, user), (Topic.INSIGHTS, event))
     mended = Recorder()
     await bus.consume(Topic.INSIGHTS, mended, prefetch=1)
-    assert await bus.replay_dead_letters(100, LetterFilter(Topic.INSIGHTS)) == 1
+    assert await bus.replay_dead_letters(100, DeadLetterFilter(Topic.INSIGHTS)) == 1
     assert await mended.until(1) == [event]
     assert await ids(bus) == [user.id]
 
@@ -76,7 +78,7 @@ async def test_a_replayed_letter_that_fails_again_comes_back_once(bus: Bus) -> N
 async def test_dropped_letters_are_gone_and_no_others(bus: Bus, limit: int) -> None:
     letters = [message() for _ in range(3)]
     await died(bus, *((Topic.USERS, each) for each in letters))
-    chosen = LetterFilter(message_ids=frozenset(each.id for each in letters[1:]))
+    chosen = DeadLetterFilter(message_ids=frozenset(each.id for each in letters[1:]))
     assert await bus.drop_dead_letters(limit, chosen) == min(limit, 2)
     assert len(await ids(bus)) == 3 - min(limit, 2)
     assert letters[0].id in await ids(bus)

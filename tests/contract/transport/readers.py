@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from grpc import aio
 
-from services.evaluation.broadcast.transport import Handler, Route, Wire
+from services.evaluation.broadcast.transport import FrameWriter, Handler, Route
 from tests.contract.transport.adapters import SERVICE, Serve
 from tests.support.waiting import PATIENCE
 
@@ -80,10 +80,10 @@ class Connection:
         await self._channel.close()
 
 
-async def hand_over(wire: Wire, *frames: bytes) -> None:
+async def hand_over(writer: FrameWriter, *frames: bytes) -> None:
     """As the core does it."""
     for frame in frames:
-        waiting = wire.offer(frame)
+        waiting = writer.try_write(frame)
         if waiting is not None:
             await waiting
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 
-from services.evaluation.broadcast.transport import Opening, Route, Wire
+from services.evaluation.broadcast.transport import FrameWriter, Opening, Route
 from services.evaluation.limits import FRAME_BYTES
 from services.runtime.errors import Unavailable
 from tests.contract.transport.adapters import Serve
@@ -33,11 +33,11 @@ class Watching:
 
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    wire: Wire | None = None
+    writer: FrameWriter | None = None
 
-    async def __call__(self, opening: Opening, wire: Wire) -> None:
-        self.wire = wire
-        await hand_over(wire, b"hello")
+    async def __call__(self, opening: Opening, writer: FrameWriter) -> None:
+        self.writer = writer
+        await hand_over(writer, b"hello")
         self.opened.set()
         try:
             await asyncio.Event().wait()
@@ -47,9 +47,9 @@ class Watching:
 
     async def offer_failure(self) -> Exception | None:
         """What an offer raises now."""
-        assert self.wire is not None
+        assert self.writer is not None
         try:
-            await hand_over(self.wire, b"too late")
+            await hand_over(self.writer, b"too late")
         except Exception as error:  # noqa: BLE001 -- each adapter has its own
             return error
         return None
@@ -60,21 +60,21 @@ async def soon(event: asyncio.Event) -> None:
         await event.wait()
 
 
-async def offer_until_stuck(wire: Wire) -> None:
+async def offer_until_stuck(writer: FrameWriter) -> None:
     """Cancels the first offer that waits for the reader; raises TimeoutError then."""
     for _ in range(BETWEEN + 1):
         async with asyncio.timeout(STUCK_SECONDS):
-            await hand_over(wire, FRAME)
+            await hand_over(writer, FRAME)
 
 
 async def test_no_more_is_taken_than_a_bound_ahead_of_the_reader(serve: Serve) -> None:
     taken = 0
     total = 3 * BETWEEN
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         nonlocal taken
         for _ in range(total):
-            await hand_over(wire, FRAME)
+            await hand_over(writer, FRAME)
             taken += 1
 
     async with connected(serve, handler) as connection:
@@ -89,18 +89,18 @@ async def test_no_more_is_taken_than_a_bound_ahead_of_the_reader(serve: Serve) -
 async def test_an_offer_that_is_cancelled_ends_the_stream_with_the_handlers_status(
     serve: Serve,
 ) -> None:
-    stuck = asyncio.Event()
+    pending = asyncio.Event()
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         try:
-            await offer_until_stuck(wire)
+            await offer_until_stuck(writer)
         except TimeoutError:
-            stuck.set()
+            pending.set()
             raise Unavailable("the reader took no frame") from None
 
     async with connected(serve, handler) as connection:
         stream = connection.open()
-        await soon(stuck)
+        await soon(pending)
         error = await stream.refused()
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert error_info(error).reason == "UNAVAILABLE"
@@ -109,22 +109,22 @@ async def test_an_offer_that_is_cancelled_ends_the_stream_with_the_handlers_stat
 async def test_a_reader_that_does_not_read_holds_up_no_other_of_its_connection(
     serve: Serve,
 ) -> None:
-    stuck, go_on = asyncio.Event(), asyncio.Event()
+    pending, go_on = asyncio.Event(), asyncio.Event()
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         if opening.request == b"other":
-            await hand_over(wire, b"quick")
+            await hand_over(writer, b"quick")
             return
-        offering = asyncio.create_task(hand_over(wire, *[FRAME] * BETWEEN))
+        offering = asyncio.create_task(hand_over(writer, *[FRAME] * BETWEEN))
         await asyncio.wait({offering}, timeout=STUCK_SECONDS)
         assert not offering.done()
-        stuck.set()
+        pending.set()
         await go_on.wait()
         await offering
 
     async with connected(serve, handler) as connection:
         stream = connection.open()
-        await soon(stuck)
+        await soon(pending)
         for _ in range(BETWEEN):
             assert await connection.open(b"other").frame() == b"quick"
         go_on.set()
@@ -149,8 +149,8 @@ async def test_a_connection_that_breaks_cancels_the_handlers_of_its_streams(
 ) -> None:
     handlers = {b"one": Watching(), b"two": Watching()}
 
-    async def handler(opening: Opening, wire: Wire) -> None:
-        await handlers[opening.request](opening, wire)
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
+        await handlers[opening.request](opening, writer)
 
     async with serve({METHOD: Route(bytes, handler)}) as port:
         proxy = TcpProxy("127.0.0.1", port)
@@ -169,18 +169,18 @@ async def test_an_offer_that_waits_for_a_reader_raises_when_it_goes_away(
     serve: Serve,
 ) -> None:
     outcome: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-    stuck = asyncio.Event()
+    pending = asyncio.Event()
 
-    async def handler(opening: Opening, wire: Wire) -> None:
-        offering = asyncio.create_task(hand_over(wire, *[FRAME] * (BETWEEN + 1)))
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
+        offering = asyncio.create_task(hand_over(writer, *[FRAME] * (BETWEEN + 1)))
         offering.add_done_callback(lambda task: outcome.set_result(task.exception()))
         await asyncio.wait({offering}, timeout=STUCK_SECONDS)
-        stuck.set()
+        pending.set()
         await asyncio.Event().wait()
 
     async with connected(serve, handler) as connection:
         stream = connection.open()
-        await soon(stuck)
+        await soon(pending)
         stream.cancel()
         async with asyncio.timeout(PATIENCE):
             assert isinstance(await outcome, Exception)
@@ -191,10 +191,10 @@ async def test_a_reader_that_goes_away_amid_an_offer_of_the_handler_is_no_fault(
 ) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         begun.set()
         try:
-            await hand_over(wire, *[FRAME] * (BETWEEN + 1))
+            await hand_over(writer, *[FRAME] * (BETWEEN + 1))
         finally:
             ended.set()
 

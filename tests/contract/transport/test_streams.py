@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf import wrappers_pb2
 
-from services.evaluation.broadcast.transport import Opening, Route, Wire
+from services.evaluation.broadcast.transport import FrameWriter, Opening, Route
 from services.evaluation.limits import FRAME_BYTES
 from services.runtime.errors import ResourceExhausted, Unavailable
 from tests.contract.transport.adapters import Serve
@@ -35,8 +35,8 @@ async def test_frames_arrive_unchanged_and_in_order(serve: Serve) -> None:
         *(b"%d" % number for number in range(100)),
     ]
 
-    async def handler(opening: Opening, wire: Wire) -> None:
-        await hand_over(wire, *frames)
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
+        await hand_over(writer, *frames)
 
     async with connected(serve, handler) as connection:
         stream = connection.open()
@@ -48,7 +48,7 @@ async def test_frames_arrive_unchanged_and_in_order(serve: Serve) -> None:
 async def test_request_and_metadata_reach_the_handler(serve: Serve) -> None:
     openings = []
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         openings.append(opening)
 
     routes = {METHOD: Route(wrappers_pb2.StringValue.FromString, handler)}
@@ -63,8 +63,8 @@ async def test_request_and_metadata_reach_the_handler(serve: Serve) -> None:
 
 async def test_each_method_has_a_handler_of_its_own(serve: Serve) -> None:
     def answering(frame: bytes) -> Route:
-        async def handler(opening: Opening, wire: Wire) -> None:
-            await hand_over(wire, frame)
+        async def handler(opening: Opening, writer: FrameWriter) -> None:
+            await hand_over(writer, frame)
 
         return Route(bytes, handler)
 
@@ -79,7 +79,7 @@ async def test_each_method_has_a_handler_of_its_own(serve: Serve) -> None:
 async def test_a_request_that_cannot_be_decoded_reaches_no_handler(serve: Serve) -> None:
     openings = []
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         openings.append(opening)
 
     routes = {METHOD: Route(wrappers_pb2.StringValue.FromString, handler)}
@@ -100,8 +100,8 @@ async def test_a_request_that_cannot_be_decoded_reaches_no_handler(serve: Serve)
 async def test_an_error_of_ours_is_its_status_after_the_frames(
     serve: Serve, error: Unavailable | Full, code: grpc.StatusCode
 ) -> None:
-    async def handler(opening: Opening, wire: Wire) -> None:
-        await hand_over(wire, b"one", b"two")
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
+        await hand_over(writer, b"one", b"two")
         raise error
 
     async with connected(serve, handler) as connection:
@@ -116,7 +116,7 @@ async def test_an_error_of_ours_is_its_status_after_the_frames(
 async def test_an_error_of_nobody_tells_the_reader_nothing_and_the_log_all(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         raise RuntimeError("the secret")
 
     with caplog.at_level(logging.ERROR):
@@ -128,7 +128,7 @@ async def test_an_error_of_nobody_tells_the_reader_nothing_and_the_log_all(
 
 
 async def test_a_stream_that_is_ended_before_any_frame_ends_well(serve: Serve) -> None:
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         """Returns at once."""
 
     async with connected(serve, handler) as connection:
@@ -138,12 +138,12 @@ async def test_a_stream_that_is_ended_before_any_frame_ends_well(serve: Serve) -
 async def test_a_silent_stream_stays_open(serve: Serve) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         if opening.request == b"other":
             return
         asked.set()
         await answered.wait()
-        await hand_over(wire, b"late")
+        await hand_over(writer, b"late")
 
     async with connected(serve, handler) as connection:
         stream = connection.open()
@@ -157,9 +157,9 @@ async def test_a_silent_stream_stays_open(serve: Serve) -> None:
 
 
 async def test_another_task_than_the_handlers_may_offer(serve: Serve) -> None:
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         for number in range(FRAMES):
-            await asyncio.create_task(hand_over(wire, b"%d" % number))
+            await asyncio.create_task(hand_over(writer, b"%d" % number))
 
     async with connected(serve, handler) as connection:
         stream = connection.open()
@@ -174,10 +174,10 @@ async def test_many_streams_side_by_side_keep_their_frames_apart(
 ) -> None:
     gathered = asyncio.Barrier(STREAMS)
 
-    async def handler(opening: Opening, wire: Wire) -> None:
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
         await gathered.wait()  # all of them are open at once
         for number in range(FRAMES):
-            await hand_over(wire, b"%s %d" % (opening.request, number))
+            await hand_over(writer, b"%s %d" % (opening.request, number))
 
     async def read(connection: Connection, name: bytes) -> list[bytes]:
         stream = connection.open(name)

@@ -16,7 +16,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
-from tests.support.sightings import see_users
+from tests.support.observations import see_users
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)

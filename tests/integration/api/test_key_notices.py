@@ -5,7 +5,7 @@ import asyncio
 from featmesh.management.v1 import tenancy_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from services.api.changes.edits import Mutation
-from services.api.changes.effects import Effects
+from services.api.changes.effects import CommitHooks
 from services.api.changes.tenancy import TenancyChanges
 from services.api.outbox.key_notices import KeyNotices
 from services.messaging.inprocess import InProcessBus
@@ -41,10 +41,12 @@ async def test_a_rehearsed_revocation_is_told_to_nobody(
     store: MongoStore, environment: Environment
 ) -> None:
     told: list[str] = []
-    effects = Effects(committed=_nothing, key_revoked=told.append, environment_deleted=lambda: None)
+    effects = CommitHooks(
+        committed=_nothing, key_revoked=told.append, environment_deleted=lambda: None
+    )
     changes = TenancyChanges(store.tenancy, store.credentials, effects)
     _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
-    rehearsal = Mutation("tester", request=Request(rehearse=True))
+    rehearsal = Mutation("tester", request=Request(validate_only=True))
     await changes.revoke_sdk_key(environment.id, key_id, rehearsal)
     assert told == []
     await changes.revoke_sdk_key(environment.id, key_id, Mutation("tester"))

@@ -189,7 +189,7 @@ async def test_a_notice_of_one_change_has_a_copy_of_what_it_wrote(
         environment_id=environment.id, resource=flag_resource("f")
     )
     answer = await api.call(api.flags.CreateFlag, request)
-    copy = (await notices.next()).copy
+    copy = (await notices.next()).inline
     assert copy.since == environment.revision
     assert [item.flag for item in copy.changes.items] == [answer.resource.flag]
 
@@ -203,7 +203,7 @@ async def test_two_changes_in_one_notice_are_left_to_the_store(
         messaging_pb2.ChangeNotice(
             environment_id=environment.id,
             revision=revision,
-            copy=messaging_pb2.ChangeCopy(since=revision - 1),
+            inline=messaging_pb2.InlineChanges(since=revision - 1),
         )
         for revision in (2, 1)
     ]

@@ -20,7 +20,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_end_users import create_flag
 from tests.support.api import ApiClient
-from tests.support.sightings import see_users
+from tests.support.observations import see_users
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)  # a Monday

@@ -10,7 +10,7 @@ from grpc import aio
 from featmesh.management.v1 import rollout_service_pb2 as pb
 from services.api.read.propagation_state import Spread, rollout_state
 from services.storage.model.durations import bucket_of
-from services.storage.model.progress import RevisionCensus, StreamCensus
+from services.storage.model.progress import RevisionProgress, StreamProgress
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
@@ -18,45 +18,45 @@ from tests.support.statuses import error_info, violations
 from tests.support.waiting import PATIENCE
 
 
-def census(
+def progress(
     streams: int, *revisions: tuple[int, int, int], environment_id: str = "e"
-) -> StreamCensus:
+) -> StreamProgress:
     """Of revisions, each with how many streams were handed and have applied just this one."""
-    return StreamCensus(
-        environment_id, streams, tuple(RevisionCensus(*each, {}, {}) for each in revisions)
+    return StreamProgress(
+        environment_id, streams, tuple(RevisionProgress(*each, {}, {}) for each in revisions)
     )
 
 
-def timed(revision: int, *durations: int) -> RevisionCensus:
+def timed(revision: int, *durations: int) -> RevisionProgress:
     counts = {bucket_of(each): durations.count(each) for each in durations}
-    return RevisionCensus(revision, len(durations), 0, counts, {})
+    return RevisionProgress(revision, len(durations), 0, counts, {})
 
 
 def test_streams_at_or_past_the_revision_are_added_up_over_all_processes() -> None:
-    state = rollout_state([census(9, (1, 2, 3), (2, 3, 2), (4, 4, 1)), census(1, (1, 1, 1))], 2)
+    state = rollout_state([progress(9, (1, 2, 3), (2, 3, 2), (4, 4, 1)), progress(1, (1, 1, 1))], 2)
     assert (state.connected, state.delivered, state.applied) == (10, 7, 3)
     assert not state.complete
 
 
 def test_a_rollout_is_complete_when_all_that_are_connected_have_applied_it() -> None:
-    assert rollout_state([census(2, (3, 2, 2)), census(0, (1, 0, 0))], 2).complete
-    assert not rollout_state([census(2, (3, 2, 1))], 2).complete
+    assert rollout_state([progress(2, (3, 2, 2)), progress(0, (1, 0, 0))], 2).complete
+    assert not rollout_state([progress(2, (3, 2, 1))], 2).complete
     assert rollout_state([], 2).complete
 
 
 def test_times_of_several_processes_are_one_distribution() -> None:
-    fast = StreamCensus("e", 99, (RevisionCensus(1, 0, 0, {}, {}), timed(2, *[4] * 98, 5)))
-    slow = StreamCensus("e", 1, (RevisionCensus(1, 0, 0, {}, {}), timed(2, 12)))
+    fast = StreamProgress("e", 99, (RevisionProgress(1, 0, 0, {}, {}), timed(2, *[4] * 98, 5)))
+    slow = StreamProgress("e", 1, (RevisionProgress(1, 0, 0, {}, {}), timed(2, 12)))
     assert rollout_state([fast, slow], 2).delivery == Spread(4, 5, 100)
 
 
 def test_a_revision_that_came_together_with_a_later_one_took_until_that() -> None:
-    taken = StreamCensus("e", 1, (RevisionCensus(1_000, 0, 0, {}, {}), timed(3_000, 7)))
+    taken = StreamProgress("e", 1, (RevisionProgress(1_000, 0, 0, {}, {}), timed(3_000, 7)))
     assert rollout_state([taken], 2_990).delivery == Spread(17, 17, 1)
 
 
 def test_a_revision_that_is_no_longer_told_apart_has_no_times() -> None:
-    taken = StreamCensus("e", 1, (timed(3_000, 7),))
+    taken = StreamProgress("e", 1, (timed(3_000, 7),))
     assert rollout_state([taken], 2_990).delivery == Spread(0, 0, 0)
 
 
@@ -78,9 +78,9 @@ class Watch:
         return [state async for state in self._states]
 
 
-async def write(store: MongoStore, process: str, taken: StreamCensus) -> None:
-    await store.census.report_process(process)
-    await store.census.write_census(process, [taken], [])
+async def write(store: MongoStore, process: str, taken: StreamProgress) -> None:
+    await store.progress.report_process(process)
+    await store.progress.write_progress(process, [taken], [])
 
 
 async def test_a_watch_tells_the_state_at_once_and_each_change_until_it_is_complete(
@@ -88,8 +88,8 @@ async def test_a_watch_tells_the_state_at_once_and_each_change_until_it_is_compl
 ) -> None:
     at = environment.revision
 
-    async def counted(process: str, streams: int, handed: int, applied: int) -> None:
-        taken = census(streams, (at, handed, applied), environment_id=environment.id)
+    async def counted(process: str, streams: int, delivered: int, applied: int) -> None:
+        taken = progress(streams, (at, delivered, applied), environment_id=environment.id)
         await write(store, process, taken)
 
     await counted("p1", 2, 0, 0)
@@ -106,10 +106,10 @@ async def test_a_watch_tells_the_state_at_once_and_each_change_until_it_is_compl
 async def test_a_process_that_went_away_is_not_waited_for(
     api: ApiClient, store: MongoStore, environment: Environment
 ) -> None:
-    await write(store, "p1", census(5, environment_id=environment.id))
+    await write(store, "p1", progress(5, environment_id=environment.id))
     watch = Watch(api, environment.id)
     assert await watch.next() == (5, 0, 0)
-    await store.census.remove_process("p1")
+    await store.progress.remove_process("p1")
     (end,) = await watch.rest()
     assert (end.connected_streams, end.complete) == (0, True)
 
@@ -141,7 +141,7 @@ async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("services.api.read.propagation.WATCHES", 1)
-    await write(store, "p1", census(1, environment_id=environment.id))
+    await write(store, "p1", progress(1, environment_id=environment.id))
     first = Watch(api, environment.id)
     await first.next()
     with pytest.raises(aio.AioRpcError) as caught:
@@ -164,7 +164,7 @@ async def test_a_watch_that_is_never_complete_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("services.api.read.propagation.LONGEST_SECONDS", 0.3)
-    await write(store, "p1", census(1, environment_id=environment.id))
+    await write(store, "p1", progress(1, environment_id=environment.id))
     with pytest.raises(aio.AioRpcError) as caught:
         await Watch(api, environment.id).rest()
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED

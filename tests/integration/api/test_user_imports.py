@@ -20,7 +20,7 @@ from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from tests.support.api import ApiClient
-from tests.support.sightings import see_users
+from tests.support.observations import see_users
 from tests.support.statuses import violations
 from tests.support.waiting import PATIENCE
 
@@ -49,9 +49,11 @@ async def refused(api: ApiClient, *requests: pb.ImportEndUsersRequest) -> aio.Ai
 
 
 async def bring_in(
-    api: ApiClient, environment: Environment, *users: pb.ImportedUser, dry_run: bool = False
+    api: ApiClient, environment: Environment, *users: pb.ImportedUser, validate_only: bool = False
 ) -> Any:
-    request = pb.ImportEndUsersRequest(environment_id=environment.id, users=users, dry_run=dry_run)
+    request = pb.ImportEndUsersRequest(
+        environment_id=environment.id, users=users, validate_only=validate_only
+    )
     return await sent(api, [request])
 
 
@@ -199,7 +201,7 @@ async def test_a_dry_run_answers_as_the_import_would_and_writes_nothing(
     api: ApiClient, environment: Environment
 ) -> None:
     users = (imported(1, Context("ada")), imported(2, Context("")))
-    rehearsed = await bring_in(api, environment, *users, dry_run=True)
+    rehearsed = await bring_in(api, environment, *users, validate_only=True)
     assert await exported(api, environment) == []
     assert await bring_in(api, environment, *users) == rehearsed
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from services.evaluation.app import KEEPALIVE_SECONDS
-from services.evaluation.sync.timers import Pace
+from services.evaluation.sync.timers import TimerSettings
 from services.runtime.peers import ANSWER_SECONDS, own_sockets
 from tests.support.evaluation import RunningEvaluation
 
@@ -42,4 +42,4 @@ async def test_the_kernel_gives_up_a_peer_that_acknowledges_nothing_and_asks_a_s
     await service.client(server_key).definitions().change()
     expected = Watch(ANSWER_SECONDS * 1_000, 1, KEEPALIVE_SECONDS, ANSWER_SECONDS)
     assert set(accepted(service.app.port)) == {expected}
-    assert Pace().heartbeat + ANSWER_SECONDS < KEEPALIVE_SECONDS
+    assert TimerSettings().heartbeat + ANSWER_SECONDS < KEEPALIVE_SECONDS

@@ -157,7 +157,7 @@ async def test_what_was_bound_for_a_deleted_environment_is_unbound(
     assert watch.bound == {environment.id}
     await delete_environment(store, environment.id)
     await Follower(replicas, store.definitions).poll()
-    await replicas.tidy(NEVER)
+    await replicas.evict_idle(NEVER)
     assert (replicas.loaded(), watch.bound) == ((), set())
 
 
@@ -169,7 +169,7 @@ async def test_what_was_bound_for_an_environment_that_cannot_be_loaded_is_unboun
     with pytest.raises(NotFound):
         await replicas.get("nowhere")
     assert watch.bound == {"nowhere"}
-    await replicas.tidy(NEVER)
+    await replicas.evict_idle(NEVER)
     assert watch.bound == set()
 
 
@@ -180,10 +180,10 @@ async def test_a_stream_that_joins_an_ended_environment_ends_as_well(
     replicas = Replicas(store.definitions)
     replica = await replicas.get(environment.id)
     await replicas.end(replica)
-    reader = Reader(replica, new_traffic(replicas.sends))
+    reader = Reader(replica, new_traffic(replicas.watchdog))
     async with asyncio.timeout(PATIENCE):
         await reader.task
-    assert reader.wire.frames == [ENVIRONMENT_DELETED]
+    assert reader.writer.frames == [ENVIRONMENT_DELETED]
 
 
 async def test_a_late_notice_of_a_deleted_environment_does_nothing(

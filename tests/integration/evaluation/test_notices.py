@@ -13,10 +13,10 @@ from featmesh.engine.model import ValueType, Variation
 from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from featmesh.sync.v1 import sync_pb2
 from services.api.outbox.notices import COPIED_BYTES, COPIED_ITEMS, notice_of
-from services.evaluation.broadcast.writes import Sends
+from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.replica.follower import Follower
 from services.evaluation.replica.notices import changes_in
-from services.evaluation.replica.replica import MISLED, Replica, Replicas
+from services.evaluation.replica.replica import RESYNC, Replica, Replicas
 from services.messaging.ports import Message
 from services.storage.model.changes import Request, Write
 from services.storage.model.definitions import Definitions
@@ -118,12 +118,12 @@ async def test_a_notice_tells_exactly_what_the_store_says(
 
 async def test_a_large_change_is_left_to_the_store(operator: Operator) -> None:
     many = await noticed(operator, *create(*(flag(f"f{n}") for n in range(COPIED_ITEMS + 1))))
-    assert not many.HasField("copy")
+    assert not many.HasField("inline")
     keys = tuple(f"{n:07}" for n in range(COPIED_BYTES // 8))
     assert not (await noticed(operator, *create(segment("s", "large", included=keys)))).HasField(
-        "copy"
+        "inline"
     )
-    assert (await noticed(operator, *create(flag("small")))).HasField("copy")
+    assert (await noticed(operator, *create(flag("small")))).HasField("inline")
 
 
 async def test_a_value_that_no_message_can_hold_is_not_told(operator: Operator) -> None:
@@ -131,7 +131,7 @@ async def test_a_value_that_no_message_can_hold_is_not_told(operator: Operator) 
     odd = flag("odd", value_type=ValueType.NUMBER, variations=(Variation("on", "", "text"),))
     notice = await noticed(operator, *create(odd))
     assert notice.revision
-    assert not notice.HasField("copy")
+    assert not notice.HasField("inline")
 
 
 async def test_what_a_call_did_not_write_is_not_told(
@@ -140,8 +140,8 @@ async def test_what_a_call_did_not_write_is_not_told(
     request = Request(id="once", digest="same")
     made = change(environment.id, *create(flag("a")), request=request)
     first, again = [await operator.store.items.commit(made) for _ in range(2)]
-    assert notice_of(made, first).copy.since == environment.revision
-    assert not notice_of(made, again).HasField("copy")
+    assert notice_of(made, first).inline.since == environment.revision
+    assert not notice_of(made, again).HasField("inline")
 
 
 async def test_a_notice_is_served_before_the_store_was_asked(
@@ -160,14 +160,14 @@ async def test_a_notice_is_served_before_the_store_was_asked(
 async def test_the_store_is_asked_once_afterwards_and_streams_hear_nothing_of_it(
     follower: Follower, reads: Reads, replica: Replica, operator: Operator
 ) -> None:
-    reader = Reader(replica, new_traffic(Sends()))
-    await reader.wire.takes(1)
+    reader = Reader(replica, new_traffic(WriteWatchdog()))
+    await reader.writer.takes(1)
     for key in "abc":
         await hear(follower, await noticed(operator, *create(flag(key))))
-    was_confirmed, view = replica.is_confirmed, replica.view
+    was_confirmed, view = replica.is_verified, replica.view
     for _ in range(2):
         await follower.poll()
-    assert (was_confirmed, replica.is_confirmed) == (False, True)
+    assert (was_confirmed, replica.is_verified) == (False, True)
     assert replica.view is view
     assert reads.changes == 1
     await reader.close()
@@ -183,7 +183,7 @@ async def test_a_store_that_lags_behind_what_was_told_takes_nothing_back(
     reads.lags = False
     await follower.poll()
     assert replica.view is view
-    assert (reads.changes, replica.is_confirmed) == (2, True)
+    assert (reads.changes, replica.is_verified) == (2, True)
 
 
 @pytest.mark.parametrize("heard", ["the second alone", "the second first"])
@@ -205,25 +205,25 @@ async def test_what_was_told_and_what_is_read_after_it_come_together(
     await noticed(operator, delete(await operator.flag("gone")))  # lost on its way
     last = await noticed(operator, *create(flag("read")))
     await hear(follower, last)
-    assert replica.is_confirmed
+    assert replica.is_verified
     assert replica.view.revision == last.revision
     assert set(replica.view.snapshot.live_flag_keys()) == {"told", "read"}
 
 
 def _another_revision(notice: ChangeNotice) -> None:
-    notice.copy.changes.revision += 1
+    notice.inline.changes.revision += 1
 
 
 def _a_part_is_missing(notice: ChangeNotice) -> None:
-    notice.copy.changes.last = False
+    notice.inline.changes.last = False
 
 
 def _everything(notice: ChangeNotice) -> None:
-    notice.copy.changes.kind = sync_pb2.CHANGE_KIND_FULL
+    notice.inline.changes.kind = sync_pb2.CHANGE_KIND_FULL
 
 
 def _nothing(notice: ChangeNotice) -> None:
-    notice.copy.ClearField("changes")
+    notice.inline.ClearField("changes")
 
 
 @pytest.mark.parametrize("spoil", [_another_revision, _a_part_is_missing, _everything, _nothing])
@@ -238,7 +238,7 @@ async def test_a_copy_that_makes_no_sense_is_read_from_the_store(
     spoil(notice)
     await hear(follower, notice)
     assert (replica.view.revision, reads.changes) == (notice.revision, 1)
-    assert replica.is_confirmed
+    assert replica.is_verified
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
@@ -250,13 +250,13 @@ async def test_the_store_has_the_last_word_and_every_stream_comes_back_for_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whoever may publish may tell anything, for a second."""
-    reader = Reader(replica, new_traffic(Sends()))
-    await reader.wire.takes(1)
+    reader = Reader(replica, new_traffic(WriteWatchdog()))
+    await reader.writer.takes(1)
     lie = await noticed(operator, *create(flag("a"), flag("b")))
-    lie.copy.changes.items[0].flag.enabled = False
-    lie.copy.changes.items.add(flag=lie.copy.changes.items[1].flag).flag.key = "never"
+    lie.inline.changes.items[0].flag.enabled = False
+    lie.inline.changes.items.add(flag=lie.inline.changes.items[1].flag).flag.key = "never"
     await hear(follower, lie)
-    await reader.wire.takes(2)
+    await reader.writer.takes(2)
     misled = replica.view
     if goes_on:
         await noticed(operator, *create(flag("c")))
@@ -266,10 +266,10 @@ async def test_the_store_has_the_last_word_and_every_stream_comes_back_for_it(
 
     async with asyncio.timeout(PATIENCE):
         await reader.task
-    assert MISLED in reader.wire.frames
+    assert RESYNC in reader.writer.frames
     told = await Replica.load(operator.store.definitions, operator.environment_id)
     assert replica.view.digest == told.view.digest != misled.digest
-    assert replica.is_confirmed
+    assert replica.is_verified
     assert not replica.view.continues(misled.revision), "who holds the lie is sent everything"
     await reader.close()
 
@@ -285,5 +285,5 @@ async def test_a_store_that_goes_back_behind_what_was_told_is_what_counts(
         {"_id": environment.id}, {"$set": {"revision": environment.revision}}
     )
     await follower.poll()
-    assert (replica.view.revision, replica.is_confirmed) == (environment.revision, True)
+    assert (replica.view.revision, replica.is_verified) == (environment.revision, True)
     assert not replica.view.snapshot.live_flag_keys()

@@ -196,13 +196,13 @@ async def test_a_reader_that_does_not_apply_is_waited_for_until_it_goes(
 ) -> None:
     sdk, stalled = instance(), instance()
     stream = await opened(mesh.here.client(server_key), sdk)
-    stuck = await opened(mesh.there.client(server_key), stalled)
+    pending = await opened(mesh.there.client(server_key), stalled)
     await mesh.connected(2)
     revision = await mesh.toggle(enabled=False)
     await stream.reach(revision)
     await mesh.here.client(server_key).track(report(sdk, revision))
     await mesh.until(revision, delivered=2, applied=1)
-    stuck.close()
+    pending.close()
     assert (await mesh.complete(revision)).connected_streams == 1
 
 
@@ -234,26 +234,26 @@ async def test_censuses_need_no_broker_and_a_report_that_is_lost_is_made_up_for_
         committed = await operator.create(flag("a"))
         await stream.reach(committed.revision)
         await there.client(server_key).track(report(sdk, committed.revision))
-        await written(store, environment, committed.revision, handed=1, applied=0)
+        await written(store, environment, committed.revision, delivered=1, applied=0)
         await here.client(server_key).track(report(sdk, committed.revision))
-        await written(store, environment, committed.revision, handed=1, applied=1)
+        await written(store, environment, committed.revision, delivered=1, applied=1)
     await here_bus.close()
-    assert await store.census.read_census(environment.id) == [], "who stops is not counted"
+    assert await store.progress.read_progress(environment.id) == [], "who stops is not counted"
 
 
 async def written(
-    store: MongoStore, environment: Environment, revision: int, *, handed: int, applied: int
+    store: MongoStore, environment: Environment, revision: int, *, delivered: int, applied: int
 ) -> None:
     """Returns once the store says so."""
     async with asyncio.timeout(PATIENCE):
         while True:
             counts = [
-                (each.handed, each.applied)
-                for census in await store.census.read_census(environment.id)
-                for each in census.revisions
+                (each.delivered, each.applied)
+                for progress in await store.progress.read_progress(environment.id)
+                for each in progress.revisions
                 if each.revision == revision
             ]
-            if counts == [(handed, applied)]:
+            if counts == [(delivered, applied)]:
                 return
 
 

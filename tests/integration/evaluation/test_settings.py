@@ -26,4 +26,4 @@ def test_what_is_not_set_has_a_default() -> None:
     assert settings.server.listen == Address("127.0.0.1", 7401)
     assert settings.store.database == "featmesh"
     assert (settings.poll_interval, settings.idle_environment) == (1.0, 300.0)
-    assert (settings.pace.heartbeat, settings.pace.max_age) == (25.0, 3_600.0)
+    assert (settings.timer_settings.heartbeat, settings.timer_settings.max_age) == (25.0, 3_600.0)

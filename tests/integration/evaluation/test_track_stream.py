@@ -8,7 +8,7 @@ import pytest
 from grpc import aio
 
 from featmesh.insights.v1 import insights_pb2
-from services.evaluation.events.ordered import answered_in_order
+from services.evaluation.events.ordered import map_ordered
 from services.messaging.inprocess import InProcessBus
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.test_insights import forwarded, metric, track, user
@@ -89,7 +89,7 @@ async def test_answers_keep_the_order_of_requests_and_no_more_are_read_than_may_
         await gates[number].wait()
         return number
 
-    answers = answered_in_order(requests(), answer, at_once=2)
+    answers = map_ordered(requests(), answer, at_once=2)
     async with asyncio.timeout(PATIENCE):
         gates[1].set()
         first = asyncio.ensure_future(anext(answers))
@@ -109,7 +109,7 @@ async def test_what_ends_the_requests_comes_after_the_answers_before_it() -> Non
     async def answer(number: int) -> int:
         return number
 
-    answers = answered_in_order(requests(), answer, at_once=2)
+    answers = map_ordered(requests(), answer, at_once=2)
     assert await anext(answers) == 1
     with pytest.raises(ConnectionError):
         await anext(answers)

@@ -10,7 +10,7 @@ import aio_pika
 import pytest
 from aio_pika import IncomingMessage
 
-from services.messaging.ports import Bus, DeadLetter, LetterNote, Topic
+from services.messaging.ports import Bus, DeadLetter, DeadLetterInfo, Topic
 from services.messaging.rabbitmq import RabbitMqBus
 from services.messaging.rabbitmq.codec import encode_dead_letter
 from services.messaging.rabbitmq.session import Session
@@ -69,7 +69,7 @@ async def test_a_crash_between_publish_and_removal_leaves_the_letter_in_both_pla
     assert await got.until(1) == [letter.message]
 
     async def is_there() -> bool:
-        return await bus.list_dead_letters(10) == [LetterNote.of(letter)]
+        return await bus.list_dead_letters(10) == [DeadLetterInfo.of(letter)]
 
     await soon(is_there)
 
@@ -86,7 +86,7 @@ async def test_a_letter_that_its_queue_does_not_take_stays(
 
     async def is_there() -> bool:
         try:
-            return await bus.list_dead_letters(10) == [LetterNote.of(letter)]
+            return await bus.list_dead_letters(10) == [DeadLetterInfo.of(letter)]
         except BrokerUnavailable:  # it connects anew, to declare the queue again
             return False
 

@@ -167,11 +167,11 @@ async def test_environments_beyond_the_bound_share_one_series(
     monkeypatch.setattr("services.evaluation.metrics.NAMED_ENVIRONMENTS", 1)
     replicas = Replicas(store.definitions)
     metrics = evaluation_metrics(replicas, store)
-    traffic = new_traffic(replicas.sends)
-    readers = [Reader(await replicas.get(environment.id), traffic)]
+    deps = new_traffic(replicas.watchdog)
+    readers = [Reader(await replicas.get(environment.id), deps)]
     for number in range(3):
         made = await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
-        readers.append(Reader(await replicas.get(made.id), traffic))
+        readers.append(Reader(await replicas.get(made.id), deps))
         replicas.announced(made.id, made.revision + number)
     assert value(metrics, f"{PREFIX}streams", environment=environment.id) == 1
     assert value(metrics, f"{PREFIX}streams", environment="other") == 3

@@ -142,9 +142,9 @@ async def test_what_is_sent_after_a_silence_reaches_all_who_read() -> None:
         stuck: asyncio.Future[None] | None = None
         for number in range(SILENCES):  # each answer waited for: between them nothing happens
             if stuck is None:
-                stuck = calls[b"stalled"].offer(LARGE)
+                stuck = calls[b"stalled"].try_write(LARGE)
             for name in readers:
-                taken = calls[name].offer(b"%d" % number)
+                taken = calls[name].try_write(b"%d" % number)
                 if taken is not None:
                     await taken
             for reader in readers.values():

@@ -13,7 +13,7 @@ def test_a_port_at_which_nobody_listens_is_told() -> None:
         bound.bind(("127.0.0.1", 0))
         port: int = bound.getsockname()[1]
         with pytest.raises(OSError, match=f"port {port}$"):
-            peers.watch_peers(port, 60)
+            peers.enable_tcp_keepalive(port, 60)
 
 
 def test_elsewhere_than_on_linux_grpc_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,4 +22,4 @@ def test_elsewhere_than_on_linux_grpc_asks(monkeypatch: pytest.MonkeyPatch) -> N
         "grpc.keepalive_time_ms": 60_000,
         "grpc.keepalive_timeout_ms": 10_000,
     }
-    peers.watch_peers(0, 60)
+    peers.enable_tcp_keepalive(0, 60)

@@ -13,7 +13,7 @@ from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import SCHEMA_VERSION
 from services.storage.mongodb.reports import end_user_search
 from tests.integration.storage.records import NOON
-from tests.support.sightings import see_users
+from tests.support.observations import see_users
 
 USERS = 1_000
 SIZE = 5

@@ -7,13 +7,13 @@ import pytest
 
 from featmesh.engine.model import Attribute, Context
 from services.storage.model.end_users import EndUser, UserFilter
-from services.storage.model.observations import Sightings
+from services.storage.model.observations import UserObservations
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.events.end_users import MAX_ATTRIBUTES, MAX_SEEN_VALUES
 from tests.integration.storage.records import NOON
-from tests.support.sightings import see_users
+from tests.support.observations import see_users
 
 MINUTE = timedelta(minutes=1)
 
@@ -44,13 +44,13 @@ async def test_a_user_is_read_back_with_attributes_of_every_type(
 async def test_sightings_merge_to_the_same_user_in_any_order(
     store: MongoStore, environment: Environment, order: tuple[int, ...]
 ) -> None:
-    sightings = [
+    observations = [
         (Context("ada", "A", {"plan": "free", "old": "kept"}), NOON),
         (Context("ada", "Ada", {"plan": "pro"}), NOON + MINUTE),
         (Context("ada", "", {"country": "GB"}), NOON + 2 * MINUTE),
     ]
     for position in order:
-        context, seen_at = sightings[position]
+        context, seen_at = observations[position]
         await see_users(store, environment.id, [context], seen_at)
     merged = Context("ada", "Ada", {"plan": "pro", "old": "kept", "country": "GB"})
     assert await users(store, environment) == (EndUser(merged, NOON, NOON + 2 * MINUTE),)
@@ -68,13 +68,15 @@ async def test_of_two_sightings_in_one_batch_the_second_wins(
 async def test_sightings_that_are_stored_together_are_merged_as_if_one_by_one(
     store: MongoStore, environment: Environment
 ) -> None:
-    sightings = [
-        Sightings(environment.id, [Context("ada", "Ada", {"plan": "pro"})], NOON + MINUTE),
-        Sightings(environment.id, [Context("ada", "A", {"plan": "free", "age": 36.0})], NOON),
-        Sightings(environment.id, [], NOON - MINUTE),
+    observations = [
+        UserObservations(environment.id, [Context("ada", "Ada", {"plan": "pro"})], NOON + MINUTE),
+        UserObservations(
+            environment.id, [Context("ada", "A", {"plan": "free", "age": 36.0})], NOON
+        ),
+        UserObservations(environment.id, [], NOON - MINUTE),
     ]
     for _ in range(2):  # delivered again
-        await store.insights.store_sightings(sightings)
+        await store.insights.store_observations(observations)
     merged = Context("ada", "Ada", {"plan": "pro", "age": 36.0})
     assert await users(store, environment) == (EndUser(merged, NOON, NOON + MINUTE),)
     properties = await store.end_users.list_user_properties(environment.id, 10, "")

@@ -81,7 +81,7 @@ async def test_a_rehearsal_answers_as_the_change_would_and_writes_nothing(
 ) -> None:
     created = await store.items.commit(change(environment.id, *create(flag("a"))))
     off = update(created.records[0], enabled=False)
-    rehearsal = change(environment.id, off, request=Request("r-1", rehearse=True))
+    rehearsal = change(environment.id, off, request=Request("r-1", validate_only=True))
     for _ in range(2):
         rehearsed = await store.items.commit(rehearsal)
         assert rehearsed.revision == created.revision

@@ -21,7 +21,7 @@ from tests.support.fail_points import (
     failing,
     refused_uri,
 )
-from tests.support.sightings import see_users
+from tests.support.observations import see_users
 
 FULL = (
     (OUT_OF_DISK_SPACE, "has no disk space left"),
@@ -113,8 +113,8 @@ async def test_an_import_that_stopped_half_way_has_learnt_all_properties_when_it
     users = [ImportedUser(Context("ada", "", {"plan": "pro"}))]
     async with failing(mongodb_uri, ["update"], OUT_OF_DISK_SPACE, after=1):
         with pytest.raises(StoreUnavailable):
-            await refused.end_users.import_end_users(environment.id, users, dry_run=False)
-    await refused.end_users.import_end_users(environment.id, users, dry_run=False)
+            await refused.end_users.import_end_users(environment.id, users, validate_only=False)
+    await refused.end_users.import_end_users(environment.id, users, validate_only=False)
     properties = await refused.end_users.list_user_properties(environment.id, 10, "")
     assert [each.name for each in properties.items] == ["plan"]
     assert (await refused.end_users.get_end_user(environment.id, "ada")).context == users[0].context

@@ -11,7 +11,7 @@ from services.runtime.errors import NotFound
 from services.storage.model.changes import Request
 from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
-from services.storage.model.progress import StreamCensus
+from services.storage.model.progress import StreamProgress
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
@@ -19,7 +19,7 @@ from services.storage.mongodb.migrations import INDEXES
 from services.storage.mongodb.resources.removals import BY_FIELD, BY_ID, ENVIRONMENTS, LATE
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import NOON, change, create, flag, segment
-from tests.support.sightings import see_users
+from tests.support.observations import see_users
 
 DAY = timedelta(days=1)
 NOT_OF_ENVIRONMENTS = {
@@ -55,7 +55,7 @@ async def filled(store: MongoStore, environment_id: str, flags: int = 3) -> None
     await store.items.commit(change(environment_id, *writes, request=Request("r-1")))
     await see_users(store, environment_id, [Context("ada", "Ada", {"plan": "pro"})], NOON)
     await store.insights.store_insights([batch(environment_id)])
-    await store.census.write_census("process-1", [StreamCensus(environment_id, 1, ())], [])
+    await store.progress.write_progress("process-1", [StreamProgress(environment_id, 1, ())], [])
 
 
 def batch(environment_id: str) -> InsightBatch:
@@ -121,7 +121,7 @@ async def test_all_data_of_a_deleted_environment_is_removed_and_no_other(
     kept = await held(database, other.id)
 
     await store.tenancy.delete_environment(environment.id)
-    removed = await store.upkeep.remove_deleted(1_000)
+    removed = await store.maintenance.remove_deleted(1_000)
 
     assert removed > 0
     assert set(await held(database, environment.id)) == {"removed_environments"}
@@ -143,10 +143,10 @@ async def test_a_removal_goes_on_in_bounded_steps_in_whichever_process(
     await store.tenancy.delete_environment(environment.id)
     before = sum((await held(database, environment.id)).values())
 
-    assert await store.upkeep.remove_deleted(4) == 4
+    assert await store.maintenance.remove_deleted(4) == 4
     assert sum((await held(database, environment.id)).values()) == before - 4
     other = MongoStore.open(mongodb_uri, database=database_name)
-    while await other.upkeep.remove_deleted(4):
+    while await other.maintenance.remove_deleted(4):
         pass
     await other.close()
     assert set(await held(database, environment.id)) == {"removed_environments"}
@@ -158,10 +158,10 @@ async def test_a_newly_deleted_environment_has_its_turn_before_those_found_empty
     for number in range(ENVIRONMENTS):
         made = await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
         await store.tenancy.delete_environment(made.id)
-    assert await store.upkeep.remove_deleted(100) == 0
+    assert await store.maintenance.remove_deleted(100) == 0
     await filled(store, environment.id)
     await store.tenancy.delete_environment(environment.id)
-    assert await store.upkeep.remove_deleted(100) > 0
+    assert await store.maintenance.remove_deleted(100) > 0
     assert set(await held(database, environment.id)) == {"removed_environments"}
 
 
@@ -169,12 +169,12 @@ async def test_what_comes_in_late_is_removed_too_until_nothing_can_come_any_more
     moved: MongoStore, environment: Environment, database: Connection, clock: Clock
 ) -> None:
     await moved.tenancy.delete_environment(environment.id)
-    assert await moved.upkeep.remove_deleted(100) == 0
+    assert await moved.maintenance.remove_deleted(100) == 0
     await moved.insights.store_insights([batch(environment.id)])
     late = len(await held(database, environment.id)) - len({"removed_environments"})
-    assert await moved.upkeep.remove_deleted(100) == late > 0
+    assert await moved.maintenance.remove_deleted(100) == late > 0
     assert set(await held(database, environment.id)) == {"removed_environments"}
 
     clock.time += LATE + DAY
-    assert await moved.upkeep.remove_deleted(100) == 0
+    assert await moved.maintenance.remove_deleted(100) == 0
     assert await held(database, environment.id) == {}

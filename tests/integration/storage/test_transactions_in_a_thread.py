@@ -55,7 +55,7 @@ async def test_a_rehearsal_is_rolled_back(connection: Connection) -> None:
         await connection.blocking[COLLECTION].insert_one({"_id": "a"}, session=session)
         return "done"
 
-    assert await connection.transactions.run_in_thread(body, rehearse=True) == "done"
+    assert await connection.transactions.run_in_thread(body, validate_only=True) == "done"
     assert await stored(connection) == []
 
 

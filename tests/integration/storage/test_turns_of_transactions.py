@@ -79,7 +79,7 @@ async def test_the_outcome_waits_for_a_majority_and_the_next_transaction_does_no
         return "done"
 
     transactions = Transactions(client, "a mongod")
-    assert await transactions.run_in_turn(body, turn) == "done"
+    assert await transactions.run_serialized(body, turn) == "done"
     assert commits.sent == [(1, True), ("majority", False)]
     assert await collection.count_documents({}) == 1
 
@@ -105,7 +105,7 @@ async def test_a_transaction_that_the_majority_never_got_runs_again(
     async with asyncio.timeout(PATIENCE):
         # The commit on the primary passes; the new one, who is asked next, knows nothing of it.
         async with failing(mongodb_uri, ["commitTransaction"], NO_SUCH_TRANSACTION, after=1):
-            run = asyncio.create_task(transactions.run_in_turn(body, turn))
+            run = asyncio.create_task(transactions.run_serialized(body, turn))
             await again.wait()
         assert await run >= 2
     assert not turn.locked()
@@ -125,8 +125,8 @@ async def test_a_transaction_that_fails_gives_its_turn_to_the_next(
 
     transactions = Transactions(client, "a mongod")
     failed, _ = await asyncio.gather(
-        transactions.run_in_turn(fail, turn),
-        transactions.run_in_turn(succeed, turn),
+        transactions.run_serialized(fail, turn),
+        transactions.run_serialized(succeed, turn),
         return_exceptions=True,
     )
     assert isinstance(failed, ValueError)

@@ -12,9 +12,9 @@ from services.storage.mongodb.driver.client import Connection, address_of, utc_n
 from services.storage.mongodb.migrations import INDEXES
 from tests.integration.storage.records import NOON, change, create, flag
 from tests.support.mongodb import fresh_database_name
+from tests.support.observations import see_users
 from tests.support.ports import free_address
 from tests.support.proxy import TcpProxy
-from tests.support.sightings import see_users
 
 FAST_SECONDS = 5.0
 

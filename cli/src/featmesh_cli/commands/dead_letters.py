@@ -9,7 +9,7 @@ import click
 from featmesh.management.v1 import dead_letter_service_pb2 as pb
 from featmesh.management.v1.dead_letter_service_pb2_grpc import DeadLetterServiceStub
 from featmesh_cli.access import TIMEOUT, Management, management
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 from featmesh_cli.output import print_json, print_table
 
 _TOPICS = {"users": pb.MESSAGE_TOPIC_USERS, "insights": pb.MESSAGE_TOPIC_INSIGHTS}

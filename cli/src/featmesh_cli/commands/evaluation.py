@@ -24,7 +24,7 @@ from featmesh.insights.v1.insights_pb2_grpc import InsightsServiceStub
 from featmesh.wire import context_to_proto
 from featmesh_cli.access import TIMEOUT, Evaluation, evaluation
 from featmesh_cli.contexts import attribute_option, context_from, user_option
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 from featmesh_cli.output import print_json, print_table
 
 READY_TIMEOUT = 10.0

@@ -10,7 +10,7 @@ import grpc
 from featmesh.management.v1 import import_service_pb2, mutation_pb2
 from featmesh.management.v1.import_service_pb2_grpc import ImportServiceStub
 from featmesh_cli.access import Management, management
-from featmesh_cli.failures import CommandError, describe
+from featmesh_cli.errors import CommandError, describe
 from featmesh_cli.featbit import Export, locate, read_export
 from featmesh_cli.rollouts import waits
 
@@ -45,7 +45,7 @@ def import_group() -> None:
 @management
 @waits
 def featbit(
-    access: Management, flags: Path, segments: Path, on_conflict: str, dry_run: bool
+    access: Management, flags: Path, segments: Path, on_conflict: str, validate_only: bool
 ) -> int:
     """Import a FeatBit installation's flags and segments: all of them, or nothing."""
     environment_id = access.environment_id
@@ -61,14 +61,14 @@ def featbit(
         segments=export.segments,
         conflict=_CONFLICTS[on_conflict],
         options=mutation_pb2.MutationOptions(
-            comment="imported from FeatBit", validate_only=dry_run
+            comment="imported from FeatBit", validate_only=validate_only
         ),
     )
     _check_size(request)
     click.echo(f"Importing {_counted(export)} ...", err=True)
     answer = _send(access, request, names={"flags": flags.name, "segments": segments.name})
-    click.echo(_summary(answer, dry_run=dry_run))
-    return 0 if dry_run else answer.revision
+    click.echo(_summary(answer, validate_only=validate_only))
+    return 0 if validate_only else answer.revision
 
 
 def _check_size(request: import_service_pb2.ImportItemsRequest) -> None:
@@ -98,8 +98,8 @@ def _counted(export: Export) -> str:
     return f"{len(export.flags)} flags and {len(export.segments)} segments"
 
 
-def _summary(answer: import_service_pb2.ImportItemsResponse, *, dry_run: bool) -> str:
-    verb = "Would import" if dry_run else "Imported"
+def _summary(answer: import_service_pb2.ImportItemsResponse, *, validate_only: bool) -> str:
+    verb = "Would import" if validate_only else "Imported"
     line = f"{verb} {answer.flags_written} flags and {answer.segments_written} segments"
     if answer.flags_skipped or answer.segments_skipped:
         line += (

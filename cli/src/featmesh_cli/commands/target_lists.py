@@ -13,7 +13,7 @@ from featmesh.management.v1 import flag_service_pb2, mutation_pb2, segment_servi
 from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
 from featmesh.management.v1.segment_service_pb2_grpc import SegmentServiceStub
 from featmesh_cli.access import TIMEOUT, Management, management
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 
 MAX_KEYS = 100_000
 """What a list of a segment or flag holds."""

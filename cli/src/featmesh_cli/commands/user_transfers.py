@@ -18,7 +18,7 @@ from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1.end_user_service_pb2_grpc import EndUserServiceStub
 from featmesh_cli.access import Management, management
 from featmesh_cli.commands.users import filter_of, filter_options, user_properties
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 from featmesh_cli.output import print_one
 from featmesh_cli.user_files import (
     CsvWriter,
@@ -57,7 +57,7 @@ _format = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 @management
 def import_users(
-    access: Management, file: Path, form: str | None, dry_run: bool, as_json: bool
+    access: Management, file: Path, form: str | None, validate_only: bool, as_json: bool
 ) -> None:
     """Bring in users from FILE, - for standard input; refused lines are reported.
 
@@ -70,11 +70,11 @@ def import_users(
         lines = Lines(opened, lambda size: progress.advance(task, size))
         read = read_csv(lines) if _form(file, form) == "csv" else read_json_lines(lines)
         answer = EndUserServiceStub(access.channel).ImportEndUsers(
-            _chunks(sieve.users_of(read), environment_id, dry_run=dry_run),
+            _chunks(sieve.users_of(read), environment_id, validate_only=validate_only),
             metadata=access.metadata,
             timeout=TRANSFER_SECONDS,
         )
-    _report(sieve.added_to(answer), as_json=as_json, dry_run=dry_run)
+    _report(sieve.added_to(answer), as_json=as_json, validate_only=validate_only)
 
 
 @click.command("export")
@@ -160,10 +160,10 @@ class _Sieve:
 
 
 def _chunks(
-    users: Iterable[pb.ImportedUser], environment_id: str, *, dry_run: bool
+    users: Iterable[pb.ImportedUser], environment_id: str, *, validate_only: bool
 ) -> Iterator[pb.ImportEndUsersRequest]:
     """At least one, so that an environment that is not there is told of."""
-    chunk = pb.ImportEndUsersRequest(environment_id=environment_id, dry_run=dry_run)
+    chunk = pb.ImportEndUsersRequest(environment_id=environment_id, validate_only=validate_only)
     size = 0
     for user in users:
         bytes_of_user = user.ByteSize() + 8
@@ -175,13 +175,13 @@ def _chunks(
     yield chunk
 
 
-def _report(report: pb.ImportEndUsersResponse, *, as_json: bool, dry_run: bool) -> None:
+def _report(report: pb.ImportEndUsersResponse, *, as_json: bool, validate_only: bool) -> None:
     if as_json:
         print_one(report)
         if report.refused:
             sys.exit(1)
         return
-    done = "Would import" if dry_run else "Imported"
+    done = "Would import" if validate_only else "Imported"
     click.echo(
         f"{done}: {report.created} new, {report.updated} changed, {report.unchanged} as they were,"
         f" {report.refused} refused."

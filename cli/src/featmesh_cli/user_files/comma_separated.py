@@ -9,7 +9,7 @@ from typing import IO, Final
 from featmesh.engine.model import Attribute
 from featmesh.management.v1 import end_user_service_pb2, insight_service_pb2
 from featmesh_cli.contexts import attribute_from_text, attribute_to_text
-from featmesh_cli.failures import CommandError
+from featmesh_cli.errors import CommandError
 from featmesh_cli.user_files.lines import MAX_LINE_BYTES, Line, Lines, Refused
 from featmesh_cli.user_files.records import FIELDS, BadField, record_of, user_of
 

@@ -19,13 +19,13 @@ class MovedClock:
         self._condition = threading.Condition()
         self._now = 1_000.0
         self._waiting: dict[str, float] = {}
-        self.dice = 1.0
+        self.random_source = 1.0
 
     def timing(self) -> Timing:
         return Timing(
             monotonic=lambda: self._now,
             wall_ns=lambda: int(self._now * 1_000_000_000),
-            random=lambda: self.dice,
+            random=lambda: self.random_source,
             wait=self._wait,
         )
 

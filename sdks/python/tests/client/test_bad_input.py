@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from featmesh import Client, Context, ErrorKind
-from featmesh.client import answers, batches, reporter, sender
+from featmesh.client import batches, evaluator, reporter, sender
 from featmesh.client.once import OnceLogger
 from featmesh.engine import Condition, Flag, Operator, Rollout, Rule, Share, ValueType, Variation
 
@@ -52,7 +52,7 @@ def every_operator() -> Flag:
 @pytest.fixture(autouse=True)
 def nothing_logged_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each cause is logged once per process; a test starts where none has been."""
-    for module in (answers, batches, reporter, sender):
+    for module in (evaluator, batches, reporter, sender):
         monkeypatch.setattr(module, "once", OnceLogger(module.logger))
 
 

@@ -95,7 +95,7 @@ def test_waits_double_up_to_30_seconds(stage: Stage) -> None:
 
 
 def test_waits_are_shortened_by_chance(stage: Stage) -> None:
-    stage.clock.dice = 0.25
+    stage.clock.random_source = 0.25
     assert [stage.end_and_pass(stage.take()[1]) for _ in range(3)] == [0.25, 0.5, 1.0]
 
 
@@ -111,12 +111,12 @@ def test_waits_start_anew_after_a_stream_that_lasted_60_seconds(stage: Stage) ->
 
 
 def test_a_goodbye_says_when_to_come_back_and_harms_no_back_off(stage: Stage) -> None:
-    stage.clock.dice = 0.5
+    stage.clock.random_source = 0.5
     _, rpc = stage.take()
     rpc.send_response(goodbye(after_ms=4_000, jitter_ms=2_000))
     assert stage.clock.next_wait(SYNC) == 5
     stage.clock.advance(5)
-    stage.clock.dice = 1.0
+    stage.clock.random_source = 1.0
     assert stage.end_and_pass(stage.take()[1]) == 1
 
 

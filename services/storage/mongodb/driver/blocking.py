@@ -15,7 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorClientSession
 T = TypeVar("T")
 
 
-def at_once(work: Coroutine[Any, Any, T]) -> T:
+def run_sync(work: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine that awaits only what is done already.
 
     Raises what it raises, and `RuntimeError` where it waits for something.

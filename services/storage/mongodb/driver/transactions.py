@@ -15,7 +15,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from services.runtime.errors import StoreUnavailable
-from services.storage.mongodb.driver.blocking import at_once
+from services.storage.mongodb.driver.blocking import run_sync
 
 Session = AsyncIOMotorClientSession
 T = TypeVar("T")
@@ -51,39 +51,41 @@ class Transactions:
         self._running: set[asyncio.Task[Any]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, "mongodb transaction")
 
-    async def run(self, body: Body[T], *, rehearse: bool = False) -> T:
+    async def run(self, body: Body[T], *, validate_only: bool = False) -> T:
         """Commit what ``body`` does; it may run several times and must only use the session.
 
         Raises what ``body`` raises (nothing is written then), a driver's error, or
         `StoreUnavailable` when there is no outcome after `LIMIT_SECONDS`. A rehearsal
         answers alike, and is rolled back.
         """
-        end = _roll_back if rehearse else _commit
+        end = _roll_back if validate_only else _commit
         return await self._run(lambda session: _attempt(session, body, end))
 
-    async def run_in_thread(self, body: Body[T], *, rehearse: bool = False) -> T:
+    async def run_in_thread(self, body: Body[T], *, validate_only: bool = False) -> T:
         """As `run`, for a body that uses `Connection.blocking` and awaits nothing else.
 
         Takes half of the CPU and of the time: nobody changes threads between its commands.
         """
 
         async def attempt(session: Session) -> T:
-            return await self._attempt_in_thread(session, body, rehearse=rehearse)
+            return await self._attempt_in_thread(session, body, validate_only=validate_only)
 
         return await self._run(attempt)
 
-    async def run_in_turn(self, body: Body[T], turn: asyncio.Lock) -> T:
+    async def run_serialized(self, body: Body[T], turn: asyncio.Lock) -> T:
         """As `run`, one after the other of those that share the lock.
 
         Each begins when the one before is committed on the primary, and does not wait for
         the others of the replica set to have it too. If they never get it the transaction
         runs again, like any other that a new primary does not know.
         """
-        return await self._run(lambda session: _attempt_in_turn(session, body, turn))
+        return await self._run(lambda session: _attempt_serialized(session, body, turn))
 
-    async def _attempt_in_thread(self, session: Session, body: Body[T], *, rehearse: bool) -> T:
+    async def _attempt_in_thread(
+        self, session: Session, body: Body[T], *, validate_only: bool
+    ) -> T:
         loop = asyncio.get_running_loop()
-        thread = loop.run_in_executor(self._threads, _attempt_at_once, session, body, rehearse)
+        thread = loop.run_in_executor(self._threads, _attempt_sync, session, body, validate_only)
         try:
             result, is_known = await asyncio.shield(thread)
         except asyncio.CancelledError:
@@ -158,17 +160,17 @@ async def _attempt(
     return result
 
 
-def _attempt_at_once(session: Session, body: Body[T], rehearse: bool) -> tuple[T, bool]:
+def _attempt_sync(session: Session, body: Body[T], validate_only: bool) -> tuple[T, bool]:
     """What the body returns, and whether the transaction's end is known."""
     bare = session.delegate
     bare.start_transaction(read_concern=_SNAPSHOT, write_concern=_MAJORITY)
     try:
-        result = at_once(body(session))
+        result = run_sync(body(session))
     except BaseException:
         with suppress(PyMongoError):  # the error that led here says more
             bare.abort_transaction()
         raise
-    if rehearse:
+    if validate_only:
         bare.abort_transaction()
         return result, True
     try:
@@ -180,7 +182,7 @@ def _attempt_at_once(session: Session, body: Body[T], rehearse: bool) -> tuple[T
     return result, True
 
 
-async def _attempt_in_turn(session: Session, body: Body[T], turn: asyncio.Lock) -> T:
+async def _attempt_serialized(session: Session, body: Body[T], turn: asyncio.Lock) -> T:
     async with turn:
         result = await _attempt(session, body, _commit, _PRIMARY)
     await _commit(session)  # a commit that is sent again waits for a majority

@@ -9,10 +9,10 @@ PARTS: Final = 16
 """Documents of one bucket at the most: as many processes can write it side by side."""
 
 FIRST_PART: Final = 0
-"""All processes begin with it; where two of them meet, one goes on to `another_part`."""
+"""All processes begin with it; where two of them meet, one goes on to `other_shard`."""
 
 
-def another_part(part: int) -> int:
+def other_shard(part: int) -> int:
     """By chance, so that those who meet part."""
     other = random.randrange(PARTS - 1)  # noqa: S311 - spreads load, guards nothing
     return other if other < part else other + 1

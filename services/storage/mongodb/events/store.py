@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from featmesh.engine.model import Context
 from services.storage.model.events import EvaluationCount, InsightBatch
-from services.storage.model.observations import Sightings
+from services.storage.model.observations import UserObservations
 from services.storage.mongodb.driver.client import (
     Connection,
     Part,
@@ -27,11 +27,11 @@ class MongoInsights(Part):
         self._writer = EventWriter(connection)
 
     @translated
-    async def store_sightings(self, sightings: Sequence[Sightings]) -> None:
+    async def store_observations(self, observations: Sequence[UserObservations]) -> None:
         # In order, so that of two sightings in one batch the second wins.
         merges = [
             user_merge(each.environment_id, user, whole_milliseconds(each.seen_at))
-            for each in sightings
+            for each in observations
             for user in each.users
         ]
         if not merges:
@@ -39,7 +39,7 @@ class MongoInsights(Part):
         await self._connection["end_users"].bulk_write(merges)
         learned = [
             merge
-            for environment_id, users in _by_environment(sightings).items()
+            for environment_id, users in _by_environment(observations).items()
             for merge in property_merges(environment_id, users)
         ]
         if learned:
@@ -62,10 +62,10 @@ class MongoInsights(Part):
         return [EvaluationCount(*bucket, count) for bucket, count in sorted(counts.items())]
 
 
-def _by_environment(sightings: Sequence[Sightings]) -> dict[str, list[Context]]:
+def _by_environment(observations: Sequence[UserObservations]) -> dict[str, list[Context]]:
     """So that what many batches tell of one attribute is written once."""
     users: dict[str, list[Context]] = defaultdict(list)
-    for each in sightings:
+    for each in observations:
         users[each.environment_id].extend(each.users)
     return users
 

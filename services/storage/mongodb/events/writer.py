@@ -17,7 +17,7 @@ from services.storage.mongodb.events.exposures import exposures, write_exposures
 from services.storage.mongodb.events.retention import Retentions
 from services.storage.mongodb.events.roll_ups import Additions, additions, write_additions
 from services.storage.mongodb.events.rows import Row, evaluation_rows, metric_rows
-from services.storage.mongodb.events.shards import FIRST_PART, another_part
+from services.storage.mongodb.events.shards import FIRST_PART, other_shard
 
 ROWS_AT_ONCE: Final = 250
 """Made in one turn of the loop, in about a millisecond."""
@@ -46,7 +46,12 @@ class _Prepared:
             for one, batch in by_id.items()
         ]
         evaluations, metrics = _rows(batches, kept_ms)
-        return cls(ids, await additions(batches), await _drawn(evaluations), await _drawn(metrics))
+        return cls(
+            ids,
+            await additions(batches),
+            await _materialise(evaluations),
+            await _materialise(metrics),
+        )
 
 
 class EventWriter:
@@ -74,7 +79,7 @@ class EventWriter:
         async def store_unknown(session: Session) -> int:
             nonlocal attempts
             if attempts:  # the one before met another transaction, or lost the primary
-                self._part = another_part(self._part)
+                self._part = other_shard(self._part)
             attempts += 1
             unknown = await self._unknown(by_id, session)
             if unknown:
@@ -83,7 +88,7 @@ class EventWriter:
                 await self._write(new, session)
             return len(unknown)
 
-        return await self._connection.transactions.run_in_turn(store_unknown, self._turn)
+        return await self._connection.transactions.run_serialized(store_unknown, self._turn)
 
     async def _unknown(
         self, by_id: dict[str, InsightBatch], session: Session
@@ -117,7 +122,7 @@ def _rows(
     return chain.from_iterable(evaluations), chain.from_iterable(metrics)
 
 
-async def _drawn(rows: Iterator[Row]) -> list[Row]:
+async def _materialise(rows: Iterator[Row]) -> list[Row]:
     """All of them, so many in one turn of the loop."""
     drawn: list[Row] = []
     while some := list(islice(rows, ROWS_AT_ONCE)):

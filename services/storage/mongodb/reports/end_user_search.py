@@ -103,7 +103,7 @@ class MongoEndUsers(Part):
 
     @translated
     async def import_end_users(
-        self, environment_id: str, users: Sequence[ImportedUser], *, dry_run: bool
+        self, environment_id: str, users: Sequence[ImportedUser], *, validate_only: bool
     ) -> ImportedUsers:
         await require(self._connection, "environments", environment_id)
         now = self._connection.now()
@@ -116,7 +116,7 @@ class MongoEndUsers(Part):
             if one not in known or not says_nothing_new(known[one], user, now)
         ]
         created, unchanged = len(users) - len(known), len(users) - len(told)
-        if told and not dry_run:
+        if told and not validate_only:
             # Before the users: a repeat tells nothing new of those that are written.
             await self._learn(environment_id, told)
             await self._connection["end_users"].bulk_write(

@@ -56,8 +56,8 @@ class Commit:
         # First of all writes: two changes of one environment collide here, so everything
         # below is read and written by one change at a time.
         environment, raised = await self._raise_revision(session)
-        rehearse = self._change.request.rehearse
-        revision = 0 if rehearse else raised
+        validate_only = self._change.request.validate_only
+        revision = 0 if validate_only else raised
         floor: int = environment.get("floor", 0)
         heads = await self._heads(session, compacted=floor > 0)
         outcomes = [
@@ -72,7 +72,7 @@ class Commit:
         await self._remember({"revision": revision, "changed": True}, session)
         records = tuple(outcome.record() for outcome in outcomes)
         since: int = environment["revision"]
-        if rehearse:
+        if validate_only:
             return Committed(since, records, self._change.kept)
         return Committed(revision, records, self._change.kept, since=since, floor=floor)
 

@@ -25,7 +25,7 @@ BY_FIELD: Final = (
     "flag_days",
     "environment_days",
     "experiment_exposures",
-    "stream_census",
+    "stream_progress",
 )
 """Collections whose documents name their environment."""
 
@@ -67,7 +67,7 @@ async def begin_removal(connection: Connection, environment_id: str, session: Se
 
 
 async def remove_deleted(connection: Connection, limit: int) -> int:
-    """As `UpkeepStore.remove_deleted`."""
+    """As `MaintenanceStore.remove_deleted`."""
     notes = connection["removed_environments"]
     cursor = notes.find().sort("looked_at", 1).limit(ENVIRONMENTS)
     removed = 0

@@ -61,7 +61,7 @@ async def once(
         await remember(connection, scope, request, outcome, session)
         return outcome
 
-    return await connection.transactions.run(run, rehearse=request.rehearse)
+    return await connection.transactions.run(run, validate_only=request.validate_only)
 
 
 def _document_id(scope: str, request: Request) -> str:

@@ -84,7 +84,8 @@ class MongoItems(Part):
         turn = self._turns.setdefault(change.environment_id, asyncio.Lock())
         async with turn:
             return await self._connection.transactions.run_in_thread(
-                Commit(self._connection.blocking, change).run, rehearse=change.request.rehearse
+                Commit(self._connection.blocking, change).run,
+                validate_only=change.request.validate_only,
             )
 
     @translated

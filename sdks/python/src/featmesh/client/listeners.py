@@ -48,7 +48,7 @@ class Listeners(Generic[P]):
             except Exception:
                 logger.exception("a change listener failed")
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Replaces the lock, which another process's thread may hold."""
         self._lock = threading.Lock()
 

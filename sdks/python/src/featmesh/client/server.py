@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from featmesh.client import forks
-from featmesh.client.answers import BOOLEAN, NUMBER, STRING, Answers
 from featmesh.client.connection import connect
 from featmesh.client.definition_files import DefinitionCache, read_bootstrap, write_bootstrap
 from featmesh.client.detail import (
@@ -23,16 +22,17 @@ from featmesh.client.detail import (
     plain_value,
     string_detail,
 )
+from featmesh.client.evaluator import BOOLEAN, NUMBER, STRING, Evaluator
 from featmesh.client.events import EventKind
 from featmesh.client.listeners import ChangeCallback, ChangeListeners, Listeners, Unsubscribe
 from featmesh.client.options import Options, check_endpoint
 from featmesh.client.reporter import Reporter
+from featmesh.client.server_connection import Connect, Held, ServerConnection
 from featmesh.client.sources import DefinitionSource
 from featmesh.client.status import Freshness, Status
 from featmesh.client.store import DefinitionStore
 from featmesh.client.stream import NOTHING
 from featmesh.client.timing import Timing
-from featmesh.client.uplink import Connect, Held, Uplink
 from featmesh.engine import evaluate, evaluate_all
 from featmesh.engine.model import Context
 from featmesh.engine.snapshot import Snapshot
@@ -156,7 +156,7 @@ class Client:
         The default's type says how the flag is read; a list, dictionary or None reads a
         document. It counts no evaluation. Calling what is returned ends it.
         """
-        read = partial(self._answers.peek, flag_key, context, default)
+        read = partial(self._evaluator.peek, flag_key, context, default)
         return self._held.listeners.add_for_value(flag_key, read, callback)
 
     def on_status_change(self, callback: Callable[[Status], None]) -> Unsubscribe:
@@ -165,39 +165,39 @@ class Client:
 
     def boolean_value(self, flag_key: str, context: Context, default: bool) -> bool:
         """The boolean that the flag serves to the context."""
-        return self._answers.value(flag_key, context, default, BOOLEAN, boolean_detail)
+        return self._evaluator.value(flag_key, context, default, BOOLEAN, boolean_detail)
 
     def string_value(self, flag_key: str, context: Context, default: str) -> str:
         """The text that the flag serves to the context."""
-        return self._answers.value(flag_key, context, default, STRING, string_detail)
+        return self._evaluator.value(flag_key, context, default, STRING, string_detail)
 
     def number_value(self, flag_key: str, context: Context, default: float) -> float:
         """The number that the flag serves to the context."""
-        return self._answers.value(flag_key, context, default, NUMBER, number_detail)
+        return self._evaluator.value(flag_key, context, default, NUMBER, number_detail)
 
     def json_value(self, flag_key: str, context: Context, default: Json) -> Json:
         """The document that the flag serves to the context; the caller may change it."""
-        return self._answers.detail(flag_key, context, default, json_detail).value
+        return self._evaluator.detail(flag_key, context, default, json_detail).value
 
     def boolean_detail(
         self, flag_key: str, context: Context, default: bool
     ) -> EvaluationDetail[bool]:
         """The same as `boolean_value`, and why."""
-        return self._answers.detail(flag_key, context, default, boolean_detail)
+        return self._evaluator.detail(flag_key, context, default, boolean_detail)
 
     def string_detail(self, flag_key: str, context: Context, default: str) -> EvaluationDetail[str]:
         """The same as `string_value`, and why."""
-        return self._answers.detail(flag_key, context, default, string_detail)
+        return self._evaluator.detail(flag_key, context, default, string_detail)
 
     def number_detail(
         self, flag_key: str, context: Context, default: float
     ) -> EvaluationDetail[float]:
         """The same as `number_value`, and why."""
-        return self._answers.detail(flag_key, context, default, number_detail)
+        return self._evaluator.detail(flag_key, context, default, number_detail)
 
     def json_detail(self, flag_key: str, context: Context, default: Json) -> EvaluationDetail[Json]:
         """The same as `json_value`, and why."""
-        return self._answers.detail(flag_key, context, default, json_detail)
+        return self._evaluator.detail(flag_key, context, default, json_detail)
 
     def all_flags(self, context: Context) -> dict[str, Json]:
         """Every flag's value for the context, without those in error; counts no evaluation."""
@@ -215,15 +215,15 @@ class Client:
         kind: EventKind = EventKind.CUSTOM,
     ) -> None:
         """Reports that a user did something; sent with the next batch."""
-        self._answers.reporter.track(event_name, context, value, kind)
+        self._evaluator.reporter.track(event_name, context, value, kind)
 
     def identify(self, context: Context) -> None:
         """Makes a user and its attributes known; sent with the next batch."""
-        self._answers.reporter.identify(context)
+        self._evaluator.reporter.identify(context)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Sends all events now; True when none waits any more after ``timeout`` seconds."""
-        return self._answers.reporter.flush(timeout)
+        return self._evaluator.reporter.flush(timeout)
 
     def save_definitions(self, path: str | os.PathLike[str]) -> None:
         """Writes what is held as a file that ``Options.bootstrap_file`` reads.
@@ -259,7 +259,7 @@ class Client:
             changed=self._statuses.notify,
         )
         self._held = Held(DefinitionStore(), freshness, ChangeListeners(), cache)
-        self._answers = Answers(
+        self._evaluator = Evaluator(
             self._held.store,
             evaluate,
             reporter=self._silent_reporter(),
@@ -267,7 +267,7 @@ class Client:
             timing=timing,
         )
         self._connect: Connect | None = None
-        self._uplink: Uplink | None = None
+        self._uplink: ServerConnection | None = None
         self._detach: Unsubscribe = _nothing
         self._is_bootstrapped = False
 
@@ -286,14 +286,14 @@ class Client:
 
     def _open_uplink(self, open_channel: Connect) -> None:
         self._connect = open_channel
-        self._uplink = Uplink(
+        self._uplink = ServerConnection(
             open_channel(),
             self._held,
             options=self._options,
             timing=self._timing,
             from_nothing=self._is_bootstrapped,
         )
-        self._answers.reporter = self._uplink.reporter
+        self._evaluator.reporter = self._uplink.reporter
         self._uplink.start()
 
     def _take(self, changes: DefinitionChanges) -> None:
@@ -304,12 +304,12 @@ class Client:
 
     def _after_fork(self) -> None:
         forks.abandon(self._uplink)
-        self._held.listeners.begin_anew()
-        self._statuses.begin_anew()
+        self._held.listeners.reset_after_fork()
+        self._statuses.reset_after_fork()
         if self._connect is None:
             return
-        self._held.freshness.begin_anew()
-        self._uplink, self._answers.reporter = None, self._silent_reporter()
+        self._held.freshness.reset_after_fork()
+        self._uplink, self._evaluator.reporter = None, self._silent_reporter()
         if forks.GRPC_SURVIVES:
             self._open_uplink(self._connect)
         else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from featmesh.client.answers import Answers
 from featmesh.client.connection import Connection
+from featmesh.client.evaluator import Evaluator
 from featmesh.client.feeds import EvaluationFeed
 from featmesh.client.options import Options
 from featmesh.client.reporter import Reporter
@@ -47,7 +47,7 @@ class UserSession:
         self.freshness = Freshness(
             staleness=options.staleness, timing=timing, ready=ready, offline=options.offline
         )
-        self.answers = Answers(
+        self.evaluator = Evaluator(
             self.store, look_up, reporter=reporter, hooks=options.hooks, timing=timing
         )
         self._options, self._timing = options, timing

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from featmesh.client.timing import Timing
 
 
-class SilenceWatch:
+class IdleWatchdog:
     """A thread that calls ``act`` whenever nothing was heard for ``limit`` seconds.
 
     A server that hangs, or a way to it that swallows everything, ends no stream; only the

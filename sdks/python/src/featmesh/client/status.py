@@ -76,7 +76,7 @@ class Freshness:
         self._ready.set()
         self._announce()
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Replaces what another process's threads may hold locked; the stream is down."""
         had_data = self._ready.is_set()
         self._ready = threading.Event()

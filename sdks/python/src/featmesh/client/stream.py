@@ -12,7 +12,7 @@ import grpc
 
 from featmesh.client.backoff import Backoff
 from featmesh.client.options import Options
-from featmesh.client.silence import SilenceWatch
+from featmesh.client.silence import IdleWatchdog
 from featmesh.client.status import Freshness
 from featmesh.client.timing import Timing
 from featmesh.errors import ProtocolError
@@ -124,7 +124,7 @@ class SyncLoop(Generic[FrameT]):
         self._hung = False
         self._healthy_since: float | None = None
         self._reported: grpc.StatusCode | None = None
-        self._watch = SilenceWatch(limit=options.staleness, act=self._after_silence, timing=timing)
+        self._watch = IdleWatchdog(limit=options.staleness, act=self._after_silence, timing=timing)
         self._thread = threading.Thread(target=self._run, name="featmesh-sync", daemon=True)
 
     def start(self) -> None:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from featmesh.client import forks
-from featmesh.client.answers import BOOLEAN, NUMBER, STRING, Read
 from featmesh.client.connection import Connection, connect
 from featmesh.client.detail import (
     EvaluationDetail,
@@ -22,15 +21,16 @@ from featmesh.client.detail import (
     plain_value,
     string_detail,
 )
+from featmesh.client.evaluator import BOOLEAN, NUMBER, STRING, Read
 from featmesh.client.events import EventKind
 from featmesh.client.listeners import ChangeCallback, ChangeListeners, Unsubscribe
 from featmesh.client.options import Options, check_endpoint
 from featmesh.client.reporter import Reporter
+from featmesh.client.server_connection import JOIN_TIMEOUT
 from featmesh.client.session import UserSession
 from featmesh.client.status import Status
 from featmesh.client.store import EvaluationStore, differing_results
 from featmesh.client.timing import Timing
-from featmesh.client.uplink import JOIN_TIMEOUT
 from featmesh.engine.attributes import valid_context
 from featmesh.engine.model import Context
 from featmesh.wire import context_to_proto
@@ -138,24 +138,24 @@ class ClientSideClient:
 
         def read() -> T:
             session = self._current
-            return session.answers.peek(flag_key, session.context, default)
+            return session.evaluator.peek(flag_key, session.context, default)
 
         return self._listeners.add_for_value(flag_key, read, callback)
 
     def boolean_value(self, flag_key: str, default: bool) -> bool:
         """The boolean that the flag serves to the user."""
         session = self._current
-        return session.answers.value(flag_key, session.context, default, BOOLEAN, boolean_detail)
+        return session.evaluator.value(flag_key, session.context, default, BOOLEAN, boolean_detail)
 
     def string_value(self, flag_key: str, default: str) -> str:
         """The text that the flag serves to the user."""
         session = self._current
-        return session.answers.value(flag_key, session.context, default, STRING, string_detail)
+        return session.evaluator.value(flag_key, session.context, default, STRING, string_detail)
 
     def number_value(self, flag_key: str, default: float) -> float:
         """The number that the flag serves to the user."""
         session = self._current
-        return session.answers.value(flag_key, session.context, default, NUMBER, number_detail)
+        return session.evaluator.value(flag_key, session.context, default, NUMBER, number_detail)
 
     def json_value(self, flag_key: str, default: Json) -> Json:
         """The document that the flag serves to the user; the caller may change it."""
@@ -300,12 +300,12 @@ class ClientSideClient:
 
     def _detail(self, flag_key: str, default: T, read: Read[T]) -> EvaluationDetail[T]:
         session = self._current
-        return session.answers.detail(flag_key, session.context, default, read)
+        return session.evaluator.detail(flag_key, session.context, default, read)
 
     def _after_fork(self) -> None:
         current = self._current
         forks.abandon(self._connection, self._reporter, current, self._next, self._retired)
-        self._listeners.begin_anew()
+        self._listeners.reset_after_fork()
         self._begin(current.context, current.store, connects=forks.GRPC_SURVIVES)
         if self._connect is not None and not forks.GRPC_SURVIVES:
             logger.error(forks.ADVICE)

@@ -504,11 +504,11 @@ class ImportEndUsersRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    DRY_RUN_FIELD_NUMBER: builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     USERS_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
     """Where; the first chunk has it, later ones may leave it out."""
-    dry_run: builtins.bool
+    validate_only: builtins.bool
     """In the first chunk: check all users, write none."""
     @property
     def users(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ImportedUser]:
@@ -518,10 +518,10 @@ class ImportEndUsersRequest(google.protobuf.message.Message):
         self,
         *,
         environment_id: builtins.str = ...,
-        dry_run: builtins.bool = ...,
+        validate_only: builtins.bool = ...,
         users: collections.abc.Iterable[global___ImportedUser] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["dry_run", b"dry_run", "environment_id", b"environment_id", "users", b"users"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "users", b"users", "validate_only", b"validate_only"]) -> None: ...
 
 global___ImportEndUsersRequest = ImportEndUsersRequest
 

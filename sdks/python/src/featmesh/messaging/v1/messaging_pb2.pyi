@@ -27,7 +27,7 @@ class ChangeNotice(google.protobuf.message.Message):
     ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
     KEYS_REVOKED_FIELD_NUMBER: builtins.int
-    COPY_FIELD_NUMBER: builtins.int
+    INLINE_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
     """The environment."""
     revision: builtins.int
@@ -35,7 +35,7 @@ class ChangeNotice(google.protobuf.message.Message):
     keys_revoked: builtins.bool
     """An SDK key of the environment was revoked."""
     @property
-    def copy(self) -> global___ChangeCopy:
+    def inline(self) -> global___InlineChanges:
         """A copy of what the change wrote, where it is small."""
 
     def __init__(
@@ -44,16 +44,16 @@ class ChangeNotice(google.protobuf.message.Message):
         environment_id: builtins.str = ...,
         revision: builtins.int = ...,
         keys_revoked: builtins.bool = ...,
-        copy: global___ChangeCopy | None = ...,
+        inline: global___InlineChanges | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["copy", b"copy"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["copy", b"copy", "environment_id", b"environment_id", "keys_revoked", b"keys_revoked", "revision", b"revision"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["inline", b"inline"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "inline", b"inline", "keys_revoked", b"keys_revoked", "revision", b"revision"]) -> None: ...
 
 global___ChangeNotice = ChangeNotice
 
 @typing.final
-class ChangeCopy(google.protobuf.message.Message):
-    """ChangeCopy is what one change wrote, for readers that hold the revision before it."""
+class InlineChanges(google.protobuf.message.Message):
+    """InlineChanges is what one change wrote, for readers that hold the revision before it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -78,7 +78,7 @@ class ChangeCopy(google.protobuf.message.Message):
     def HasField(self, field_name: typing.Literal["changes", b"changes"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["changes", b"changes", "floor", b"floor", "since", b"since"]) -> None: ...
 
-global___ChangeCopy = ChangeCopy
+global___InlineChanges = InlineChanges
 
 @typing.final
 class UserBatch(google.protobuf.message.Message):

@@ -30,7 +30,7 @@ class Held:
     cache: DefinitionCache | None
 
 
-class Uplink:
+class ServerConnection:
     """Owns the channel and all threads of a server client; the child of a fork makes its own.
 
     Args:

@@ -54,7 +54,7 @@ class Store(Protocol[Held_co]):
         ...
 
 
-class Answers(Generic[H]):
+class Evaluator(Generic[H]):
     """Answers for an application; a fault of ours gives the default and is logged once."""
 
     def __init__(

@@ -18,7 +18,7 @@ REFUSALS = 6
 """In a row, before a message is no longer thought to wait for the store."""
 
 
-class StoreGate:
+class CircuitBreaker:
     """Open while the store answers. One probe for all that wait, so an outage is one log line.
 
     ``ping`` raises `StoreUnavailable`.

@@ -22,7 +22,7 @@ async def test_of_two_holders_one_has_the_lease_until_it_runs_out_or_is_released
     moved: MongoStore, clock: Clock
 ) -> None:
     async def hold(holder: str) -> bool:
-        return await moved.upkeep.hold_lease("work", holder, DAY)
+        return await moved.maintenance.hold_lease("work", holder, DAY)
 
     assert await hold("ada")
     assert not await hold("bob")
@@ -32,14 +32,14 @@ async def test_of_two_holders_one_has_the_lease_until_it_runs_out_or_is_released
     assert not await hold("bob")
     clock.time += DAY / 4
     assert await hold("bob"), "it has run out"
-    await moved.upkeep.release_lease("work", "ada")
+    await moved.maintenance.release_lease("work", "ada")
     assert not await hold("ada"), "only its holder can release it"
-    await moved.upkeep.release_lease("work", "bob")
+    await moved.maintenance.release_lease("work", "bob")
     assert await hold("ada")
 
 
 async def test_of_many_that_want_a_free_lease_at_once_one_gets_it(store: MongoStore) -> None:
-    wanted = (store.upkeep.hold_lease("work", f"holder-{n}", DAY) for n in range(8))
+    wanted = (store.maintenance.hold_lease("work", f"holder-{n}", DAY) for n in range(8))
     assert sorted(await asyncio.gather(*wanted)) == [False] * 7 + [True]
 
 
@@ -59,10 +59,10 @@ async def test_tombstones_go_after_their_retention_and_the_floor_rises_to_the_ne
     clock.time += RETENTION
     young = await tombstones(moved, environment.id, flag("c"))
 
-    assert await moved.upkeep.compact_tombstones(RETENTION, 100) == 0, "not older than that"
+    assert await moved.maintenance.compact_tombstones(RETENTION, 100) == 0, "not older than that"
     clock.time += timedelta(minutes=1)
-    assert await moved.upkeep.compact_tombstones(RETENTION, 100) == 3
-    assert await moved.upkeep.compact_tombstones(RETENTION, 100) == 0
+    assert await moved.maintenance.compact_tombstones(RETENTION, 100) == 3
+    assert await moved.maintenance.compact_tombstones(RETENTION, 100) == 0
 
     read = await moved.definitions.read_definitions(environment.id)
     assert (read.floor, read.revision) == (last, young)
@@ -77,7 +77,7 @@ async def test_a_reader_at_the_floor_resumes_and_one_just_below_it_starts_anew(
     floor = await tombstones(moved, environment.id, flag("a"))
     clock.time += RETENTION + DAY
     late = await moved.items.commit(change(environment.id, *create(flag("b"))))
-    await moved.upkeep.compact_tombstones(RETENTION, 100)
+    await moved.maintenance.compact_tombstones(RETENTION, 100)
 
     view = View.of(await moved.definitions.read_definitions(environment.id))
     assert view.continues(floor)
@@ -100,7 +100,7 @@ async def test_the_history_tells_of_the_floor_with_the_next_change(
 ) -> None:
     floor = await tombstones(moved, environment.id, flag("a"))
     clock.time += RETENTION + DAY
-    await moved.upkeep.compact_tombstones(RETENTION, 100)
+    await moved.maintenance.compact_tombstones(RETENTION, 100)
     late = await moved.items.commit(change(environment.id, *create(flag("b"))))
     monkeypatch.delattr(definitions.MongoDefinitions, "_read")
     read = await moved.definitions.read_changes(environment.id, late.revision - 1)
@@ -113,7 +113,7 @@ async def test_compaction_is_bounded_and_takes_the_oldest_first(
     revisions = [await tombstones(moved, environment.id, flag(key)) for key in "abc"]
     clock.time += RETENTION + DAY
     for revision in revisions:
-        assert await moved.upkeep.compact_tombstones(RETENTION, 1) == 1
+        assert await moved.maintenance.compact_tombstones(RETENTION, 1) == 1
         read = await moved.definitions.read_definitions(environment.id)
         assert read.floor == revision
     assert read.deleted_flags == ()
@@ -129,7 +129,11 @@ async def test_every_environment_has_its_turn_and_only_its_own_floor_rises(
         each.id: await tombstones(moved, each.id, flag("a")) for each in (environment, other)
     }
     clock.time += RETENTION + DAY
-    assert [await moved.upkeep.compact_tombstones(RETENTION, 10) for _ in range(3)] == [1, 1, 0]
+    assert [await moved.maintenance.compact_tombstones(RETENTION, 10) for _ in range(3)] == [
+        1,
+        1,
+        0,
+    ]
     floors = {each: (await moved.tenancy.get_environment(each)).floor for each in expected}
     assert floors == expected
     assert (await moved.tenancy.get_environment(untouched.id)).floor == 0
@@ -140,7 +144,7 @@ async def test_a_key_that_is_taken_again_after_compaction_continues_its_versions
 ) -> None:
     await tombstones(moved, environment.id, flag("a"), segment("s-1", "vip"))
     clock.time += RETENTION + DAY
-    await moved.upkeep.compact_tombstones(RETENTION, 10)
+    await moved.maintenance.compact_tombstones(RETENTION, 10)
 
     again = change(environment.id, *create(flag("a"), segment("s-1", "vip"), flag("new")))
     committed = await moved.items.commit(again)
@@ -157,7 +161,7 @@ async def test_a_compacted_segment_is_still_found_in_the_history_by_its_key(
 ) -> None:
     await tombstones(moved, environment.id, segment("s-1", "vip"))
     clock.time += RETENTION + DAY
-    await moved.upkeep.compact_tombstones(RETENTION, 10)
+    await moved.maintenance.compact_tombstones(RETENTION, 10)
     earlier = await moved.items.get_segment_version(environment.id, "vip", 1)
     assert earlier.record is not None
     assert earlier.record.item.id == "s-1"
@@ -170,7 +174,7 @@ async def test_compaction_and_commits_at_once_lose_neither_a_version_nor_a_tombs
     await tombstones(moved, environment.id, *map(flag, keys))
     clock.time += RETENTION + DAY
     commits = (moved.items.commit(change(environment.id, *create(flag(key)))) for key in keys)
-    compactions = (moved.upkeep.compact_tombstones(RETENTION, 3) for _ in range(6))
+    compactions = (moved.maintenance.compact_tombstones(RETENTION, 3) for _ in range(6))
     committed, removed = await asyncio.gather(
         asyncio.gather(*commits), asyncio.gather(*compactions)
     )

@@ -23,7 +23,7 @@ _STEADY_AFTER = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Lifeline:
+class ReconnectingSession:
     """Owner of the background task that connects, restores and connects again.
 
     ``restore`` attaches watches and consumers to each new session before `session` hands it

@@ -12,7 +12,7 @@ import pytest
 
 from featmesh.engine.model import Context
 from featmesh.management.v1 import flag_service_pb2, tenancy_pb2
-from services.api.jobs.maintenance import LEASE, Upkeep
+from services.api.jobs.maintenance import LEASE, Maintenance
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import hash_secret
 from services.storage.model.tenancy import Environment
@@ -24,8 +24,8 @@ from tests.integration.storage.records import NOON, change, create, delete, flag
 from tests.support.api import SERVING, ApiClient, flag_resource, running_api
 from tests.support.fail_points import OUT_OF_DISK_SPACE, failing, refused_uri
 from tests.support.messaging import soon
+from tests.support.observations import see_users
 from tests.support.ports import free_address
-from tests.support.sightings import see_users
 
 RETENTION = timedelta(days=30)
 
@@ -86,7 +86,7 @@ async def test_a_removal_that_its_replica_did_not_live_to_finish_is_finished_by_
 ) -> None:
     await fill(store, environment.id)
     await store.tenancy.delete_environment(environment.id)
-    assert await store.upkeep.remove_deleted(5) == 5
+    assert await store.maintenance.remove_deleted(5) == 5
     async with running_api(store, bus) as client:
         await client.health(SERVING)
         await soon(lambda: is_zero(left(environment.id)))
@@ -95,7 +95,7 @@ async def test_a_removal_that_its_replica_did_not_live_to_finish_is_finished_by_
 async def test_one_replica_works_at_a_time_and_the_other_takes_over_when_it_stops(
     store: MongoStore, environment: Environment, left: Left
 ) -> None:
-    first, second = (Upkeep(store.upkeep, RETENTION) for _ in range(2))
+    first, second = (Maintenance(store.maintenance, RETENTION) for _ in range(2))
     assert not await first.step(), "nothing to do, but it has the lease now"
     await fill(store, environment.id)
     await store.tenancy.delete_environment(environment.id)
@@ -137,7 +137,7 @@ async def test_tombstones_older_than_the_retention_are_compacted(
     async def floor_is(revision: int) -> bool:
         return (await store.tenancy.get_environment(environment.id)).floor == revision
 
-    young = Upkeep(store.upkeep, timedelta(days=3))
+    young = Maintenance(store.maintenance, timedelta(days=3))
     assert not await young.step()
     assert await floor_is(0)
     await young.release()
@@ -157,13 +157,13 @@ async def test_an_outage_of_the_store_is_logged_once_and_the_work_goes_on(
     await fill(store, environment.id)
     await store.tenancy.delete_environment(environment.id)
     refused = MongoStore.open(refused_uri(mongodb_uri), database=database_name)
-    upkeep = Upkeep(refused.upkeep, RETENTION)
+    maintenance = Maintenance(refused.maintenance, RETENTION)
     with caplog.at_level(logging.INFO):
         async with failing(mongodb_uri, ["delete"], OUT_OF_DISK_SPACE):
-            task = asyncio.create_task(upkeep.run())
+            task = asyncio.create_task(maintenance.run())
             await until_logged(caplog, "upkeep of the store waits: ")
-            upkeep.wake()
-        upkeep.wake()
+            maintenance.wake()
+        maintenance.wake()
         await soon(lambda: is_zero(left(environment.id)))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -203,6 +203,6 @@ async def test_a_lease_that_cannot_be_given_back_does_not_keep_a_replica_from_st
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     away = MongoStore.open(f"mongodb://{free_address()}/?replicaSet=rs0")
-    await Upkeep(away.upkeep, RETENTION).release()
+    await Maintenance(away.maintenance, RETENTION).release()
     await away.close()
     assert "the lease of upkeep runs out by itself" in caplog.text

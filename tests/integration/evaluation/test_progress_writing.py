@@ -9,7 +9,7 @@ import pytest
 
 from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.progress.reports import Reports
-from services.evaluation.progress.writer import CensusWriter
+from services.evaluation.progress.writer import ProgressWriter
 from services.evaluation.replica.replica import Replicas
 from services.messaging.inprocess import InProcessBus
 from services.storage.model.tenancy import Environment
@@ -33,17 +33,17 @@ async def test_a_census_is_written_only_when_it_changed_and_removed_with_its_env
     store: MongoStore, environment: Environment, connection: Connection
 ) -> None:
     replicas = Replicas(store.definitions)
-    writer = CensusWriter(replicas, store.census, "p1")
+    writer = ProgressWriter(replicas, store.progress, "p1")
     replica = await replicas.get(environment.id)
-    collection = connection["stream_census"]
+    collection = connection["stream_progress"]
 
     await writer.write()
     assert await collection.count_documents({}) == 0, "nobody streams it"
 
-    reader = Reader(replica, new_traffic(replicas.sends))
-    await reader.wire.takes(1)
+    reader = Reader(replica, new_traffic(replicas.watchdog))
+    await reader.writer.takes(1)
     await writer.write()
-    assert [each.streams for each in await store.census.read_census(environment.id)] == [1]
+    assert [each.streams for each in await store.progress.read_progress(environment.id)] == [1]
     await writer.write()  # it may have gone on meanwhile
     last = await collection.find_one()
     await writer.write()
@@ -51,8 +51,8 @@ async def test_a_census_is_written_only_when_it_changed_and_removed_with_its_env
 
     await reader.close()
     await writer.write()
-    assert [each.streams for each in await store.census.read_census(environment.id)] == [0]
-    await replicas.tidy(-1)
+    assert [each.streams for each in await store.progress.read_progress(environment.id)] == [0]
+    await replicas.evict_idle(-1)
     await writer.write()
     assert await collection.count_documents({}) == 0
     await replicas.close()
@@ -69,16 +69,16 @@ async def test_what_changed_while_the_store_was_away_is_written_when_it_is_back(
     replicas = Replicas(store.definitions)
     replica = await replicas.get(environment.id)
     async with store_through(proxy, database_name) as distant:
-        writer = CensusWriter(replicas, distant.census, "p1")
+        writer = ProgressWriter(replicas, distant.progress, "p1")
         await writer.write()
         await proxy.cut()
-        replica.census.join("sdk")
+        replica.progress.join("sdk")
         for _ in range(2):
             await writer.write()
         assert caplog.text.count("censuses of streams are not written") == 1
         await proxy.open()
         async with asyncio.timeout(PATIENCE):
-            while not await store.census.read_census(environment.id):
+            while not await store.progress.read_progress(environment.id):
                 await writer.write()
     await proxy.cut()
     await replicas.close()

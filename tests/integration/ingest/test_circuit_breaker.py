@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.ingest.gate import StoreGate
+from services.ingest.circuit_breaker import CircuitBreaker
 from services.runtime.errors import StoreUnavailable
 from tests.support.waiting import PATIENCE
 
@@ -16,8 +16,8 @@ async def answers() -> None:
 async def test_a_message_that_a_healthy_store_refuses_for_ever_does_not_wait_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.ingest.gate.HIGH_SECONDS", 0.2)
-    gate = StoreGate(answers)
+    monkeypatch.setattr("services.ingest.circuit_breaker.HIGH_SECONDS", 0.2)
+    gate = CircuitBreaker(answers)
 
     async def refused() -> None:
         raise StoreUnavailable("MongoDB refused: this update")
@@ -35,7 +35,7 @@ async def test_while_the_store_is_away_a_message_waits_and_then_passes() -> None
         if is_away:
             raise StoreUnavailable("away")
 
-    gate = StoreGate(ping)
+    gate = CircuitBreaker(ping)
     tried = asyncio.Event()
 
     async def attempt() -> None:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from services.evaluation.broadcast.scheduler import Turns
-from services.evaluation.limits import SLICE_SECONDS
+from services.evaluation.broadcast.scheduler import RoundRobinScheduler
+from services.evaluation.limits import TIME_SLICE_SECONDS
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Work:
         while self.pieces:
             self.pieces -= 1
             self._done.append(self.name)
-            self._clock.seconds += SLICE_SECONDS
+            self._clock.seconds += TIME_SLICE_SECONDS
             if self._clock.seconds >= until:
                 break
         return self.pieces > 0
@@ -46,7 +46,7 @@ async def the_loop_runs(times: int) -> None:
 
 async def test_the_loop_does_its_other_work_after_each_slice(clock: Clock) -> None:
     done: list[str] = []
-    Turns(clock).ask(Work("push", 3, clock, done))
+    RoundRobinScheduler(clock).ask(Work("push", 3, clock, done))
     for turn in range(1, 4):
         await the_loop_runs(1)
         assert len(done) == turn
@@ -54,29 +54,29 @@ async def test_the_loop_does_its_other_work_after_each_slice(clock: Clock) -> No
 
 async def test_environments_have_their_slices_one_after_another(clock: Clock) -> None:
     done: list[str] = []
-    turns = Turns(clock)
+    scheduler = RoundRobinScheduler(clock)
     for name in "abc":
-        turns.ask(Work(name, 2, clock, done))
+        scheduler.ask(Work(name, 2, clock, done))
     await the_loop_runs(6)
     assert done == list("abcabc")
 
 
 async def test_asking_twice_gives_one_turn(clock: Clock) -> None:
     done: list[str] = []
-    turns = Turns(clock)
+    scheduler = RoundRobinScheduler(clock)
     work, other = Work("twice", 2, clock, done), Work("once", 1, clock, done)
-    turns.ask(work)
-    turns.ask(other)
-    turns.ask(work)
+    scheduler.ask(work)
+    scheduler.ask(other)
+    scheduler.ask(work)
     await the_loop_runs(3)
     assert done == ["twice", "once", "twice"]
 
 
 async def test_nobody_has_a_turn_after_the_end(clock: Clock) -> None:
     done: list[str] = []
-    turns = Turns(clock)
-    turns.ask(Work("before", 1, clock, done))
-    turns.close()
-    turns.ask(Work("after", 1, clock, done))
+    scheduler = RoundRobinScheduler(clock)
+    scheduler.ask(Work("before", 1, clock, done))
+    scheduler.close()
+    scheduler.ask(Work("after", 1, clock, done))
     await the_loop_runs(2)
     assert done == []

@@ -22,7 +22,7 @@ NOT_READY: Final = b"not-ready\n"
 _METRICS: Final = b"metrics "
 
 
-class WorkerLink:
+class SupervisorChannel:
     """One worker's end of the line."""
 
     def __init__(self, line: socket.socket) -> None:
@@ -32,7 +32,7 @@ class WorkerLink:
         self._writer: asyncio.StreamWriter | None = None
 
     @classmethod
-    def from_environment(cls, variables: Mapping[str, str]) -> WorkerLink | None:
+    def from_environment(cls, variables: Mapping[str, str]) -> SupervisorChannel | None:
         """The line that a supervisor left open for this process; None without one."""
         number = variables.get(FD_VARIABLE, "")
         if not number:

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from featmesh.sync.v1 import sync_pb2
-from services.evaluation.broadcast.writes import Sends
+from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.replica.replica import Replica, Replicas
 from services.evaluation.sync.admission import Admission
-from services.evaluation.sync.stream import Traffic
-from services.evaluation.sync.timers import TICK_SECONDS, Pace, Pacer
+from services.evaluation.sync.stream import StreamDeps
+from services.evaluation.sync.timers import TICK_SECONDS, StreamTimers, TimerSettings
 from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.streams import Clock, Reader
 from tests.support.waiting import PATIENCE
 
-PACE = Pace(heartbeat=20.0, max_age=200.0)
+PACE = TimerSettings(heartbeat=20.0, max_age=200.0)
 SHORTEST, LONGEST = 20.0, 24.0
 """Silence before a heartbeat."""
 
@@ -27,36 +27,36 @@ Frame = sync_pb2.SyncDefinitionsResponse
 class Scene:
     """Streams of one environment whose pacer ticks when the test moves the clock."""
 
-    def __init__(self, replica: Replica, sends: Sends, clock: Clock) -> None:
+    def __init__(self, replica: Replica, watchdog: WriteWatchdog, clock: Clock) -> None:
         self.replica = replica
-        self.pacer = Pacer(PACE, sends)
+        self.timers = StreamTimers(PACE, watchdog)
         self.readers: list[Reader] = []
         self._clock = clock
-        self._traffic = Traffic(sends, self.pacer, Admission(), lambda: 7)
+        self._deps = StreamDeps(watchdog, self.timers, Admission(), lambda: 7)
 
     async def join(self, count: int = 1) -> list[Reader]:
-        joined = [Reader(self.replica, self._traffic) for _ in range(count)]
+        joined = [Reader(self.replica, self._deps) for _ in range(count)]
         self.readers += joined
         for reader in joined:
-            await reader.wire.takes(1)
+            await reader.writer.takes(1)
         await settle()
         return joined
 
     def enrolled(self) -> int:
         """Streams that the pacer will visit."""
-        return sum(map(len, self.pacer._slots.values()))
+        return sum(map(len, self.timers._slots.values()))
 
     async def pass_time(self, seconds: float) -> None:
         """In steps of a tick."""
         for _ in range(round(seconds / TICK_SECONDS)):
             self._clock.move(TICK_SECONDS)
-            await self.pacer.tick()
+            await self.timers.tick()
         await settle()
 
     async def jump(self, seconds: float) -> None:
         """As when the process was not given the processor for so long."""
         self._clock.move(seconds)
-        await self.pacer.tick()
+        await self.timers.tick()
         await settle()
 
 
@@ -67,7 +67,7 @@ async def settle() -> None:
 
 
 def kinds(reader: Reader) -> list[str | None]:
-    return [Frame.FromString(frame).WhichOneof("frame") for frame in reader.wire.frames]
+    return [Frame.FromString(frame).WhichOneof("frame") for frame in reader.writer.frames]
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def clock() -> Clock:
 @pytest.fixture
 async def scene(store: MongoStore, environment: Environment, clock: Clock) -> AsyncIterator[Scene]:
     replicas = Replicas(store.definitions)
-    replicas.sends.now = clock
-    scene = Scene(await replicas.get(environment.id), replicas.sends, clock)
+    replicas.watchdog.now = clock
+    scene = Scene(await replicas.get(environment.id), replicas.watchdog, clock)
     yield scene
     for reader in scene.readers:
         await reader.close()
@@ -98,7 +98,7 @@ async def test_a_heartbeat_comes_after_silence_and_not_before(scene: Scene) -> N
     assert kinds(reader) == ["change_set"]
     await scene.pass_time(LONGEST - SHORTEST + TICK_SECONDS)
     assert kinds(reader) == ["change_set", "heartbeat"]
-    heartbeat = Frame.FromString(reader.wire.frames[-1]).heartbeat
+    heartbeat = Frame.FromString(reader.writer.frames[-1]).heartbeat
     assert (heartbeat.revision, heartbeat.server_time_ms) == (scene.replica.view.revision, 7)
 
 
@@ -113,7 +113,7 @@ async def test_a_push_puts_the_heartbeat_off(store: MongoStore, scene: Scene) ->
     for number in range(4):
         await scene.pass_time(SHORTEST - TICK_SECONDS)
         await commit(store, scene.replica, f"f{number}")
-        await reader.wire.takes(number + 2)
+        await reader.writer.takes(number + 2)
         await settle()
     assert "heartbeat" not in kinds(reader)
     await scene.pass_time(SHORTEST - TICK_SECONDS)
@@ -129,7 +129,7 @@ async def test_a_stream_ends_with_a_goodbye_near_its_age(scene: Scene) -> None:
     await scene.pass_time(0.1 * PACE.max_age + 3 * TICK_SECONDS)
     async with asyncio.timeout(PATIENCE):
         await reader.task
-    goodbye = Frame.FromString(reader.wire.frames[-1]).goodbye
+    goodbye = Frame.FromString(reader.writer.frames[-1]).goodbye
     assert goodbye.reason == sync_pb2.GOODBYE_REASON_MAX_AGE
     assert kinds(reader).count("goodbye") == 1
 
@@ -168,7 +168,7 @@ async def test_a_stream_that_joins_amid_a_late_tick_is_not_left_out(
 ) -> None:
     await scene.join()
     clock.move(LONGEST)
-    ticking = asyncio.create_task(scene.pacer.tick())
+    ticking = asyncio.create_task(scene.timers.tick())
     await asyncio.sleep(0)
     (late,) = await scene.join()
     await ticking
