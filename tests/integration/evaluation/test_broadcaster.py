@@ -309,7 +309,7 @@ async def test_a_second_change_goes_out_at_once_and_those_after_it_together_in_t
 async def test_however_many_streams_a_change_waits_for_its_time_within_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "PASS_SECONDS_PER_STREAM", PATIENCE)
+    monkeypatch.setattr(hub_module, "ROUND_SECONDS_PER_STREAM", PATIENCE)
     clock = Clock()
     broadcaster = Broadcaster(WriteWatchdog(clock))
     members = [Subscriber(broadcaster, takes=True) for _ in range(3)]
