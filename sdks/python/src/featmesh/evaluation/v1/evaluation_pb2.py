@@ -24,49 +24,66 @@ _sym_db = _symbol_database.Default()
 
 from featmesh.flag.v1 import condition_pb2 as featmesh_dot_flag_dot_v1_dot_condition__pb2
 from featmesh.flag.v1 import value_pb2 as featmesh_dot_flag_dot_v1_dot_value__pb2
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'featmesh/evaluation/v1/evaluation.proto\x12\x16\x66\x65\x61tmesh.evaluation.v1\x1a featmesh/flag/v1/condition.proto\x1a\x1c\x66\x65\x61tmesh/flag/v1/value.proto\"\x1c\n\nStringList\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x98\x01\n\x0e\x41ttributeValue\x12\x16\n\x0cstring_value\x18\x01 \x01(\tH\x00\x12\x16\n\x0cnumber_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12\x38\n\nlist_value\x18\x04 \x01(\x0b\x32\".featmesh.evaluation.v1.StringListH\x00\x42\x06\n\x04kind\"\xc4\x01\n\x07\x43ontext\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x43\n\nattributes\x18\x03 \x03(\x0b\x32/.featmesh.evaluation.v1.Context.AttributesEntry\x1aY\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.featmesh.evaluation.v1.AttributeValue:\x02\x38\x01\"\xc7\x02\n\x10\x45valuationResult\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.featmesh.flag.v1.Value\x12\x14\n\x0cvariation_id\x18\x03 \x01(\t\x12.\n\x06reason\x18\x04 \x01(\x0e\x32\x1e.featmesh.evaluation.v1.Reason\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x11\n\trule_name\x18\x06 \x01(\t\x12\x10\n\x08\x62ucketed\x18\x07 \x01(\x08\x12\x15\n\rin_experiment\x18\x08 \x01(\x08\x12\x15\n\rflag_revision\x18\t \x01(\x03\x12\x35\n\nerror_kind\x18\n \x01(\x0e\x32!.featmesh.evaluation.v1.ErrorKind\x12\x18\n\x10prerequisite_key\x18\x0b \x01(\t\"_\n\x0e\x43onditionTrace\x12.\n\tcondition\x18\x01 \x01(\x0b\x32\x1b.featmesh.flag.v1.Condition\x12\x0e\n\x06\x61\x63tual\x18\x02 \x03(\t\x12\r\n\x05holds\x18\x03 \x01(\x08\"z\n\tRuleTrace\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\trule_name\x18\x02 \x01(\t\x12:\n\nconditions\x18\x03 \x03(\x0b\x32&.featmesh.evaluation.v1.ConditionTrace\x12\r\n\x05holds\x18\x04 \x01(\x08\"\x8d\x01\n\x11PrerequisiteTrace\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x1d\n\x15required_variation_id\x18\x02 \x01(\t\x12\x38\n\x06result\x18\x03 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\x12\r\n\x05holds\x18\x04 \x01(\x08\"@\n\x0bTargetTrace\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\r\n\x05holds\x18\x03 \x01(\x08\"^\n\nShareTrace\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x05\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\x12\x0e\n\x06served\x18\x05 \x01(\x08\"\xc4\x01\n\x0cRolloutTrace\x12\x1a\n\x12\x64ispatch_attribute\x18\x01 \x01(\t\x12\x0e\n\x06hashed\x18\x02 \x01(\t\x12\x13\n\x06\x62ucket\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x32\n\x06shares\x18\x04 \x03(\x0b\x32\".featmesh.evaluation.v1.ShareTrace\x12\x1e\n\x11\x65xperiment_bucket\x18\x05 \x01(\x03H\x01\x88\x01\x01\x42\t\n\x07_bucketB\x14\n\x12_experiment_bucket\"\x8d\x02\n\x0b\x45xplanation\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\x12@\n\rprerequisites\x18\x03 \x03(\x0b\x32).featmesh.evaluation.v1.PrerequisiteTrace\x12\x34\n\x07targets\x18\x04 \x03(\x0b\x32#.featmesh.evaluation.v1.TargetTrace\x12\x30\n\x05rules\x18\x05 \x03(\x0b\x32!.featmesh.evaluation.v1.RuleTrace\x12\x35\n\x07rollout\x18\x06 \x01(\x0b\x32$.featmesh.evaluation.v1.RolloutTrace\"\x7f\n\x0f\x45valuateRequest\x12\x30\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12\x11\n\tflag_keys\x18\x02 \x03(\t\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\x16\n\x0e\x65nvironment_id\x18\x04 \x01(\t\"\x9a\x01\n\x10\x45valuateResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x39\n\x0c\x65xplanations\x18\x03 \x03(\x0b\x32#.featmesh.evaluation.v1.Explanation*\xaa\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0e\n\nREASON_OFF\x10\x01\x12\x1e\n\x1aREASON_PREREQUISITE_FAILED\x10\x02\x12\x17\n\x13REASON_TARGET_MATCH\x10\x03\x12\x15\n\x11REASON_RULE_MATCH\x10\x04\x12\x16\n\x12REASON_FALLTHROUGH\x10\x05\x12\x10\n\x0cREASON_ERROR\x10\x06*\xdc\x01\n\tErrorKind\x12\x1a\n\x16\x45RROR_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45RROR_KIND_FLAG_NOT_FOUND\x10\x01\x12\x1d\n\x19\x45RROR_KIND_MALFORMED_FLAG\x10\x02\x12\x1c\n\x18\x45RROR_KIND_TYPE_MISMATCH\x10\x03\x12\x1f\n\x1b\x45RROR_KIND_CLIENT_NOT_READY\x10\x04\x12\x1e\n\x1a\x45RROR_KIND_INVALID_CONTEXT\x10\x05\x12\x16\n\x12\x45RROR_KIND_GENERAL\x10\x06\x32r\n\x11\x45valuationService\x12]\n\x08\x45valuate\x12\'.featmesh.evaluation.v1.EvaluateRequest\x1a(.featmesh.evaluation.v1.EvaluateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'featmesh/evaluation/v1/evaluation.proto\x12\x16\x66\x65\x61tmesh.evaluation.v1\x1a featmesh/flag/v1/condition.proto\x1a\x1c\x66\x65\x61tmesh/flag/v1/value.proto\x1a!featmesh/options/v1/options.proto\"(\n\nStringList\x12\x1a\n\x06values\x18\x01 \x03(\tB\n\x92\xb5\x18\x06\x10\x80  \xe8\x07\"\xa1\x01\n\x0e\x41ttributeValue\x12\x1f\n\x0cstring_value\x18\x01 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80 H\x00\x12\x16\n\x0cnumber_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12\x38\n\nlist_value\x18\x04 \x01(\x0b\x32\".featmesh.evaluation.v1.StringListH\x00\x42\x06\n\x04kind\"\xe4\x01\n\x07\x43ontext\x12\x16\n\x03key\x18\x01 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\x12\x15\n\x04name\x18\x02 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x04\x12O\n\nattributes\x18\x03 \x03(\x0b\x32/.featmesh.evaluation.v1.Context.AttributesEntryB\n\x92\xb5\x18\x06 \xc8\x01H\x80\x01\x1aY\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.featmesh.evaluation.v1.AttributeValue:\x02\x38\x01\"\xc7\x02\n\x10\x45valuationResult\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.featmesh.flag.v1.Value\x12\x14\n\x0cvariation_id\x18\x03 \x01(\t\x12.\n\x06reason\x18\x04 \x01(\x0e\x32\x1e.featmesh.evaluation.v1.Reason\x12\x0f\n\x07rule_id\x18\x05 \x01(\t\x12\x11\n\trule_name\x18\x06 \x01(\t\x12\x10\n\x08\x62ucketed\x18\x07 \x01(\x08\x12\x15\n\rin_experiment\x18\x08 \x01(\x08\x12\x15\n\rflag_revision\x18\t \x01(\x03\x12\x35\n\nerror_kind\x18\n \x01(\x0e\x32!.featmesh.evaluation.v1.ErrorKind\x12\x18\n\x10prerequisite_key\x18\x0b \x01(\t\"_\n\x0e\x43onditionTrace\x12.\n\tcondition\x18\x01 \x01(\x0b\x32\x1b.featmesh.flag.v1.Condition\x12\x0e\n\x06\x61\x63tual\x18\x02 \x03(\t\x12\r\n\x05holds\x18\x03 \x01(\x08\"z\n\tRuleTrace\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x11\n\trule_name\x18\x02 \x01(\t\x12:\n\nconditions\x18\x03 \x03(\x0b\x32&.featmesh.evaluation.v1.ConditionTrace\x12\r\n\x05holds\x18\x04 \x01(\x08\"\x8d\x01\n\x11PrerequisiteTrace\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x1d\n\x15required_variation_id\x18\x02 \x01(\t\x12\x38\n\x06result\x18\x03 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\x12\r\n\x05holds\x18\x04 \x01(\x08\"@\n\x0bTargetTrace\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\r\n\x05holds\x18\x03 \x01(\x08\"^\n\nShareTrace\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x05\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\x12\x0e\n\x06served\x18\x05 \x01(\x08\"\xc4\x01\n\x0cRolloutTrace\x12\x1a\n\x12\x64ispatch_attribute\x18\x01 \x01(\t\x12\x0e\n\x06hashed\x18\x02 \x01(\t\x12\x13\n\x06\x62ucket\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x32\n\x06shares\x18\x04 \x03(\x0b\x32\".featmesh.evaluation.v1.ShareTrace\x12\x1e\n\x11\x65xperiment_bucket\x18\x05 \x01(\x03H\x01\x88\x01\x01\x42\t\n\x07_bucketB\x14\n\x12_experiment_bucket\"\x8d\x02\n\x0b\x45xplanation\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\x12@\n\rprerequisites\x18\x03 \x03(\x0b\x32).featmesh.evaluation.v1.PrerequisiteTrace\x12\x34\n\x07targets\x18\x04 \x03(\x0b\x32#.featmesh.evaluation.v1.TargetTrace\x12\x30\n\x05rules\x18\x05 \x03(\x0b\x32!.featmesh.evaluation.v1.RuleTrace\x12\x35\n\x07rollout\x18\x06 \x01(\x0b\x32$.featmesh.evaluation.v1.RolloutTrace\"\x96\x01\n\x0f\x45valuateRequest\x12\x38\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.ContextB\x06\x92\xb5\x18\x02\x08\x01\x12\x1a\n\tflag_keys\x18\x02 \x03(\tB\x07\x92\xb5\x18\x03 \xe8\x07\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\x1c\n\x0b\x65nvironment\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x08\"\x9a\x01\n\x10\x45valuateResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x39\n\x0c\x65xplanations\x18\x03 \x03(\x0b\x32#.featmesh.evaluation.v1.Explanation*\xaa\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0e\n\nREASON_OFF\x10\x01\x12\x1e\n\x1aREASON_PREREQUISITE_FAILED\x10\x02\x12\x17\n\x13REASON_TARGET_MATCH\x10\x03\x12\x15\n\x11REASON_RULE_MATCH\x10\x04\x12\x16\n\x12REASON_FALLTHROUGH\x10\x05\x12\x10\n\x0cREASON_ERROR\x10\x06*\xdc\x01\n\tErrorKind\x12\x1a\n\x16\x45RROR_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45RROR_KIND_FLAG_NOT_FOUND\x10\x01\x12\x1d\n\x19\x45RROR_KIND_MALFORMED_FLAG\x10\x02\x12\x1c\n\x18\x45RROR_KIND_TYPE_MISMATCH\x10\x03\x12\x1f\n\x1b\x45RROR_KIND_CLIENT_NOT_READY\x10\x04\x12\x1e\n\x1a\x45RROR_KIND_INVALID_CONTEXT\x10\x05\x12\x16\n\x12\x45RROR_KIND_GENERAL\x10\x06\x32r\n\x11\x45valuationService\x12]\n\x08\x45valuate\x12\'.featmesh.evaluation.v1.EvaluateRequest\x1a(.featmesh.evaluation.v1.EvaluateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.evaluation.v1.evaluation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_STRINGLIST'].fields_by_name['values']._loaded_options = None
+  _globals['_STRINGLIST'].fields_by_name['values']._serialized_options = b'\222\265\030\006\020\200  \350\007'
+  _globals['_ATTRIBUTEVALUE'].fields_by_name['string_value']._loaded_options = None
+  _globals['_ATTRIBUTEVALUE'].fields_by_name['string_value']._serialized_options = b'\222\265\030\003\020\200 '
   _globals['_CONTEXT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_CONTEXT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_REASON']._serialized_start=2130
-  _globals['_REASON']._serialized_end=2300
-  _globals['_ERRORKIND']._serialized_start=2303
-  _globals['_ERRORKIND']._serialized_end=2523
-  _globals['_STRINGLIST']._serialized_start=131
-  _globals['_STRINGLIST']._serialized_end=159
-  _globals['_ATTRIBUTEVALUE']._serialized_start=162
-  _globals['_ATTRIBUTEVALUE']._serialized_end=314
-  _globals['_CONTEXT']._serialized_start=317
-  _globals['_CONTEXT']._serialized_end=513
-  _globals['_CONTEXT_ATTRIBUTESENTRY']._serialized_start=424
-  _globals['_CONTEXT_ATTRIBUTESENTRY']._serialized_end=513
-  _globals['_EVALUATIONRESULT']._serialized_start=516
-  _globals['_EVALUATIONRESULT']._serialized_end=843
-  _globals['_CONDITIONTRACE']._serialized_start=845
-  _globals['_CONDITIONTRACE']._serialized_end=940
-  _globals['_RULETRACE']._serialized_start=942
-  _globals['_RULETRACE']._serialized_end=1064
-  _globals['_PREREQUISITETRACE']._serialized_start=1067
-  _globals['_PREREQUISITETRACE']._serialized_end=1208
-  _globals['_TARGETTRACE']._serialized_start=1210
-  _globals['_TARGETTRACE']._serialized_end=1274
-  _globals['_SHARETRACE']._serialized_start=1276
-  _globals['_SHARETRACE']._serialized_end=1370
-  _globals['_ROLLOUTTRACE']._serialized_start=1373
-  _globals['_ROLLOUTTRACE']._serialized_end=1569
-  _globals['_EXPLANATION']._serialized_start=1572
-  _globals['_EXPLANATION']._serialized_end=1841
-  _globals['_EVALUATEREQUEST']._serialized_start=1843
-  _globals['_EVALUATEREQUEST']._serialized_end=1970
-  _globals['_EVALUATERESPONSE']._serialized_start=1973
-  _globals['_EVALUATERESPONSE']._serialized_end=2127
-  _globals['_EVALUATIONSERVICE']._serialized_start=2525
-  _globals['_EVALUATIONSERVICE']._serialized_end=2639
+  _globals['_CONTEXT'].fields_by_name['key']._loaded_options = None
+  _globals['_CONTEXT'].fields_by_name['key']._serialized_options = b'\222\265\030\005\010\001\020\200\004'
+  _globals['_CONTEXT'].fields_by_name['name']._loaded_options = None
+  _globals['_CONTEXT'].fields_by_name['name']._serialized_options = b'\222\265\030\003\020\200\004'
+  _globals['_CONTEXT'].fields_by_name['attributes']._loaded_options = None
+  _globals['_CONTEXT'].fields_by_name['attributes']._serialized_options = b'\222\265\030\006 \310\001H\200\001'
+  _globals['_EVALUATEREQUEST'].fields_by_name['context']._loaded_options = None
+  _globals['_EVALUATEREQUEST'].fields_by_name['context']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_EVALUATEREQUEST'].fields_by_name['flag_keys']._loaded_options = None
+  _globals['_EVALUATEREQUEST'].fields_by_name['flag_keys']._serialized_options = b'\222\265\030\003 \350\007'
+  _globals['_EVALUATEREQUEST'].fields_by_name['environment']._loaded_options = None
+  _globals['_EVALUATEREQUEST'].fields_by_name['environment']._serialized_options = b'\222\265\030\003\020\200\010'
+  _globals['_REASON']._serialized_start=2242
+  _globals['_REASON']._serialized_end=2412
+  _globals['_ERRORKIND']._serialized_start=2415
+  _globals['_ERRORKIND']._serialized_end=2635
+  _globals['_STRINGLIST']._serialized_start=166
+  _globals['_STRINGLIST']._serialized_end=206
+  _globals['_ATTRIBUTEVALUE']._serialized_start=209
+  _globals['_ATTRIBUTEVALUE']._serialized_end=370
+  _globals['_CONTEXT']._serialized_start=373
+  _globals['_CONTEXT']._serialized_end=601
+  _globals['_CONTEXT_ATTRIBUTESENTRY']._serialized_start=512
+  _globals['_CONTEXT_ATTRIBUTESENTRY']._serialized_end=601
+  _globals['_EVALUATIONRESULT']._serialized_start=604
+  _globals['_EVALUATIONRESULT']._serialized_end=931
+  _globals['_CONDITIONTRACE']._serialized_start=933
+  _globals['_CONDITIONTRACE']._serialized_end=1028
+  _globals['_RULETRACE']._serialized_start=1030
+  _globals['_RULETRACE']._serialized_end=1152
+  _globals['_PREREQUISITETRACE']._serialized_start=1155
+  _globals['_PREREQUISITETRACE']._serialized_end=1296
+  _globals['_TARGETTRACE']._serialized_start=1298
+  _globals['_TARGETTRACE']._serialized_end=1362
+  _globals['_SHARETRACE']._serialized_start=1364
+  _globals['_SHARETRACE']._serialized_end=1458
+  _globals['_ROLLOUTTRACE']._serialized_start=1461
+  _globals['_ROLLOUTTRACE']._serialized_end=1657
+  _globals['_EXPLANATION']._serialized_start=1660
+  _globals['_EXPLANATION']._serialized_end=1929
+  _globals['_EVALUATEREQUEST']._serialized_start=1932
+  _globals['_EVALUATEREQUEST']._serialized_end=2082
+  _globals['_EVALUATERESPONSE']._serialized_start=2085
+  _globals['_EVALUATERESPONSE']._serialized_end=2239
+  _globals['_EVALUATIONSERVICE']._serialized_start=2637
+  _globals['_EVALUATIONSERVICE']._serialized_end=2751
 # @@protoc_insertion_point(module_scope)

@@ -517,14 +517,14 @@ class EvaluateRequest(google.protobuf.message.Message):
     CONTEXT_FIELD_NUMBER: builtins.int
     FLAG_KEYS_FIELD_NUMBER: builtins.int
     EXPLAIN_FIELD_NUMBER: builtins.int
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    ENVIRONMENT_FIELD_NUMBER: builtins.int
     explain: builtins.bool
     """Also say how each result came about; then at most 100 keys, and without keys the
     first 100 flags. PERMISSION_DENIED with a client key.
     """
-    environment_id: builtins.str
-    """Where, with a management token. An SDK key has its own environment: naming another
-    one is INVALID_ARGUMENT.
+    environment: builtins.str
+    """The environment, with an access token; its name, or its id. An SDK key has its own:
+    naming another one is INVALID_ARGUMENT.
     """
     @property
     def context(self) -> global___Context:
@@ -540,10 +540,10 @@ class EvaluateRequest(google.protobuf.message.Message):
         context: global___Context | None = ...,
         flag_keys: collections.abc.Iterable[builtins.str] | None = ...,
         explain: builtins.bool = ...,
-        environment_id: builtins.str = ...,
+        environment: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["context", b"context"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["context", b"context", "environment_id", b"environment_id", "explain", b"explain", "flag_keys", b"flag_keys"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["context", b"context", "environment", b"environment", "explain", b"explain", "flag_keys", b"flag_keys"]) -> None: ...
 
 global___EvaluateRequest = EvaluateRequest
 

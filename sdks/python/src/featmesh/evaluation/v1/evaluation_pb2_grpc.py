@@ -48,7 +48,8 @@ class EvaluationServiceServicer(object):
 
     def Evaluate(self, request, context):
         """Evaluate answers flags for one context. A server key sees rule ids; a client
-        key does not; a management token evaluates in the environment that it names.
+        key does not; an access token with
+        `flags.evaluate` evaluates in the environment that it names.
         UNAUTHENTICATED for an unknown or revoked key or token; INVALID_ARGUMENT
         for a context beyond its limits. An unknown flag is a result with an error
         kind, not an RPC error.

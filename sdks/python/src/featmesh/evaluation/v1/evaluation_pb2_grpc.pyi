@@ -26,7 +26,8 @@ class EvaluationServiceStub:
         featmesh.evaluation.v1.evaluation_pb2.EvaluateResponse,
     ]
     """Evaluate answers flags for one context. A server key sees rule ids; a client
-    key does not; a management token evaluates in the environment that it names.
+    key does not; an access token with
+    `flags.evaluate` evaluates in the environment that it names.
     UNAUTHENTICATED for an unknown or revoked key or token; INVALID_ARGUMENT
     for a context beyond its limits. An unknown flag is a result with an error
     kind, not an RPC error.
@@ -40,7 +41,8 @@ class EvaluationServiceAsyncStub:
         featmesh.evaluation.v1.evaluation_pb2.EvaluateResponse,
     ]
     """Evaluate answers flags for one context. A server key sees rule ids; a client
-    key does not; a management token evaluates in the environment that it names.
+    key does not; an access token with
+    `flags.evaluate` evaluates in the environment that it names.
     UNAUTHENTICATED for an unknown or revoked key or token; INVALID_ARGUMENT
     for a context beyond its limits. An unknown flag is a result with an error
     kind, not an RPC error.
@@ -56,7 +58,8 @@ class EvaluationServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[featmesh.evaluation.v1.evaluation_pb2.EvaluateResponse, collections.abc.Awaitable[featmesh.evaluation.v1.evaluation_pb2.EvaluateResponse]]:
         """Evaluate answers flags for one context. A server key sees rule ids; a client
-        key does not; a management token evaluates in the environment that it names.
+        key does not; an access token with
+        `flags.evaluate` evaluates in the environment that it names.
         UNAUTHENTICATED for an unknown or revoked key or token; INVALID_ARGUMENT
         for a context beyond its limits. An unknown flag is a result with an error
         kind, not an RPC error.

@@ -22,17 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n featmesh/flag/v1/condition.proto\x12\x10\x66\x65\x61tmesh.flag.v1\"\\\n\tCondition\x12\x11\n\tattribute\x18\x01 \x01(\t\x12,\n\x08operator\x18\x02 \x01(\x0e\x32\x1a.featmesh.flag.v1.Operator\x12\x0e\n\x06values\x18\x03 \x03(\t*\xa9\x05\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATOR_EQUAL\x10\x01\x12\x16\n\x12OPERATOR_NOT_EQUAL\x10\x02\x12\x0f\n\x0bOPERATOR_IN\x10\x03\x12\x13\n\x0fOPERATOR_NOT_IN\x10\x04\x12\x15\n\x11OPERATOR_CONTAINS\x10\x05\x12\x19\n\x15OPERATOR_NOT_CONTAINS\x10\x06\x12\x18\n\x14OPERATOR_STARTS_WITH\x10\x07\x12\x16\n\x12OPERATOR_ENDS_WITH\x10\x08\x12\x14\n\x10OPERATOR_MATCHES\x10\t\x12\x18\n\x14OPERATOR_NOT_MATCHES\x10\n\x12\x16\n\x12OPERATOR_LESS_THAN\x10\x0b\x12\x1a\n\x16OPERATOR_LESS_OR_EQUAL\x10\x0c\x12\x19\n\x15OPERATOR_GREATER_THAN\x10\r\x12\x1d\n\x19OPERATOR_GREATER_OR_EQUAL\x10\x0e\x12\x14\n\x10OPERATOR_IS_TRUE\x10\x0f\x12\x15\n\x11OPERATOR_IS_FALSE\x10\x10\x12\x19\n\x15OPERATOR_SEMVER_EQUAL\x10\x11\x12\x1d\n\x19OPERATOR_SEMVER_LESS_THAN\x10\x12\x12!\n\x1dOPERATOR_SEMVER_LESS_OR_EQUAL\x10\x13\x12 \n\x1cOPERATOR_SEMVER_GREATER_THAN\x10\x14\x12$\n OPERATOR_SEMVER_GREATER_OR_EQUAL\x10\x15\x12\x13\n\x0fOPERATOR_BEFORE\x10\x16\x12\x12\n\x0eOPERATOR_AFTER\x10\x17\x12\x17\n\x13OPERATOR_IN_SEGMENT\x10\x18\x12\x1b\n\x17OPERATOR_NOT_IN_SEGMENT\x10\x19\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n featmesh/flag/v1/condition.proto\x12\x10\x66\x65\x61tmesh.flag.v1\x1a!featmesh/options/v1/options.proto\"{\n\tCondition\x12\x1c\n\tattribute\x18\x01 \x01(\tB\t\x92\xb5\x18\x05\x10\x80\x01(\x01\x12\x34\n\x08operator\x18\x02 \x01(\x0e\x32\x1a.featmesh.flag.v1.OperatorB\x06\x92\xb5\x18\x02\x08\x01\x12\x1a\n\x06values\x18\x03 \x03(\tB\n\x92\xb5\x18\x06\x10\x80  \x90N*\xa9\x05\n\x08Operator\x12\x18\n\x14OPERATOR_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATOR_EQUAL\x10\x01\x12\x16\n\x12OPERATOR_NOT_EQUAL\x10\x02\x12\x0f\n\x0bOPERATOR_IN\x10\x03\x12\x13\n\x0fOPERATOR_NOT_IN\x10\x04\x12\x15\n\x11OPERATOR_CONTAINS\x10\x05\x12\x19\n\x15OPERATOR_NOT_CONTAINS\x10\x06\x12\x18\n\x14OPERATOR_STARTS_WITH\x10\x07\x12\x16\n\x12OPERATOR_ENDS_WITH\x10\x08\x12\x14\n\x10OPERATOR_MATCHES\x10\t\x12\x18\n\x14OPERATOR_NOT_MATCHES\x10\n\x12\x16\n\x12OPERATOR_LESS_THAN\x10\x0b\x12\x1a\n\x16OPERATOR_LESS_OR_EQUAL\x10\x0c\x12\x19\n\x15OPERATOR_GREATER_THAN\x10\r\x12\x1d\n\x19OPERATOR_GREATER_OR_EQUAL\x10\x0e\x12\x14\n\x10OPERATOR_IS_TRUE\x10\x0f\x12\x15\n\x11OPERATOR_IS_FALSE\x10\x10\x12\x19\n\x15OPERATOR_SEMVER_EQUAL\x10\x11\x12\x1d\n\x19OPERATOR_SEMVER_LESS_THAN\x10\x12\x12!\n\x1dOPERATOR_SEMVER_LESS_OR_EQUAL\x10\x13\x12 \n\x1cOPERATOR_SEMVER_GREATER_THAN\x10\x14\x12$\n OPERATOR_SEMVER_GREATER_OR_EQUAL\x10\x15\x12\x13\n\x0fOPERATOR_BEFORE\x10\x16\x12\x12\n\x0eOPERATOR_AFTER\x10\x17\x12\x17\n\x13OPERATOR_IN_SEGMENT\x10\x18\x12\x1b\n\x17OPERATOR_NOT_IN_SEGMENT\x10\x19\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.flag.v1.condition_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATOR']._serialized_start=149
-  _globals['_OPERATOR']._serialized_end=830
-  _globals['_CONDITION']._serialized_start=54
-  _globals['_CONDITION']._serialized_end=146
+  _globals['_CONDITION'].fields_by_name['attribute']._loaded_options = None
+  _globals['_CONDITION'].fields_by_name['attribute']._serialized_options = b'\222\265\030\005\020\200\001(\001'
+  _globals['_CONDITION'].fields_by_name['operator']._loaded_options = None
+  _globals['_CONDITION'].fields_by_name['operator']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_CONDITION'].fields_by_name['values']._loaded_options = None
+  _globals['_CONDITION'].fields_by_name['values']._serialized_options = b'\222\265\030\006\020\200  \220N'
+  _globals['_OPERATOR']._serialized_start=215
+  _globals['_OPERATOR']._serialized_end=896
+  _globals['_CONDITION']._serialized_start=89
+  _globals['_CONDITION']._serialized_end=212
 # @@protoc_insertion_point(module_scope)

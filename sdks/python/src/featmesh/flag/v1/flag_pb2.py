@@ -25,23 +25,64 @@ _sym_db = _symbol_database.Default()
 from featmesh.flag.v1 import condition_pb2 as featmesh_dot_flag_dot_v1_dot_condition__pb2
 from featmesh.flag.v1 import rollout_pb2 as featmesh_dot_flag_dot_v1_dot_rollout__pb2
 from featmesh.flag.v1 import value_pb2 as featmesh_dot_flag_dot_v1_dot_value__pb2
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x61tmesh/flag/v1/flag.proto\x12\x10\x66\x65\x61tmesh.flag.v1\x1a featmesh/flag/v1/condition.proto\x1a\x1e\x66\x65\x61tmesh/flag/v1/rollout.proto\x1a\x1c\x66\x65\x61tmesh/flag/v1/value.proto\"M\n\tVariation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x05value\x18\x03 \x01(\x0b\x32\x17.featmesh.flag.v1.Value\",\n\x06Target\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\"}\n\x04Rule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\nconditions\x18\x03 \x03(\x0b\x32\x1b.featmesh.flag.v1.Condition\x12*\n\x07rollout\x18\x04 \x01(\x0b\x32\x19.featmesh.flag.v1.Rollout\"6\n\x0cPrerequisite\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x14\n\x0cvariation_id\x18\x02 \x01(\t\"\xb9\x03\n\x04\x46lag\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\nvalue_type\x18\x02 \x01(\x0e\x32\x1b.featmesh.flag.v1.ValueType\x12/\n\nvariations\x18\x03 \x03(\x0b\x32\x1b.featmesh.flag.v1.Variation\x12\x0c\n\x04salt\x18\x04 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x05 \x01(\x08\x12\x18\n\x10off_variation_id\x18\x06 \x01(\t\x12\x35\n\rprerequisites\x18\x07 \x03(\x0b\x32\x1e.featmesh.flag.v1.Prerequisite\x12)\n\x07targets\x18\x08 \x03(\x0b\x32\x18.featmesh.flag.v1.Target\x12%\n\x05rules\x18\t \x03(\x0b\x32\x16.featmesh.flag.v1.Rule\x12.\n\x0b\x66\x61llthrough\x18\n \x01(\x0b\x32\x19.featmesh.flag.v1.Rollout\x12\x1b\n\x13include_all_targets\x18\x0b \x01(\x08\x12\x10\n\x08\x61rchived\x18\x0c \x01(\x08\x12\x0f\n\x07version\x18\r \x01(\x03\x12\x10\n\x08revision\x18\x0e \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x61tmesh/flag/v1/flag.proto\x12\x10\x66\x65\x61tmesh.flag.v1\x1a featmesh/flag/v1/condition.proto\x1a\x1e\x66\x65\x61tmesh/flag/v1/rollout.proto\x1a\x1c\x66\x65\x61tmesh/flag/v1/value.proto\x1a!featmesh/options/v1/options.proto\"l\n\tVariation\x12\x16\n\x02id\x18\x01 \x01(\tB\n\x92\xb5\x18\x06\x08\x01\x10@(\x01\x12\x17\n\x04name\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x10\x80\x02(\x01\x12.\n\x05value\x18\x03 \x01(\x0b\x32\x17.featmesh.flag.v1.ValueB\x06\x92\xb5\x18\x02\x08\x01\"E\n\x06Target\x12\x1e\n\x0cvariation_id\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\x12\x1b\n\x04keys\x18\x02 \x03(\tB\r\x92\xb5\x18\t\x10\x80\x04\x18\x01 \xa0\x8d\x06\"\xa2\x01\n\x04Rule\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x10@(\x01\x12\x17\n\x04name\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x10\x80\x02(\x01\x12\x37\n\nconditions\x18\x03 \x03(\x0b\x32\x1b.featmesh.flag.v1.ConditionB\x06\x92\xb5\x18\x02 2\x12\x32\n\x07rollout\x18\x04 \x01(\x0b\x32\x19.featmesh.flag.v1.RolloutB\x06\x92\xb5\x18\x02\x08\x01\"J\n\x0cPrerequisite\x12\x1a\n\x08\x66lag_key\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12\x1e\n\x0cvariation_id\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\"\x8b\x04\n\x04\x46lag\x12\x15\n\x03key\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12\x37\n\nvalue_type\x18\x02 \x01(\x0e\x32\x1b.featmesh.flag.v1.ValueTypeB\x06\x92\xb5\x18\x02\x08\x01\x12\x39\n\nvariations\x18\x03 \x03(\x0b\x32\x1b.featmesh.flag.v1.VariationB\x08\x92\xb5\x18\x04\x08\x01 d\x12\x17\n\x04salt\x18\x04 \x01(\tB\t\x92\xb5\x18\x05\x10\x80\x01(\x01\x12\x0f\n\x07\x65nabled\x18\x05 \x01(\x08\x12\"\n\x10off_variation_id\x18\x06 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\x12=\n\rprerequisites\x18\x07 \x03(\x0b\x32\x1e.featmesh.flag.v1.PrerequisiteB\x06\x92\xb5\x18\x02 2\x12\x31\n\x07targets\x18\x08 \x03(\x0b\x32\x18.featmesh.flag.v1.TargetB\x06\x92\xb5\x18\x02 d\x12.\n\x05rules\x18\t \x03(\x0b\x32\x16.featmesh.flag.v1.RuleB\x07\x92\xb5\x18\x03 \xc8\x01\x12\x36\n\x0b\x66\x61llthrough\x18\n \x01(\x0b\x32\x19.featmesh.flag.v1.RolloutB\x06\x92\xb5\x18\x02\x08\x01\x12\x1b\n\x13include_all_targets\x18\x0b \x01(\x08\x12\x10\n\x08\x61rchived\x18\x0c \x01(\x08\x12\x0f\n\x07version\x18\r \x01(\x03\x12\x10\n\x08revision\x18\x0e \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.flag.v1.flag_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VARIATION']._serialized_start=145
-  _globals['_VARIATION']._serialized_end=222
-  _globals['_TARGET']._serialized_start=224
-  _globals['_TARGET']._serialized_end=268
-  _globals['_RULE']._serialized_start=270
-  _globals['_RULE']._serialized_end=395
-  _globals['_PREREQUISITE']._serialized_start=397
-  _globals['_PREREQUISITE']._serialized_end=451
-  _globals['_FLAG']._serialized_start=454
-  _globals['_FLAG']._serialized_end=895
+  _globals['_VARIATION'].fields_by_name['id']._loaded_options = None
+  _globals['_VARIATION'].fields_by_name['id']._serialized_options = b'\222\265\030\006\010\001\020@(\001'
+  _globals['_VARIATION'].fields_by_name['name']._loaded_options = None
+  _globals['_VARIATION'].fields_by_name['name']._serialized_options = b'\222\265\030\005\020\200\002(\001'
+  _globals['_VARIATION'].fields_by_name['value']._loaded_options = None
+  _globals['_VARIATION'].fields_by_name['value']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_TARGET'].fields_by_name['variation_id']._loaded_options = None
+  _globals['_TARGET'].fields_by_name['variation_id']._serialized_options = b'\222\265\030\004\010\001\020@'
+  _globals['_TARGET'].fields_by_name['keys']._loaded_options = None
+  _globals['_TARGET'].fields_by_name['keys']._serialized_options = b'\222\265\030\t\020\200\004\030\001 \240\215\006'
+  _globals['_RULE'].fields_by_name['id']._loaded_options = None
+  _globals['_RULE'].fields_by_name['id']._serialized_options = b'\222\265\030\004\020@(\001'
+  _globals['_RULE'].fields_by_name['name']._loaded_options = None
+  _globals['_RULE'].fields_by_name['name']._serialized_options = b'\222\265\030\005\020\200\002(\001'
+  _globals['_RULE'].fields_by_name['conditions']._loaded_options = None
+  _globals['_RULE'].fields_by_name['conditions']._serialized_options = b'\222\265\030\002 2'
+  _globals['_RULE'].fields_by_name['rollout']._loaded_options = None
+  _globals['_RULE'].fields_by_name['rollout']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_PREREQUISITE'].fields_by_name['flag_key']._loaded_options = None
+  _globals['_PREREQUISITE'].fields_by_name['flag_key']._serialized_options = b'\222\265\030\004\010\001(\002'
+  _globals['_PREREQUISITE'].fields_by_name['variation_id']._loaded_options = None
+  _globals['_PREREQUISITE'].fields_by_name['variation_id']._serialized_options = b'\222\265\030\004\010\001\020@'
+  _globals['_FLAG'].fields_by_name['key']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['key']._serialized_options = b'\222\265\030\004\010\001(\002'
+  _globals['_FLAG'].fields_by_name['value_type']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['value_type']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_FLAG'].fields_by_name['variations']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['variations']._serialized_options = b'\222\265\030\004\010\001 d'
+  _globals['_FLAG'].fields_by_name['salt']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['salt']._serialized_options = b'\222\265\030\005\020\200\001(\001'
+  _globals['_FLAG'].fields_by_name['off_variation_id']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['off_variation_id']._serialized_options = b'\222\265\030\004\010\001\020@'
+  _globals['_FLAG'].fields_by_name['prerequisites']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['prerequisites']._serialized_options = b'\222\265\030\002 2'
+  _globals['_FLAG'].fields_by_name['targets']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['targets']._serialized_options = b'\222\265\030\002 d'
+  _globals['_FLAG'].fields_by_name['rules']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['rules']._serialized_options = b'\222\265\030\003 \310\001'
+  _globals['_FLAG'].fields_by_name['fallthrough']._loaded_options = None
+  _globals['_FLAG'].fields_by_name['fallthrough']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_VARIATION']._serialized_start=180
+  _globals['_VARIATION']._serialized_end=288
+  _globals['_TARGET']._serialized_start=290
+  _globals['_TARGET']._serialized_end=359
+  _globals['_RULE']._serialized_start=362
+  _globals['_RULE']._serialized_end=524
+  _globals['_PREREQUISITE']._serialized_start=526
+  _globals['_PREREQUISITE']._serialized_end=600
+  _globals['_FLAG']._serialized_start=603
+  _globals['_FLAG']._serialized_end=1126
 # @@protoc_insertion_point(module_scope)

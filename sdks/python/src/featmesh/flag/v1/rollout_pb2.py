@@ -22,17 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x65\x61tmesh/flag/v1/rollout.proto\x12\x10\x66\x65\x61tmesh.flag.v1\"G\n\x05Share\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x05\x12\x18\n\x10\x65xperiment_share\x18\x03 \x01(\x05\"e\n\x07Rollout\x12\'\n\x06shares\x18\x01 \x03(\x0b\x32\x17.featmesh.flag.v1.Share\x12\x1a\n\x12\x64ispatch_attribute\x18\x02 \x01(\t\x12\x15\n\rin_experiment\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x65\x61tmesh/flag/v1/rollout.proto\x12\x10\x66\x65\x61tmesh.flag.v1\x1a!featmesh/options/v1/options.proto\"\x81\x01\n\x05Share\x12\x1e\n\x0cvariation_id\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\x12&\n\x06weight\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00j\xf8@\x12\x30\n\x10\x65xperiment_share\x18\x03 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00j\xf8@\"z\n\x07Rollout\x12\x31\n\x06shares\x18\x01 \x03(\x0b\x32\x17.featmesh.flag.v1.ShareB\x08\x92\xb5\x18\x04\x08\x01 d\x12%\n\x12\x64ispatch_attribute\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x10\x80\x01(\x01\x12\x15\n\rin_experiment\x18\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.flag.v1.rollout_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SHARE']._serialized_start=52
-  _globals['_SHARE']._serialized_end=123
-  _globals['_ROLLOUT']._serialized_start=125
-  _globals['_ROLLOUT']._serialized_end=226
+  _globals['_SHARE'].fields_by_name['variation_id']._loaded_options = None
+  _globals['_SHARE'].fields_by_name['variation_id']._serialized_options = b'\222\265\030\004\010\001\020@'
+  _globals['_SHARE'].fields_by_name['weight']._loaded_options = None
+  _globals['_SHARE'].fields_by_name['weight']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\000\000A\000\000\000\000\000j\370@'
+  _globals['_SHARE'].fields_by_name['experiment_share']._loaded_options = None
+  _globals['_SHARE'].fields_by_name['experiment_share']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\000\000A\000\000\000\000\000j\370@'
+  _globals['_ROLLOUT'].fields_by_name['shares']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['shares']._serialized_options = b'\222\265\030\004\010\001 d'
+  _globals['_ROLLOUT'].fields_by_name['dispatch_attribute']._loaded_options = None
+  _globals['_ROLLOUT'].fields_by_name['dispatch_attribute']._serialized_options = b'\222\265\030\005\020\200\001(\001'
+  _globals['_SHARE']._serialized_start=88
+  _globals['_SHARE']._serialized_end=217
+  _globals['_ROLLOUT']._serialized_start=219
+  _globals['_ROLLOUT']._serialized_end=341
 # @@protoc_insertion_point(module_scope)

@@ -23,17 +23,34 @@ _sym_db = _symbol_database.Default()
 
 
 from featmesh.flag.v1 import condition_pb2 as featmesh_dot_flag_dot_v1_dot_condition__pb2
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\x12\x10\x66\x65\x61tmesh.flag.v1\x1a featmesh/flag/v1/condition.proto\"X\n\x0bSegmentRule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\nconditions\x18\x03 \x03(\x0b\x32\x1b.featmesh.flag.v1.Condition\"\xa9\x01\n\x07Segment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x10\n\x08included\x18\x03 \x03(\t\x12\x10\n\x08\x65xcluded\x18\x04 \x03(\t\x12,\n\x05rules\x18\x05 \x03(\x0b\x32\x1d.featmesh.flag.v1.SegmentRule\x12\x10\n\x08\x61rchived\x18\x06 \x01(\x08\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x10\n\x08revision\x18\x08 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\x12\x10\x66\x65\x61tmesh.flag.v1\x1a featmesh/flag/v1/condition.proto\x1a!featmesh/options/v1/options.proto\"u\n\x0bSegmentRule\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x10@(\x01\x12\x17\n\x04name\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x10\x80\x02(\x01\x12\x37\n\nconditions\x18\x03 \x03(\x0b\x32\x1b.featmesh.flag.v1.ConditionB\x06\x92\xb5\x18\x02 2\"\xe4\x01\n\x07Segment\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x10@(\x01\x12\x15\n\x03key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12\x1f\n\x08included\x18\x03 \x03(\tB\r\x92\xb5\x18\t\x10\x80\x04\x18\x01 \xa0\x8d\x06\x12\x1f\n\x08\x65xcluded\x18\x04 \x03(\tB\r\x92\xb5\x18\t\x10\x80\x04\x18\x01 \xa0\x8d\x06\x12\x35\n\x05rules\x18\x05 \x03(\x0b\x32\x1d.featmesh.flag.v1.SegmentRuleB\x07\x92\xb5\x18\x03 \xc8\x01\x12\x10\n\x08\x61rchived\x18\x06 \x01(\x08\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12\x10\n\x08revision\x18\x08 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.flag.v1.segment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEGMENTRULE']._serialized_start=86
-  _globals['_SEGMENTRULE']._serialized_end=174
-  _globals['_SEGMENT']._serialized_start=177
-  _globals['_SEGMENT']._serialized_end=346
+  _globals['_SEGMENTRULE'].fields_by_name['id']._loaded_options = None
+  _globals['_SEGMENTRULE'].fields_by_name['id']._serialized_options = b'\222\265\030\004\020@(\001'
+  _globals['_SEGMENTRULE'].fields_by_name['name']._loaded_options = None
+  _globals['_SEGMENTRULE'].fields_by_name['name']._serialized_options = b'\222\265\030\005\020\200\002(\001'
+  _globals['_SEGMENTRULE'].fields_by_name['conditions']._loaded_options = None
+  _globals['_SEGMENTRULE'].fields_by_name['conditions']._serialized_options = b'\222\265\030\002 2'
+  _globals['_SEGMENT'].fields_by_name['id']._loaded_options = None
+  _globals['_SEGMENT'].fields_by_name['id']._serialized_options = b'\222\265\030\004\020@(\001'
+  _globals['_SEGMENT'].fields_by_name['key']._loaded_options = None
+  _globals['_SEGMENT'].fields_by_name['key']._serialized_options = b'\222\265\030\004\010\001(\002'
+  _globals['_SEGMENT'].fields_by_name['included']._loaded_options = None
+  _globals['_SEGMENT'].fields_by_name['included']._serialized_options = b'\222\265\030\t\020\200\004\030\001 \240\215\006'
+  _globals['_SEGMENT'].fields_by_name['excluded']._loaded_options = None
+  _globals['_SEGMENT'].fields_by_name['excluded']._serialized_options = b'\222\265\030\t\020\200\004\030\001 \240\215\006'
+  _globals['_SEGMENT'].fields_by_name['rules']._loaded_options = None
+  _globals['_SEGMENT'].fields_by_name['rules']._serialized_options = b'\222\265\030\003 \310\001'
+  _globals['_SEGMENTRULE']._serialized_start=121
+  _globals['_SEGMENTRULE']._serialized_end=238
+  _globals['_SEGMENT']._serialized_start=241
+  _globals['_SEGMENT']._serialized_end=469
 # @@protoc_insertion_point(module_scope)

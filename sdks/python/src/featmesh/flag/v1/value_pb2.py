@@ -22,17 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x65\x61tmesh/flag/v1/value.proto\x12\x10\x66\x65\x61tmesh.flag.v1\"k\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12\x16\n\x0cstring_value\x18\x02 \x01(\tH\x00\x12\x16\n\x0cnumber_value\x18\x03 \x01(\x01H\x00\x12\x14\n\njson_value\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind*\x82\x01\n\tValueType\x12\x1a\n\x16VALUE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12VALUE_TYPE_BOOLEAN\x10\x01\x12\x15\n\x11VALUE_TYPE_STRING\x10\x02\x12\x15\n\x11VALUE_TYPE_NUMBER\x10\x03\x12\x13\n\x0fVALUE_TYPE_JSON\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66\x65\x61tmesh/flag/v1/value.proto\x12\x10\x66\x65\x61tmesh.flag.v1\x1a!featmesh/options/v1/options.proto\"\x7f\n\x05Value\x12\x14\n\nbool_value\x18\x01 \x01(\x08H\x00\x12 \n\x0cstring_value\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x10\x80\x80\x04H\x00\x12\x16\n\x0cnumber_value\x18\x03 \x01(\x01H\x00\x12\x1e\n\njson_value\x18\x04 \x01(\tB\x08\x92\xb5\x18\x04\x10\x80\x80\x04H\x00\x42\x06\n\x04kind*\x82\x01\n\tValueType\x12\x1a\n\x16VALUE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12VALUE_TYPE_BOOLEAN\x10\x01\x12\x15\n\x11VALUE_TYPE_STRING\x10\x02\x12\x15\n\x11VALUE_TYPE_NUMBER\x10\x03\x12\x13\n\x0fVALUE_TYPE_JSON\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.flag.v1.value_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VALUETYPE']._serialized_start=160
-  _globals['_VALUETYPE']._serialized_end=290
-  _globals['_VALUE']._serialized_start=50
-  _globals['_VALUE']._serialized_end=157
+  _globals['_VALUE'].fields_by_name['string_value']._loaded_options = None
+  _globals['_VALUE'].fields_by_name['string_value']._serialized_options = b'\222\265\030\004\020\200\200\004'
+  _globals['_VALUE'].fields_by_name['json_value']._loaded_options = None
+  _globals['_VALUE'].fields_by_name['json_value']._serialized_options = b'\222\265\030\004\020\200\200\004'
+  _globals['_VALUETYPE']._serialized_start=215
+  _globals['_VALUETYPE']._serialized_end=345
+  _globals['_VALUE']._serialized_start=85
+  _globals['_VALUE']._serialized_end=212
 # @@protoc_insertion_point(module_scope)

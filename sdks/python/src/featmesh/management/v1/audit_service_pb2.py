@@ -22,23 +22,31 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from featmesh.management.v1 import mutation_pb2 as featmesh_dot_management_dot_v1_dot_mutation__pb2
+from featmesh.management.v1 import page_pb2 as featmesh_dot_management_dot_v1_dot_page__pb2
+from featmesh.management.v1 import resource_pb2 as featmesh_dot_management_dot_v1_dot_resource__pb2
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*featmesh/management/v1/audit_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0f\n\x07\x63omment\x18\x06 \x01(\t\x12\x10\n\x08revision\x18\x07 \x01(\x03\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x08 \x01(\t\x12\x12\n\nafter_json\x18\t \x01(\t\"v\n\x17ListAuditEntriesRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x10\n\x08resource\x18\x03 \x01(\t\"c\n\x18ListAuditEntriesResponse\x12\x33\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.AuditEntry\x12\x12\n\nnext_token\x18\x02 \x01(\t2\x85\x01\n\x0c\x41uditService\x12u\n\x10ListAuditEntries\x12/.featmesh.management.v1.ListAuditEntriesRequest\x1a\x30.featmesh.management.v1.ListAuditEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*featmesh/management/v1/audit_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x02\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x05\x61\x63tor\x18\x03 \x01(\x0b\x32\x1d.featmesh.management.v1.Actor\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0f\n\x07\x63omment\x18\x06 \x01(\t\x12\x10\n\x08revision\x18\x07 \x01(\x03\x12\x16\n\x0eversion_before\x18\x08 \x01(\x03\x12\x15\n\rversion_after\x18\t \x01(\x03\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x0b \x01(\t\x12\x12\n\nafter_json\x18\x0c \x01(\t\"\xbc\x01\n\x17ListAuditEntriesRequest\x12\x43\n\x06parent\x18\x01 \x01(\tB3\x92\xb5\x18/2-installation|organization|project|environment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x10\n\x08\x63ontents\x18\x04 \x01(\x08\"c\n\x18ListAuditEntriesResponse\x12\x33\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.AuditEntry\x12\x12\n\nnext_token\x18\x02 \x01(\t2\xa0\x01\n\x0c\x41uditService\x12\x8f\x01\n\x10ListAuditEntries\x12/.featmesh.management.v1.ListAuditEntriesRequest\x1a\x30.featmesh.management.v1.ListAuditEntriesResponse\"\x18\x8a\xb5\x18\x14\n\naudit.list\x12\x06parentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.audit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDITENTRY']._serialized_start=143
-  _globals['_AUDITENTRY']._serialized_end=337
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=339
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=457
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=459
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=558
-  _globals['_AUDITSERVICE']._serialized_start=561
-  _globals['_AUDITSERVICE']._serialized_end=694
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030/2-installation|organization|project|environment'
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['filter']._serialized_options = b'\222\265\030\003\020\200\020'
+  _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\212\265\030\024\n\naudit.list\022\006parent'
+  _globals['_AUDITENTRY']._serialized_start=213
+  _globals['_AUDITENTRY']._serialized_end=505
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=508
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=696
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=698
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=797
+  _globals['_AUDITSERVICE']._serialized_start=800
+  _globals['_AUDITSERVICE']._serialized_end=960
 # @@protoc_insertion_point(module_scope)

@@ -5,7 +5,8 @@ isort:skip_file
 
 import builtins
 import collections.abc
-import featmesh.management.v1.mutation_pb2
+import featmesh.management.v1.page_pb2
+import featmesh.management.v1.resource_pb2
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
@@ -27,43 +28,59 @@ class AuditEntry(google.protobuf.message.Message):
     OPERATION_FIELD_NUMBER: builtins.int
     COMMENT_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    VERSION_BEFORE_FIELD_NUMBER: builtins.int
+    VERSION_AFTER_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     BEFORE_JSON_FIELD_NUMBER: builtins.int
     AFTER_JSON_FIELD_NUMBER: builtins.int
     id: builtins.str
     """UUID."""
-    actor: builtins.str
-    """Who (a member's or token's name)."""
     resource: builtins.str
-    """What it was done to: `flag/<key>` or `segment/<key>`."""
+    """What it was done to, by the name that it had then."""
     operation: builtins.str
-    """What was done: `create`, `update`, `toggle`, `archive`, `restore`, `rollback`, `delete`, `import`."""
+    """What was done: `create`, `update`, `toggle`, `archive`, `restore`, `rollback`, `delete`,
+    `import`, `rotate`, `revoke`.
+    """
     comment: builtins.str
     """Why, as the operator wrote."""
     revision: builtins.int
-    """The environment's revision that it made."""
+    """The environment's revision that it made; 0 for what SDKs do not see."""
+    version_before: builtins.int
+    """The resource's version before; 0 at creation."""
+    version_after: builtins.int
+    """The resource's version afterwards; 0 after removal for good."""
+    request_id: builtins.str
+    """The request id that the caller gave."""
     before_json: builtins.str
-    """The resource before, as JSON; empty at creation."""
+    """The resource before, as JSON, where the request asks for contents and history keeps it."""
     after_json: builtins.str
-    """The resource afterwards, as JSON; empty after deletion."""
+    """The resource afterwards, as JSON, likewise."""
     @property
     def time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When."""
+
+    @property
+    def actor(self) -> featmesh.management.v1.resource_pb2.Actor:
+        """Who."""
 
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
-        actor: builtins.str = ...,
+        actor: featmesh.management.v1.resource_pb2.Actor | None = ...,
         resource: builtins.str = ...,
         operation: builtins.str = ...,
         comment: builtins.str = ...,
         revision: builtins.int = ...,
+        version_before: builtins.int = ...,
+        version_after: builtins.int = ...,
+        request_id: builtins.str = ...,
         before_json: builtins.str = ...,
         after_json: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["time", b"time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["actor", b"actor", "after_json", b"after_json", "before_json", b"before_json", "comment", b"comment", "id", b"id", "operation", b"operation", "resource", b"resource", "revision", b"revision", "time", b"time"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["actor", b"actor", "time", b"time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["actor", b"actor", "after_json", b"after_json", "before_json", b"before_json", "comment", b"comment", "id", b"id", "operation", b"operation", "request_id", b"request_id", "resource", b"resource", "revision", b"revision", "time", b"time", "version_after", b"version_after", "version_before", b"version_before"]) -> None: ...
 
 global___AuditEntry = AuditEntry
 
@@ -73,26 +90,30 @@ class ListAuditEntriesRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    RESOURCE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    resource: builtins.str
-    """Only of this resource, if set."""
+    FILTER_FIELD_NUMBER: builtins.int
+    CONTENTS_FIELD_NUMBER: builtins.int
+    parent: builtins.str
+    """An organization, project or environment; empty: the installation."""
+    filter: builtins.str
+    """Only those, for example `resource = "…/flags/new-search" AND operation = "toggle"`."""
+    contents: builtins.bool
+    """Also the contents before and after; pages are at most 20 entries then."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
-        resource: builtins.str = ...,
+        parent: builtins.str = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
+        filter: builtins.str = ...,
+        contents: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "page", b"page", "resource", b"resource"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["contents", b"contents", "filter", b"filter", "page", b"page", "parent", b"parent"]) -> None: ...
 
 global___ListAuditEntriesRequest = ListAuditEntriesRequest
 

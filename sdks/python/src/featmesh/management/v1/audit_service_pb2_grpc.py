@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AuditServiceStub(object):
-    """AuditService shows who changed what. Needs a management token.
+    """AuditService shows who changed what.
+    NOT_FOUND: unknown parent, or none that the caller may see.
     """
 
     def __init__(self, channel):
@@ -43,12 +44,12 @@ class AuditServiceStub(object):
 
 
 class AuditServiceServicer(object):
-    """AuditService shows who changed what. Needs a management token.
+    """AuditService shows who changed what.
+    NOT_FOUND: unknown parent, or none that the caller may see.
     """
 
     def ListAuditEntries(self, request, context):
-        """ListAuditEntries lists an environment's changes, newest first.
-        NOT_FOUND: unknown environment.
+        """ListAuditEntries lists changes in a place and all below it, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +72,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService(object):
-    """AuditService shows who changed what. Needs a management token.
+    """AuditService shows who changed what.
+    NOT_FOUND: unknown parent, or none that the caller may see.
     """
 
     @staticmethod

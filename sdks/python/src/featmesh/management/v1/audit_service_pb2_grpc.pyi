@@ -18,30 +18,32 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class AuditServiceStub:
-    """AuditService shows who changed what. Needs a management token."""
+    """AuditService shows who changed what.
+    NOT_FOUND: unknown parent, or none that the caller may see.
+    """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     ListAuditEntries: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.audit_service_pb2.ListAuditEntriesRequest,
         featmesh.management.v1.audit_service_pb2.ListAuditEntriesResponse,
     ]
-    """ListAuditEntries lists an environment's changes, newest first.
-    NOT_FOUND: unknown environment.
-    """
+    """ListAuditEntries lists changes in a place and all below it, newest first."""
 
 class AuditServiceAsyncStub:
-    """AuditService shows who changed what. Needs a management token."""
+    """AuditService shows who changed what.
+    NOT_FOUND: unknown parent, or none that the caller may see.
+    """
 
     ListAuditEntries: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.audit_service_pb2.ListAuditEntriesRequest,
         featmesh.management.v1.audit_service_pb2.ListAuditEntriesResponse,
     ]
-    """ListAuditEntries lists an environment's changes, newest first.
-    NOT_FOUND: unknown environment.
-    """
+    """ListAuditEntries lists changes in a place and all below it, newest first."""
 
 class AuditServiceServicer(metaclass=abc.ABCMeta):
-    """AuditService shows who changed what. Needs a management token."""
+    """AuditService shows who changed what.
+    NOT_FOUND: unknown parent, or none that the caller may see.
+    """
 
     @abc.abstractmethod
     def ListAuditEntries(
@@ -49,8 +51,6 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         request: featmesh.management.v1.audit_service_pb2.ListAuditEntriesRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.audit_service_pb2.ListAuditEntriesResponse, collections.abc.Awaitable[featmesh.management.v1.audit_service_pb2.ListAuditEntriesResponse]]:
-        """ListAuditEntries lists an environment's changes, newest first.
-        NOT_FOUND: unknown environment.
-        """
+        """ListAuditEntries lists changes in a place and all below it, newest first."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

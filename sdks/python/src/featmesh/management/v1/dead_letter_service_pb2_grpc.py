@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class DeadLetterServiceStub(object):
     """DeadLetterService looks after messages that could not be stored. They belong to the
-    installation, not to one environment. Needs a management token. UNAVAILABLE: the
+    installation, not to one environment. UNAVAILABLE: the
     broker is away. INVALID_ARGUMENT: a limit that is broken. A call looks at the oldest
     1,000 letters.
     """
@@ -57,7 +57,7 @@ class DeadLetterServiceStub(object):
 
 class DeadLetterServiceServicer(object):
     """DeadLetterService looks after messages that could not be stored. They belong to the
-    installation, not to one environment. Needs a management token. UNAVAILABLE: the
+    installation, not to one environment. UNAVAILABLE: the
     broker is away. INVALID_ARGUMENT: a limit that is broken. A call looks at the oldest
     1,000 letters.
     """
@@ -114,7 +114,7 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class DeadLetterService(object):
     """DeadLetterService looks after messages that could not be stored. They belong to the
-    installation, not to one environment. Needs a management token. UNAVAILABLE: the
+    installation, not to one environment. UNAVAILABLE: the
     broker is away. INVALID_ARGUMENT: a limit that is broken. A call looks at the oldest
     1,000 letters.
     """

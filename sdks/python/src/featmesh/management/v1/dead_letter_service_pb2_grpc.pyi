@@ -19,7 +19,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 class DeadLetterServiceStub:
     """DeadLetterService looks after messages that could not be stored. They belong to the
-    installation, not to one environment. Needs a management token. UNAVAILABLE: the
+    installation, not to one environment. UNAVAILABLE: the
     broker is away. INVALID_ARGUMENT: a limit that is broken. A call looks at the oldest
     1,000 letters.
     """
@@ -49,7 +49,7 @@ class DeadLetterServiceStub:
 
 class DeadLetterServiceAsyncStub:
     """DeadLetterService looks after messages that could not be stored. They belong to the
-    installation, not to one environment. Needs a management token. UNAVAILABLE: the
+    installation, not to one environment. UNAVAILABLE: the
     broker is away. INVALID_ARGUMENT: a limit that is broken. A call looks at the oldest
     1,000 letters.
     """
@@ -78,7 +78,7 @@ class DeadLetterServiceAsyncStub:
 
 class DeadLetterServiceServicer(metaclass=abc.ABCMeta):
     """DeadLetterService looks after messages that could not be stored. They belong to the
-    installation, not to one environment. Needs a management token. UNAVAILABLE: the
+    installation, not to one environment. UNAVAILABLE: the
     broker is away. INVALID_ARGUMENT: a limit that is broken. A call looks at the oldest
     1,000 letters.
     """

@@ -23,62 +23,110 @@ _sym_db = _symbol_database.Default()
 
 
 from featmesh.evaluation.v1 import evaluation_pb2 as featmesh_dot_evaluation_dot_v1_dot_evaluation__pb2
-from featmesh.management.v1 import insight_service_pb2 as featmesh_dot_management_dot_v1_dot_insight__service__pb2
-from featmesh.management.v1 import mutation_pb2 as featmesh_dot_management_dot_v1_dot_mutation__pb2
+from featmesh.management.v1 import page_pb2 as featmesh_dot_management_dot_v1_dot_page__pb2
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-featmesh/management/v1/end_user_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a,featmesh/management/v1/insight_service.proto\x1a%featmesh/management/v1/mutation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\x0f\x41ttributeFilter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.featmesh.evaluation.v1.AttributeValue\"u\n\rEndUserFilter\x12\x12\n\nkey_prefix\x18\x01 \x01(\t\x12\x13\n\x0bname_prefix\x18\x02 \x01(\t\x12;\n\nattributes\x18\x03 \x03(\x0b\x32\'.featmesh.management.v1.AttributeFilter\"\x99\x01\n\x15SearchEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x35\n\x06\x66ilter\x18\x03 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"`\n\x16SearchEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser\x12\x12\n\nnext_token\x18\x02 \x01(\t\"8\n\x11GetEndUserRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"G\n\x12GetEndUserResponse\x12\x31\n\x08\x65nd_user\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.EndUser\"p\n\x16ListServedFlagsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"\x90\x01\n\nServedFlag\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\x12\x19\n\x11last_variation_id\x18\x02 \x01(\t\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x17ListServedFlagsResponse\x12\x31\n\x05\x66lags\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.ServedFlag\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"q\n\x17ListUserSegmentsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"F\n\x0bUserSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x13\n\x0bsegment_key\x18\x02 \x01(\t\x12\x0e\n\x06listed\x18\x03 \x01(\x08\"w\n\x18ListUserSegmentsResponse\x12\x35\n\x08segments\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.UserSegment\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"a\n\x0cUserProperty\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x04type\x18\x02 \x01(\x0e\x32%.featmesh.management.v1.AttributeType\x12\x0e\n\x06values\x18\x03 \x03(\t\"f\n\x19ListUserPropertiesRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"j\n\x1aListUserPropertiesResponse\x12\x38\n\nproperties\x18\x01 \x03(\x0b\x32$.featmesh.management.v1.UserProperty\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xad\x01\n\x0cImportedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12.\n\nfirst_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"{\n\x15ImportEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x33\n\x05users\x18\x03 \x03(\x0b\x32$.featmesh.management.v1.ImportedUser\":\n\x0bRefusedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x95\x01\n\x16ImportEndUsersResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x03\x12\x0f\n\x07updated\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x03\x12\x0f\n\x07refused\x18\x04 \x01(\x03\x12\x35\n\x08refusals\x18\x05 \x03(\x0b\x32#.featmesh.management.v1.RefusedUser\"f\n\x15\x45xportEndUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"L\n\x16\x45xportEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser*\x9a\x01\n\rAttributeType\x12\x1e\n\x1a\x41TTRIBUTE_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41TTRIBUTE_TYPE_STRING\x10\x01\x12\x19\n\x15\x41TTRIBUTE_TYPE_NUMBER\x10\x02\x12\x1a\n\x16\x41TTRIBUTE_TYPE_BOOLEAN\x10\x03\x12\x17\n\x13\x41TTRIBUTE_TYPE_LIST\x10\x04\x32\xb4\x06\n\x0e\x45ndUserService\x12o\n\x0eSearchEndUsers\x12-.featmesh.management.v1.SearchEndUsersRequest\x1a..featmesh.management.v1.SearchEndUsersResponse\x12\x63\n\nGetEndUser\x12).featmesh.management.v1.GetEndUserRequest\x1a*.featmesh.management.v1.GetEndUserResponse\x12r\n\x0fListServedFlags\x12..featmesh.management.v1.ListServedFlagsRequest\x1a/.featmesh.management.v1.ListServedFlagsResponse\x12u\n\x10ListUserSegments\x12/.featmesh.management.v1.ListUserSegmentsRequest\x1a\x30.featmesh.management.v1.ListUserSegmentsResponse\x12{\n\x12ListUserProperties\x12\x31.featmesh.management.v1.ListUserPropertiesRequest\x1a\x32.featmesh.management.v1.ListUserPropertiesResponse\x12q\n\x0eImportEndUsers\x12-.featmesh.management.v1.ImportEndUsersRequest\x1a..featmesh.management.v1.ImportEndUsersResponse(\x01\x12q\n\x0e\x45xportEndUsers\x12-.featmesh.management.v1.ExportEndUsersRequest\x1a..featmesh.management.v1.ExportEndUsersResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-featmesh/management/v1/end_user_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a!featmesh/management/v1/page.proto\x1a!featmesh/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x01\n\x07\x45ndUser\x12\x30\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12.\n\nfirst_seen\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"i\n\x0f\x41ttributeFilter\x12\x17\n\x04name\x18\x01 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x01\x12=\n\x05value\x18\x02 \x01(\x0b\x32&.featmesh.evaluation.v1.AttributeValueB\x06\x92\xb5\x18\x02\x08\x01\"\x8f\x01\n\rEndUserFilter\x12\x1b\n\nkey_prefix\x18\x01 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x04\x12\x1c\n\x0bname_prefix\x18\x02 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x04\x12\x43\n\nattributes\x18\x03 \x03(\x0b\x32\'.featmesh.management.v1.AttributeFilterB\x06\x92\xb5\x18\x02 \x05\"\xa6\x01\n\x15SearchEndUsersRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x35\n\x06\x66ilter\x18\x03 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"`\n\x16SearchEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser\x12\x12\n\nnext_token\x18\x02 \x01(\t\"P\n\x11GetEndUserRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x16\n\x03key\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\"G\n\x12GetEndUserResponse\x12\x31\n\x08\x65nd_user\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.EndUser\"\x88\x01\n\x16ListServedFlagsRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x16\n\x03key\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"\x90\x01\n\nServedFlag\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResult\x12\x19\n\x11last_variation_id\x18\x02 \x01(\t\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x17ListServedFlagsResponse\x12\x31\n\x05\x66lags\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.ServedFlag\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x89\x01\n\x17ListUserSegmentsRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x16\n\x03key\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"F\n\x0bUserSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x13\n\x0bsegment_key\x18\x02 \x01(\t\x12\x0e\n\x06listed\x18\x03 \x01(\x08\"w\n\x18ListUserSegmentsResponse\x12\x35\n\x08segments\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.UserSegment\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"a\n\x0cUserProperty\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x33\n\x04type\x18\x02 \x01(\x0e\x32%.featmesh.management.v1.AttributeType\x12\x0e\n\x06values\x18\x03 \x03(\t\"s\n\x19ListUserPropertiesRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"j\n\x1aListUserPropertiesResponse\x12\x38\n\nproperties\x18\x01 \x03(\x0b\x32$.featmesh.management.v1.UserProperty\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xad\x01\n\x0cImportedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\x30\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\x12.\n\nfirst_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8f\x01\n\x15ImportEndUsersRequest\x12!\n\x06parent\x18\x01 \x01(\tB\x11\x92\xb5\x18\r2\x0b\x65nvironment\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12<\n\x05users\x18\x03 \x03(\x0b\x32$.featmesh.management.v1.ImportedUserB\x07\x92\xb5\x18\x03 \xe8\x07\":\n\x0bRefusedUser\x12\x0c\n\x04line\x18\x01 \x01(\x03\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x95\x01\n\x16ImportEndUsersResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x03\x12\x0f\n\x07updated\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x03\x12\x0f\n\x07refused\x18\x04 \x01(\x03\x12\x35\n\x08refusals\x18\x05 \x03(\x0b\x32#.featmesh.management.v1.RefusedUser\"s\n\x15\x45xportEndUsersRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.featmesh.management.v1.EndUserFilter\"L\n\x16\x45xportEndUsersResponse\x12\x32\n\tend_users\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.EndUser*\x9a\x01\n\rAttributeType\x12\x1e\n\x1a\x41TTRIBUTE_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41TTRIBUTE_TYPE_STRING\x10\x01\x12\x19\n\x15\x41TTRIBUTE_TYPE_NUMBER\x10\x02\x12\x1a\n\x16\x41TTRIBUTE_TYPE_BOOLEAN\x10\x03\x12\x17\n\x13\x41TTRIBUTE_TYPE_LIST\x10\x04\x32\x8b\x08\n\x0e\x45ndUserService\x12\x8c\x01\n\x0eSearchEndUsers\x12-.featmesh.management.v1.SearchEndUsersRequest\x1a..featmesh.management.v1.SearchEndUsersResponse\"\x1b\x8a\xb5\x18\x17\n\rendUsers.list\x12\x06parent\x12\x7f\n\nGetEndUser\x12).featmesh.management.v1.GetEndUserRequest\x1a*.featmesh.management.v1.GetEndUserResponse\"\x1a\x8a\xb5\x18\x16\n\x0c\x65ndUsers.get\x12\x06parent\x12\x8e\x01\n\x0fListServedFlags\x12..featmesh.management.v1.ListServedFlagsRequest\x1a/.featmesh.management.v1.ListServedFlagsResponse\"\x1a\x8a\xb5\x18\x16\n\x0c\x65ndUsers.get\x12\x06parent\x12\x91\x01\n\x10ListUserSegments\x12/.featmesh.management.v1.ListUserSegmentsRequest\x1a\x30.featmesh.management.v1.ListUserSegmentsResponse\"\x1a\x8a\xb5\x18\x16\n\x0c\x65ndUsers.get\x12\x06parent\x12\x98\x01\n\x12ListUserProperties\x12\x31.featmesh.management.v1.ListUserPropertiesRequest\x1a\x32.featmesh.management.v1.ListUserPropertiesResponse\"\x1b\x8a\xb5\x18\x17\n\rendUsers.list\x12\x06parent\x12\x95\x01\n\x0eImportEndUsers\x12-.featmesh.management.v1.ImportEndUsersRequest\x1a..featmesh.management.v1.ImportEndUsersResponse\"\"\x8a\xb5\x18\x1e\n\x0f\x65ndUsers.import\x12\x06parent \x80\x80\x80\x02(\x01\x12\x90\x01\n\x0e\x45xportEndUsers\x12-.featmesh.management.v1.ExportEndUsersRequest\x1a..featmesh.management.v1.ExportEndUsersResponse\"\x1d\x8a\xb5\x18\x19\n\x0f\x65ndUsers.export\x12\x06parent0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.end_user_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ATTRIBUTETYPE']._serialized_start=2516
-  _globals['_ATTRIBUTETYPE']._serialized_end=2670
-  _globals['_ATTRIBUTEFILTER']._serialized_start=232
-  _globals['_ATTRIBUTEFILTER']._serialized_end=318
-  _globals['_ENDUSERFILTER']._serialized_start=320
-  _globals['_ENDUSERFILTER']._serialized_end=437
-  _globals['_SEARCHENDUSERSREQUEST']._serialized_start=440
-  _globals['_SEARCHENDUSERSREQUEST']._serialized_end=593
-  _globals['_SEARCHENDUSERSRESPONSE']._serialized_start=595
-  _globals['_SEARCHENDUSERSRESPONSE']._serialized_end=691
-  _globals['_GETENDUSERREQUEST']._serialized_start=693
-  _globals['_GETENDUSERREQUEST']._serialized_end=749
-  _globals['_GETENDUSERRESPONSE']._serialized_start=751
-  _globals['_GETENDUSERRESPONSE']._serialized_end=822
-  _globals['_LISTSERVEDFLAGSREQUEST']._serialized_start=824
-  _globals['_LISTSERVEDFLAGSREQUEST']._serialized_end=936
-  _globals['_SERVEDFLAG']._serialized_start=939
-  _globals['_SERVEDFLAG']._serialized_end=1083
-  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_start=1085
-  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_end=1199
-  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_start=1201
-  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_end=1314
-  _globals['_USERSEGMENT']._serialized_start=1316
-  _globals['_USERSEGMENT']._serialized_end=1386
-  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_start=1388
-  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_end=1507
-  _globals['_USERPROPERTY']._serialized_start=1509
-  _globals['_USERPROPERTY']._serialized_end=1606
-  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_start=1608
-  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_end=1710
-  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_start=1712
-  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_end=1818
-  _globals['_IMPORTEDUSER']._serialized_start=1821
-  _globals['_IMPORTEDUSER']._serialized_end=1994
-  _globals['_IMPORTENDUSERSREQUEST']._serialized_start=1996
-  _globals['_IMPORTENDUSERSREQUEST']._serialized_end=2119
-  _globals['_REFUSEDUSER']._serialized_start=2121
-  _globals['_REFUSEDUSER']._serialized_end=2179
-  _globals['_IMPORTENDUSERSRESPONSE']._serialized_start=2182
-  _globals['_IMPORTENDUSERSRESPONSE']._serialized_end=2331
-  _globals['_EXPORTENDUSERSREQUEST']._serialized_start=2333
-  _globals['_EXPORTENDUSERSREQUEST']._serialized_end=2435
-  _globals['_EXPORTENDUSERSRESPONSE']._serialized_start=2437
-  _globals['_EXPORTENDUSERSRESPONSE']._serialized_end=2513
-  _globals['_ENDUSERSERVICE']._serialized_start=2673
-  _globals['_ENDUSERSERVICE']._serialized_end=3493
+  _globals['_ATTRIBUTEFILTER'].fields_by_name['name']._loaded_options = None
+  _globals['_ATTRIBUTEFILTER'].fields_by_name['name']._serialized_options = b'\222\265\030\005\010\001\020\200\001'
+  _globals['_ATTRIBUTEFILTER'].fields_by_name['value']._loaded_options = None
+  _globals['_ATTRIBUTEFILTER'].fields_by_name['value']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_ENDUSERFILTER'].fields_by_name['key_prefix']._loaded_options = None
+  _globals['_ENDUSERFILTER'].fields_by_name['key_prefix']._serialized_options = b'\222\265\030\003\020\200\004'
+  _globals['_ENDUSERFILTER'].fields_by_name['name_prefix']._loaded_options = None
+  _globals['_ENDUSERFILTER'].fields_by_name['name_prefix']._serialized_options = b'\222\265\030\003\020\200\004'
+  _globals['_ENDUSERFILTER'].fields_by_name['attributes']._loaded_options = None
+  _globals['_ENDUSERFILTER'].fields_by_name['attributes']._serialized_options = b'\222\265\030\002 \005'
+  _globals['_SEARCHENDUSERSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_SEARCHENDUSERSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_GETENDUSERREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_GETENDUSERREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_GETENDUSERREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_GETENDUSERREQUEST'].fields_by_name['key']._serialized_options = b'\222\265\030\005\010\001\020\200\004'
+  _globals['_LISTSERVEDFLAGSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTSERVEDFLAGSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_LISTSERVEDFLAGSREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_LISTSERVEDFLAGSREQUEST'].fields_by_name['key']._serialized_options = b'\222\265\030\005\010\001\020\200\004'
+  _globals['_LISTUSERSEGMENTSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTUSERSEGMENTSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_LISTUSERSEGMENTSREQUEST'].fields_by_name['key']._loaded_options = None
+  _globals['_LISTUSERSEGMENTSREQUEST'].fields_by_name['key']._serialized_options = b'\222\265\030\005\010\001\020\200\004'
+  _globals['_LISTUSERPROPERTIESREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTUSERPROPERTIESREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_IMPORTENDUSERSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_IMPORTENDUSERSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\r2\013environment'
+  _globals['_IMPORTENDUSERSREQUEST'].fields_by_name['users']._loaded_options = None
+  _globals['_IMPORTENDUSERSREQUEST'].fields_by_name['users']._serialized_options = b'\222\265\030\003 \350\007'
+  _globals['_EXPORTENDUSERSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_EXPORTENDUSERSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_ENDUSERSERVICE'].methods_by_name['SearchEndUsers']._loaded_options = None
+  _globals['_ENDUSERSERVICE'].methods_by_name['SearchEndUsers']._serialized_options = b'\212\265\030\027\n\rendUsers.list\022\006parent'
+  _globals['_ENDUSERSERVICE'].methods_by_name['GetEndUser']._loaded_options = None
+  _globals['_ENDUSERSERVICE'].methods_by_name['GetEndUser']._serialized_options = b'\212\265\030\026\n\014endUsers.get\022\006parent'
+  _globals['_ENDUSERSERVICE'].methods_by_name['ListServedFlags']._loaded_options = None
+  _globals['_ENDUSERSERVICE'].methods_by_name['ListServedFlags']._serialized_options = b'\212\265\030\026\n\014endUsers.get\022\006parent'
+  _globals['_ENDUSERSERVICE'].methods_by_name['ListUserSegments']._loaded_options = None
+  _globals['_ENDUSERSERVICE'].methods_by_name['ListUserSegments']._serialized_options = b'\212\265\030\026\n\014endUsers.get\022\006parent'
+  _globals['_ENDUSERSERVICE'].methods_by_name['ListUserProperties']._loaded_options = None
+  _globals['_ENDUSERSERVICE'].methods_by_name['ListUserProperties']._serialized_options = b'\212\265\030\027\n\rendUsers.list\022\006parent'
+  _globals['_ENDUSERSERVICE'].methods_by_name['ImportEndUsers']._loaded_options = None
+  _globals['_ENDUSERSERVICE'].methods_by_name['ImportEndUsers']._serialized_options = b'\212\265\030\036\n\017endUsers.import\022\006parent \200\200\200\002'
+  _globals['_ENDUSERSERVICE'].methods_by_name['ExportEndUsers']._loaded_options = None
+  _globals['_ENDUSERSERVICE'].methods_by_name['ExportEndUsers']._serialized_options = b'\212\265\030\031\n\017endUsers.export\022\006parent'
+  _globals['_ATTRIBUTETYPE']._serialized_start=2838
+  _globals['_ATTRIBUTETYPE']._serialized_end=2992
+  _globals['_ENDUSER']._serialized_start=218
+  _globals['_ENDUSER']._serialized_end=372
+  _globals['_ATTRIBUTEFILTER']._serialized_start=374
+  _globals['_ATTRIBUTEFILTER']._serialized_end=479
+  _globals['_ENDUSERFILTER']._serialized_start=482
+  _globals['_ENDUSERFILTER']._serialized_end=625
+  _globals['_SEARCHENDUSERSREQUEST']._serialized_start=628
+  _globals['_SEARCHENDUSERSREQUEST']._serialized_end=794
+  _globals['_SEARCHENDUSERSRESPONSE']._serialized_start=796
+  _globals['_SEARCHENDUSERSRESPONSE']._serialized_end=892
+  _globals['_GETENDUSERREQUEST']._serialized_start=894
+  _globals['_GETENDUSERREQUEST']._serialized_end=974
+  _globals['_GETENDUSERRESPONSE']._serialized_start=976
+  _globals['_GETENDUSERRESPONSE']._serialized_end=1047
+  _globals['_LISTSERVEDFLAGSREQUEST']._serialized_start=1050
+  _globals['_LISTSERVEDFLAGSREQUEST']._serialized_end=1186
+  _globals['_SERVEDFLAG']._serialized_start=1189
+  _globals['_SERVEDFLAG']._serialized_end=1333
+  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_start=1335
+  _globals['_LISTSERVEDFLAGSRESPONSE']._serialized_end=1449
+  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_start=1452
+  _globals['_LISTUSERSEGMENTSREQUEST']._serialized_end=1589
+  _globals['_USERSEGMENT']._serialized_start=1591
+  _globals['_USERSEGMENT']._serialized_end=1661
+  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_start=1663
+  _globals['_LISTUSERSEGMENTSRESPONSE']._serialized_end=1782
+  _globals['_USERPROPERTY']._serialized_start=1784
+  _globals['_USERPROPERTY']._serialized_end=1881
+  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_start=1883
+  _globals['_LISTUSERPROPERTIESREQUEST']._serialized_end=1998
+  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_start=2000
+  _globals['_LISTUSERPROPERTIESRESPONSE']._serialized_end=2106
+  _globals['_IMPORTEDUSER']._serialized_start=2109
+  _globals['_IMPORTEDUSER']._serialized_end=2282
+  _globals['_IMPORTENDUSERSREQUEST']._serialized_start=2285
+  _globals['_IMPORTENDUSERSREQUEST']._serialized_end=2428
+  _globals['_REFUSEDUSER']._serialized_start=2430
+  _globals['_REFUSEDUSER']._serialized_end=2488
+  _globals['_IMPORTENDUSERSRESPONSE']._serialized_start=2491
+  _globals['_IMPORTENDUSERSRESPONSE']._serialized_end=2640
+  _globals['_EXPORTENDUSERSREQUEST']._serialized_start=2642
+  _globals['_EXPORTENDUSERSREQUEST']._serialized_end=2757
+  _globals['_EXPORTENDUSERSRESPONSE']._serialized_start=2759
+  _globals['_EXPORTENDUSERSRESPONSE']._serialized_end=2835
+  _globals['_ENDUSERSERVICE']._serialized_start=2995
+  _globals['_ENDUSERSERVICE']._serialized_end=4030
 # @@protoc_insertion_point(module_scope)

@@ -6,8 +6,7 @@ isort:skip_file
 import builtins
 import collections.abc
 import featmesh.evaluation.v1.evaluation_pb2
-import featmesh.management.v1.insight_service_pb2
-import featmesh.management.v1.mutation_pb2
+import featmesh.management.v1.page_pb2
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
@@ -54,6 +53,39 @@ ATTRIBUTE_TYPE_BOOLEAN: AttributeType.ValueType  # 3
 ATTRIBUTE_TYPE_LIST: AttributeType.ValueType  # 4
 """A list of texts."""
 global___AttributeType = AttributeType
+
+@typing.final
+class EndUser(google.protobuf.message.Message):
+    """EndUser is a context that was seen."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: builtins.int
+    FIRST_SEEN_FIELD_NUMBER: builtins.int
+    LAST_SEEN_FIELD_NUMBER: builtins.int
+    @property
+    def context(self) -> featmesh.evaluation.v1.evaluation_pb2.Context:
+        """Key, name and attributes as last seen."""
+
+    @property
+    def first_seen(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was seen first."""
+
+    @property
+    def last_seen(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was seen last."""
+
+    def __init__(
+        self,
+        *,
+        context: featmesh.evaluation.v1.evaluation_pb2.Context | None = ...,
+        first_seen: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        last_seen: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["context", b"context", "first_seen", b"first_seen", "last_seen", b"last_seen"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["context", b"context", "first_seen", b"first_seen", "last_seen", b"last_seen"]) -> None: ...
+
+global___EndUser = EndUser
 
 @typing.final
 class AttributeFilter(google.protobuf.message.Message):
@@ -114,13 +146,13 @@ class SearchEndUsersRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page. It may hold fewer users than asked for, even none, and not be the last: at
         most 10,000 users are looked at for one page.
         """
@@ -132,12 +164,12 @@ class SearchEndUsersRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        parent: builtins.str = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
         filter: global___EndUserFilter | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "filter", b"filter", "page", b"page"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "page", b"page", "parent", b"parent"]) -> None: ...
 
 global___SearchEndUsersRequest = SearchEndUsersRequest
 
@@ -152,13 +184,13 @@ class SearchEndUsersResponse(google.protobuf.message.Message):
     next_token: builtins.str
     """Empty on the last page."""
     @property
-    def end_users(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[featmesh.management.v1.insight_service_pb2.EndUser]:
+    def end_users(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___EndUser]:
         """By key; by name and then key if the filter has a name."""
 
     def __init__(
         self,
         *,
-        end_users: collections.abc.Iterable[featmesh.management.v1.insight_service_pb2.EndUser] | None = ...,
+        end_users: collections.abc.Iterable[global___EndUser] | None = ...,
         next_token: builtins.str = ...,
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["end_users", b"end_users", "next_token", b"next_token"]) -> None: ...
@@ -171,19 +203,19 @@ class GetEndUserRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     key: builtins.str
     """Its key; 1 to 512 bytes."""
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         key: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "parent", b"parent"]) -> None: ...
 
 global___GetEndUserRequest = GetEndUserRequest
 
@@ -195,13 +227,13 @@ class GetEndUserResponse(google.protobuf.message.Message):
 
     END_USER_FIELD_NUMBER: builtins.int
     @property
-    def end_user(self) -> featmesh.management.v1.insight_service_pb2.EndUser:
+    def end_user(self) -> global___EndUser:
         """As last seen."""
 
     def __init__(
         self,
         *,
-        end_user: featmesh.management.v1.insight_service_pb2.EndUser | None = ...,
+        end_user: global___EndUser | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end_user", b"end_user"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["end_user", b"end_user"]) -> None: ...
@@ -214,26 +246,26 @@ class ListServedFlagsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     key: builtins.str
     """The user's key; 1 to 512 bytes."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         key: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "page", b"page"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "page", b"page", "parent", b"parent"]) -> None: ...
 
 global___ListServedFlagsRequest = ListServedFlagsRequest
 
@@ -304,26 +336,26 @@ class ListUserSegmentsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     KEY_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     key: builtins.str
     """The user's key; 1 to 512 bytes."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         key: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "page", b"page"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "page", b"page", "parent", b"parent"]) -> None: ...
 
 global___ListUserSegmentsRequest = ListUserSegmentsRequest
 
@@ -415,22 +447,22 @@ class ListUserPropertiesRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        parent: builtins.str = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "page", b"page"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["page", b"page", "parent", b"parent"]) -> None: ...
 
 global___ListUserPropertiesRequest = ListUserPropertiesRequest
 
@@ -503,11 +535,11 @@ class ImportEndUsersRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     USERS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where; the first chunk has it, later ones may leave it out."""
+    parent: builtins.str
+    """The environment; the first chunk has it, later ones may leave it out."""
     validate_only: builtins.bool
     """In the first chunk: check all users, write none."""
     @property
@@ -517,11 +549,11 @@ class ImportEndUsersRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         validate_only: builtins.bool = ...,
         users: collections.abc.Iterable[global___ImportedUser] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "users", b"users", "validate_only", b"validate_only"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["parent", b"parent", "users", b"users", "validate_only", b"validate_only"]) -> None: ...
 
 global___ImportEndUsersRequest = ImportEndUsersRequest
 
@@ -593,10 +625,10 @@ class ExportEndUsersRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     FILTER_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     @property
     def filter(self) -> global___EndUserFilter:
         """Whom."""
@@ -604,11 +636,11 @@ class ExportEndUsersRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         filter: global___EndUserFilter | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "filter", b"filter"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "parent", b"parent"]) -> None: ...
 
 global___ExportEndUsersRequest = ExportEndUsersRequest
 
@@ -620,13 +652,13 @@ class ExportEndUsersResponse(google.protobuf.message.Message):
 
     END_USERS_FIELD_NUMBER: builtins.int
     @property
-    def end_users(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[featmesh.management.v1.insight_service_pb2.EndUser]:
+    def end_users(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___EndUser]:
         """By key; by name and then key if the filter has a name."""
 
     def __init__(
         self,
         *,
-        end_users: collections.abc.Iterable[featmesh.management.v1.insight_service_pb2.EndUser] | None = ...,
+        end_users: collections.abc.Iterable[global___EndUser] | None = ...,
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["end_users", b"end_users"]) -> None: ...
 

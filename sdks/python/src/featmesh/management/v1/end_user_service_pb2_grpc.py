@@ -27,8 +27,8 @@ if _version_not_supported:
 
 class EndUserServiceStub(object):
     """EndUserService finds the end users that SDKs told of, shows what one of them is served,
-    and brings users in and out. Needs a management token. NOT_FOUND: unknown environment or
-    user. INVALID_ARGUMENT: each broken field with its limit.
+    and brings users in and out. NOT_FOUND: unknown environment or user, or
+    nothing that the caller may see. INVALID_ARGUMENT: each broken field with its limit.
     """
 
     def __init__(self, channel):
@@ -76,8 +76,8 @@ class EndUserServiceStub(object):
 
 class EndUserServiceServicer(object):
     """EndUserService finds the end users that SDKs told of, shows what one of them is served,
-    and brings users in and out. Needs a management token. NOT_FOUND: unknown environment or
-    user. INVALID_ARGUMENT: each broken field with its limit.
+    and brings users in and out. NOT_FOUND: unknown environment or user, or
+    nothing that the caller may see. INVALID_ARGUMENT: each broken field with its limit.
     """
 
     def SearchEndUsers(self, request, context):
@@ -182,8 +182,8 @@ def add_EndUserServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class EndUserService(object):
     """EndUserService finds the end users that SDKs told of, shows what one of them is served,
-    and brings users in and out. Needs a management token. NOT_FOUND: unknown environment or
-    user. INVALID_ARGUMENT: each broken field with its limit.
+    and brings users in and out. NOT_FOUND: unknown environment or user, or
+    nothing that the caller may see. INVALID_ARGUMENT: each broken field with its limit.
     """
 
     @staticmethod

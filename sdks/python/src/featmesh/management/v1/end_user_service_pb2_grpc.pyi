@@ -19,8 +19,8 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 class EndUserServiceStub:
     """EndUserService finds the end users that SDKs told of, shows what one of them is served,
-    and brings users in and out. Needs a management token. NOT_FOUND: unknown environment or
-    user. INVALID_ARGUMENT: each broken field with its limit.
+    and brings users in and out. NOT_FOUND: unknown environment or user, or
+    nothing that the caller may see. INVALID_ARGUMENT: each broken field with its limit.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
@@ -76,8 +76,8 @@ class EndUserServiceStub:
 
 class EndUserServiceAsyncStub:
     """EndUserService finds the end users that SDKs told of, shows what one of them is served,
-    and brings users in and out. Needs a management token. NOT_FOUND: unknown environment or
-    user. INVALID_ARGUMENT: each broken field with its limit.
+    and brings users in and out. NOT_FOUND: unknown environment or user, or
+    nothing that the caller may see. INVALID_ARGUMENT: each broken field with its limit.
     """
 
     SearchEndUsers: grpc.aio.UnaryUnaryMultiCallable[
@@ -132,8 +132,8 @@ class EndUserServiceAsyncStub:
 
 class EndUserServiceServicer(metaclass=abc.ABCMeta):
     """EndUserService finds the end users that SDKs told of, shows what one of them is served,
-    and brings users in and out. Needs a management token. NOT_FOUND: unknown environment or
-    user. INVALID_ARGUMENT: each broken field with its limit.
+    and brings users in and out. NOT_FOUND: unknown environment or user, or
+    nothing that the caller may see. INVALID_ARGUMENT: each broken field with its limit.
     """
 
     @abc.abstractmethod

@@ -7,13 +7,45 @@ import builtins
 import collections.abc
 import featmesh.flag.v1.flag_pb2
 import featmesh.management.v1.mutation_pb2
+import featmesh.management.v1.page_pb2
+import featmesh.management.v1.resource_pb2
 import google.protobuf.descriptor
+import google.protobuf.field_mask_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
-import google.protobuf.timestamp_pb2
 import typing
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+@typing.final
+class FlagCounts(google.protobuf.message.Message):
+    """FlagCounts says how long the lists are that VIEW_BASIC leaves out."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VARIATIONS_FIELD_NUMBER: builtins.int
+    TARGETED_KEYS_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    PREREQUISITES_FIELD_NUMBER: builtins.int
+    variations: builtins.int
+    """Variations."""
+    targeted_keys: builtins.int
+    """Targeted keys over all lists."""
+    rules: builtins.int
+    """Rules."""
+    prerequisites: builtins.int
+    """Prerequisites."""
+    def __init__(
+        self,
+        *,
+        variations: builtins.int = ...,
+        targeted_keys: builtins.int = ...,
+        rules: builtins.int = ...,
+        prerequisites: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["prerequisites", b"prerequisites", "rules", b"rules", "targeted_keys", b"targeted_keys", "variations", b"variations"]) -> None: ...
+
+global___FlagCounts = FlagCounts
 
 @typing.final
 class FlagResource(google.protobuf.message.Message):
@@ -21,106 +53,50 @@ class FlagResource(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    FLAG_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    FLAG_FIELD_NUMBER: builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
-    CREATED_AT_FIELD_NUMBER: builtins.int
-    CREATED_BY_FIELD_NUMBER: builtins.int
-    UPDATED_AT_FIELD_NUMBER: builtins.int
-    UPDATED_BY_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Shown to operators; 1 to 256 bytes."""
+    """`…/environments/<key>/flags/<key>`."""
+    display_name: builtins.str
+    """Shown to operators."""
     description: builtins.str
-    """At most 4,096 bytes."""
-    created_by: builtins.str
-    """Who made it (a member's or token's name)."""
-    updated_by: builtins.str
-    """Who made it."""
+    """For operators."""
     @property
     def flag(self) -> featmesh.flag.v1.flag_pb2.Flag:
         """The definition; its version and revision are set by the server."""
 
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """At most 64 of 1 to 64 bytes."""
+        """Words to find it by."""
 
     @property
-    def created_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When version 1 was made."""
+    def meta(self) -> featmesh.management.v1.resource_pb2.ResourceMeta:
+        """Id, version, times; set by the server."""
 
     @property
-    def updated_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When this version was made."""
+    def counts(self) -> global___FlagCounts:
+        """Set in VIEW_BASIC."""
 
     def __init__(
         self,
         *,
-        flag: featmesh.flag.v1.flag_pb2.Flag | None = ...,
         name: builtins.str = ...,
+        flag: featmesh.flag.v1.flag_pb2.Flag | None = ...,
+        display_name: builtins.str = ...,
         description: builtins.str = ...,
         tags: collections.abc.Iterable[builtins.str] | None = ...,
-        created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
-        created_by: builtins.str = ...,
-        updated_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
-        updated_by: builtins.str = ...,
+        meta: featmesh.management.v1.resource_pb2.ResourceMeta | None = ...,
+        counts: global___FlagCounts | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["created_at", b"created_at", "flag", b"flag", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "created_by", b"created_by", "description", b"description", "flag", b"flag", "name", b"name", "tags", b"tags", "updated_at", b"updated_at", "updated_by", b"updated_by"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["counts", b"counts", "flag", b"flag", "meta", b"meta"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "description", b"description", "display_name", b"display_name", "flag", b"flag", "meta", b"meta", "name", b"name", "tags", b"tags"]) -> None: ...
 
 global___FlagResource = FlagResource
-
-@typing.final
-class CreateFlagRequest(google.protobuf.message.Message):
-    """CreateFlagRequest holds the new flag."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    RESOURCE_FIELD_NUMBER: builtins.int
-    OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    @property
-    def resource(self) -> global___FlagResource:
-        """Name, description, tags and definition; what the server sets is ignored."""
-
-    @property
-    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
-
-    def __init__(
-        self,
-        *,
-        environment_id: builtins.str = ...,
-        resource: global___FlagResource | None = ...,
-        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["options", b"options", "resource", b"resource"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "options", b"options", "resource", b"resource"]) -> None: ...
-
-global___CreateFlagRequest = CreateFlagRequest
-
-@typing.final
-class CreateFlagResponse(google.protobuf.message.Message):
-    """CreateFlagResponse shows it."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    RESOURCE_FIELD_NUMBER: builtins.int
-    @property
-    def resource(self) -> global___FlagResource:
-        """As stored."""
-
-    def __init__(
-        self,
-        *,
-        resource: global___FlagResource | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["resource", b"resource"]) -> None: ...
-
-global___CreateFlagResponse = CreateFlagResponse
 
 @typing.final
 class GetFlagRequest(google.protobuf.message.Message):
@@ -128,19 +104,15 @@ class GetFlagRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key."""
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
+        name: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name"]) -> None: ...
 
 global___GetFlagRequest = GetFlagRequest
 
@@ -171,30 +143,38 @@ class ListFlagsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    ORDER_BY_FIELD_NUMBER: builtins.int
+    VIEW_FIELD_NUMBER: builtins.int
     INCLUDE_ARCHIVED_FIELD_NUMBER: builtins.int
-    TAG_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment that holds them."""
+    filter: builtins.str
+    """Only those, for example `tags:checkout AND enabled = true`; see docs/operations/filters.md."""
+    order_by: builtins.str
+    """Such as `updated_at desc`; empty: by key."""
+    view: featmesh.management.v1.page_pb2.View.ValueType
+    """How much of each; VIEW_BASIC for long lists."""
     include_archived: builtins.bool
     """Archived ones too."""
-    tag: builtins.str
-    """Only those with this tag, if set."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        parent: builtins.str = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
+        filter: builtins.str = ...,
+        order_by: builtins.str = ...,
+        view: featmesh.management.v1.page_pb2.View.ValueType = ...,
         include_archived: builtins.bool = ...,
-        tag: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "include_archived", b"include_archived", "page", b"page", "tag", b"tag"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "include_archived", b"include_archived", "order_by", b"order_by", "page", b"page", "parent", b"parent", "view", b"view"]) -> None: ...
 
 global___ListFlagsRequest = ListFlagsRequest
 
@@ -206,50 +186,112 @@ class ListFlagsResponse(google.protobuf.message.Message):
 
     RESOURCES_FIELD_NUMBER: builtins.int
     NEXT_TOKEN_FIELD_NUMBER: builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: builtins.int
     next_token: builtins.str
     """Empty on the last page."""
+    total_size: builtins.int
+    """How many there are in all, exact up to 10,000, which stands for that and more."""
     @property
     def resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FlagResource]:
-        """By key."""
+        """In order."""
 
     def __init__(
         self,
         *,
         resources: collections.abc.Iterable[global___FlagResource] | None = ...,
         next_token: builtins.str = ...,
+        total_size: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["next_token", b"next_token", "resources", b"resources"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_token", b"next_token", "resources", b"resources", "total_size", b"total_size"]) -> None: ...
 
 global___ListFlagsResponse = ListFlagsResponse
 
 @typing.final
-class UpdateFlagRequest(google.protobuf.message.Message):
-    """UpdateFlagRequest holds the flag as it shall be."""
+class CreateFlagRequest(google.protobuf.message.Message):
+    """CreateFlagRequest holds the new flag."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     RESOURCE_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment that holds it."""
     @property
     def resource(self) -> global___FlagResource:
-        """The key names it; `version` is the one that the update is based on."""
+        """What an operator sets; what the server sets is ignored."""
 
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         resource: global___FlagResource | None = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options", "resource", b"resource"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "options", b"options", "resource", b"resource"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["options", b"options", "parent", b"parent", "resource", b"resource"]) -> None: ...
+
+global___CreateFlagRequest = CreateFlagRequest
+
+@typing.final
+class CreateFlagResponse(google.protobuf.message.Message):
+    """CreateFlagResponse shows it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: builtins.int
+    @property
+    def resource(self) -> global___FlagResource:
+        """As stored."""
+
+    def __init__(
+        self,
+        *,
+        resource: global___FlagResource | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["resource", b"resource"]) -> None: ...
+
+global___CreateFlagResponse = CreateFlagResponse
+
+@typing.final
+class UpdateFlagRequest(google.protobuf.message.Message):
+    """UpdateFlagRequest holds what is to be different."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    base_version: builtins.int
+    """The version that this is based on."""
+    @property
+    def resource(self) -> global___FlagResource:
+        """Its `name` names it."""
+
+    @property
+    def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
+        """Fields to replace; empty: those that are set, `*`: all that an operator sets."""
+
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Comment, check and request id."""
+
+    def __init__(
+        self,
+        *,
+        resource: global___FlagResource | None = ...,
+        update_mask: google.protobuf.field_mask_pb2.FieldMask | None = ...,
+        base_version: builtins.int = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options", "resource", b"resource", "update_mask", b"update_mask"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "options", b"options", "resource", b"resource", "update_mask", b"update_mask"]) -> None: ...
 
 global___UpdateFlagRequest = UpdateFlagRequest
 
@@ -275,39 +317,82 @@ class UpdateFlagResponse(google.protobuf.message.Message):
 global___UpdateFlagResponse = UpdateFlagResponse
 
 @typing.final
-class ToggleFlagRequest(google.protobuf.message.Message):
-    """ToggleFlagRequest says on or off."""
+class DeleteFlagRequest(google.protobuf.message.Message):
+    """DeleteFlagRequest names one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
-    ENABLED_FIELD_NUMBER: builtins.int
-    VERSION_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key."""
-    enabled: builtins.bool
-    """On or off."""
-    version: builtins.int
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
     """The version that this is based on; 0 for whichever is current."""
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
-        enabled: builtins.bool = ...,
-        version: builtins.int = ...,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["enabled", b"enabled", "environment_id", b"environment_id", "key", b"key", "options", b"options", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options"]) -> None: ...
+
+global___DeleteFlagRequest = DeleteFlagRequest
+
+@typing.final
+class DeleteFlagResponse(google.protobuf.message.Message):
+    """DeleteFlagResponse says when."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """The environment's revision of the tombstone."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["revision", b"revision"]) -> None: ...
+
+global___DeleteFlagResponse = DeleteFlagResponse
+
+@typing.final
+class ToggleFlagRequest(google.protobuf.message.Message):
+    """ToggleFlagRequest names one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
+    ENABLED_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
+    """The version that this is based on; 0 for whichever is current."""
+    enabled: builtins.bool
+    """On or off."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Comment, check and request id."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
+        enabled: builtins.bool = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "enabled", b"enabled", "name", b"name", "options", b"options"]) -> None: ...
 
 global___ToggleFlagRequest = ToggleFlagRequest
 
@@ -334,38 +419,30 @@ global___ToggleFlagResponse = ToggleFlagResponse
 
 @typing.final
 class ArchiveFlagRequest(google.protobuf.message.Message):
-    """ArchiveFlagRequest says whether it is to be hidden."""
+    """ArchiveFlagRequest names one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
-    ARCHIVED_FIELD_NUMBER: builtins.int
-    VERSION_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key."""
-    archived: builtins.bool
-    """False brings it back."""
-    version: builtins.int
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
     """The version that this is based on; 0 for whichever is current."""
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
-        archived: builtins.bool = ...,
-        version: builtins.int = ...,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["archived", b"archived", "environment_id", b"environment_id", "key", b"key", "options", b"options", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options"]) -> None: ...
 
 global___ArchiveFlagRequest = ArchiveFlagRequest
 
@@ -391,55 +468,54 @@ class ArchiveFlagResponse(google.protobuf.message.Message):
 global___ArchiveFlagResponse = ArchiveFlagResponse
 
 @typing.final
-class DeleteFlagRequest(google.protobuf.message.Message):
-    """DeleteFlagRequest names one."""
+class RestoreFlagRequest(google.protobuf.message.Message):
+    """RestoreFlagRequest names one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
-    VERSION_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key."""
-    version: builtins.int
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
     """The version that this is based on; 0 for whichever is current."""
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
-        version: builtins.int = ...,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "options", b"options", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options"]) -> None: ...
 
-global___DeleteFlagRequest = DeleteFlagRequest
+global___RestoreFlagRequest = RestoreFlagRequest
 
 @typing.final
-class DeleteFlagResponse(google.protobuf.message.Message):
-    """DeleteFlagResponse says when."""
+class RestoreFlagResponse(google.protobuf.message.Message):
+    """RestoreFlagResponse shows it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    REVISION_FIELD_NUMBER: builtins.int
-    revision: builtins.int
-    """The environment's revision of the tombstone."""
+    RESOURCE_FIELD_NUMBER: builtins.int
+    @property
+    def resource(self) -> global___FlagResource:
+        """As stored."""
+
     def __init__(
         self,
         *,
-        revision: builtins.int = ...,
+        resource: global___FlagResource | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["revision", b"revision"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["resource", b"resource"]) -> None: ...
 
-global___DeleteFlagResponse = DeleteFlagResponse
+global___RestoreFlagResponse = RestoreFlagResponse
 
 @typing.final
 class FlagVersion(google.protobuf.message.Message):
@@ -476,26 +552,22 @@ class ListFlagVersionsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key; for a key that several flags have had, the latest of them."""
+    name: builtins.str
+    """Its name; for a key that several have had, the latest of them."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        name: builtins.str = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "page", b"page"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "page", b"page"]) -> None: ...
 
 global___ListFlagVersionsRequest = ListFlagVersionsRequest
 
@@ -525,38 +597,34 @@ global___ListFlagVersionsResponse = ListFlagVersionsResponse
 
 @typing.final
 class RollbackFlagRequest(google.protobuf.message.Message):
-    """RollbackFlagRequest names the version to return to."""
+    """RollbackFlagRequest names one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
     TO_VERSION_FIELD_NUMBER: builtins.int
-    VERSION_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key; for a key that several flags have had, the latest of them."""
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
+    """The version that this is based on; 0 for whichever is current."""
     to_version: builtins.int
     """The version to store again."""
-    version: builtins.int
-    """The version that this is based on; 0 for whichever is current."""
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
         to_version: builtins.int = ...,
-        version: builtins.int = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "options", b"options", "to_version", b"to_version", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options", "to_version", b"to_version"]) -> None: ...
 
 global___RollbackFlagRequest = RollbackFlagRequest
 
@@ -569,7 +637,7 @@ class RollbackFlagResponse(google.protobuf.message.Message):
     RESOURCE_FIELD_NUMBER: builtins.int
     @property
     def resource(self) -> global___FlagResource:
-        """As stored: the earlier content under a new version."""
+        """As stored."""
 
     def __init__(
         self,

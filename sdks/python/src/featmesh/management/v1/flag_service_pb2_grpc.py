@@ -26,11 +26,11 @@ if _version_not_supported:
 
 
 class FlagServiceStub(object):
-    """FlagService keeps an environment's flags. Needs a management token. Every write is
-    one transaction over the flag, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or flag.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the flag has changed
-    since the version that the write is based on.
+    """FlagService keeps an environment's flags. Every write is one transaction over the flag, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the flag has changed since the version that the write is based on.
     """
 
     def __init__(self, channel):
@@ -39,11 +39,6 @@ class FlagServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.CreateFlag = channel.unary_unary(
-                '/featmesh.management.v1.FlagService/CreateFlag',
-                request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagRequest.SerializeToString,
-                response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagResponse.FromString,
-                _registered_method=True)
         self.GetFlag = channel.unary_unary(
                 '/featmesh.management.v1.FlagService/GetFlag',
                 request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.GetFlagRequest.SerializeToString,
@@ -54,10 +49,20 @@ class FlagServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagsRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagsResponse.FromString,
                 _registered_method=True)
+        self.CreateFlag = channel.unary_unary(
+                '/featmesh.management.v1.FlagService/CreateFlag',
+                request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagResponse.FromString,
+                _registered_method=True)
         self.UpdateFlag = channel.unary_unary(
                 '/featmesh.management.v1.FlagService/UpdateFlag',
                 request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.UpdateFlagRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.UpdateFlagResponse.FromString,
+                _registered_method=True)
+        self.DeleteFlag = channel.unary_unary(
+                '/featmesh.management.v1.FlagService/DeleteFlag',
+                request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.FromString,
                 _registered_method=True)
         self.ToggleFlag = channel.unary_unary(
                 '/featmesh.management.v1.FlagService/ToggleFlag',
@@ -69,10 +74,10 @@ class FlagServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ArchiveFlagRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ArchiveFlagResponse.FromString,
                 _registered_method=True)
-        self.DeleteFlag = channel.unary_unary(
-                '/featmesh.management.v1.FlagService/DeleteFlag',
-                request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.SerializeToString,
-                response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.FromString,
+        self.RestoreFlag = channel.unary_unary(
+                '/featmesh.management.v1.FlagService/RestoreFlag',
+                request_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RestoreFlagRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RestoreFlagResponse.FromString,
                 _registered_method=True)
         self.ListFlagVersions = channel.unary_unary(
                 '/featmesh.management.v1.FlagService/ListFlagVersions',
@@ -87,12 +92,26 @@ class FlagServiceStub(object):
 
 
 class FlagServiceServicer(object):
-    """FlagService keeps an environment's flags. Needs a management token. Every write is
-    one transaction over the flag, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or flag.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the flag has changed
-    since the version that the write is based on.
+    """FlagService keeps an environment's flags. Every write is one transaction over the flag, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the flag has changed since the version that the write is based on.
     """
+
+    def GetFlag(self, request, context):
+        """GetFlag returns one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFlags(self, request, context):
+        """ListFlags lists by key, or as `order_by` says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateFlag(self, request, context):
         """CreateFlag makes version 1. ALREADY_EXISTS when the key is taken.
@@ -101,22 +120,16 @@ class FlagServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetFlag(self, request, context):
-        """GetFlag returns one that is not deleted.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListFlags(self, request, context):
-        """ListFlags lists by key.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def UpdateFlag(self, request, context):
-        """UpdateFlag replaces all that an operator can set; flag.version says what it is based on.
+        """UpdateFlag replaces what `update_mask` names. ABORTED when the flag has changed
+        since `base_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteFlag(self, request, context):
+        """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,32 +143,31 @@ class FlagServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ArchiveFlag(self, request, context):
-        """ArchiveFlag hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-        another flag uses it.
+        """ArchiveFlag hides it from SDKs. Doing what is already so changes nothing.
+        FAILED_PRECONDITION while another flag uses it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DeleteFlag(self, request, context):
-        """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it.
+    def RestoreFlag(self, request, context):
+        """RestoreFlag brings an archived one back. FAILED_PRECONDITION when what it uses is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListFlagVersions(self, request, context):
-        """ListFlagVersions lists every version that was ever stored, newest first, those of a
-        deleted flag too.
+        """ListFlagVersions lists every version that is kept, newest first, those of a deleted
+        flag too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackFlag(self, request, context):
-        """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
-        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-        (prerequisites, segments) is no longer there.
+        """RollbackFlag stores an earlier version again, as a new version; a deleted one comes back.
+        FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,11 +176,6 @@ class FlagServiceServicer(object):
 
 def add_FlagServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CreateFlag': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateFlag,
-                    request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagRequest.FromString,
-                    response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagResponse.SerializeToString,
-            ),
             'GetFlag': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFlag,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.GetFlagRequest.FromString,
@@ -179,10 +186,20 @@ def add_FlagServiceServicer_to_server(servicer, server):
                     request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagsRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ListFlagsResponse.SerializeToString,
             ),
+            'CreateFlag': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateFlag,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagResponse.SerializeToString,
+            ),
             'UpdateFlag': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateFlag,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.UpdateFlagRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.UpdateFlagResponse.SerializeToString,
+            ),
+            'DeleteFlag': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteFlag,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.SerializeToString,
             ),
             'ToggleFlag': grpc.unary_unary_rpc_method_handler(
                     servicer.ToggleFlag,
@@ -194,10 +211,10 @@ def add_FlagServiceServicer_to_server(servicer, server):
                     request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ArchiveFlagRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.ArchiveFlagResponse.SerializeToString,
             ),
-            'DeleteFlag': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteFlag,
-                    request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.FromString,
-                    response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.SerializeToString,
+            'RestoreFlag': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreFlag,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RestoreFlagRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_flag__service__pb2.RestoreFlagResponse.SerializeToString,
             ),
             'ListFlagVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFlagVersions,
@@ -218,39 +235,12 @@ def add_FlagServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FlagService(object):
-    """FlagService keeps an environment's flags. Needs a management token. Every write is
-    one transaction over the flag, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or flag.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the flag has changed
-    since the version that the write is based on.
+    """FlagService keeps an environment's flags. Every write is one transaction over the flag, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the flag has changed since the version that the write is based on.
     """
-
-    @staticmethod
-    def CreateFlag(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/featmesh.management.v1.FlagService/CreateFlag',
-            featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagRequest.SerializeToString,
-            featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def GetFlag(request,
@@ -307,6 +297,33 @@ class FlagService(object):
             _registered_method=True)
 
     @staticmethod
+    def CreateFlag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.FlagService/CreateFlag',
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.CreateFlagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UpdateFlag(request,
             target,
             options=(),
@@ -323,6 +340,33 @@ class FlagService(object):
             '/featmesh.management.v1.FlagService/UpdateFlag',
             featmesh_dot_management_dot_v1_dot_flag__service__pb2.UpdateFlagRequest.SerializeToString,
             featmesh_dot_management_dot_v1_dot_flag__service__pb2.UpdateFlagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteFlag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.FlagService/DeleteFlag',
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -388,7 +432,7 @@ class FlagService(object):
             _registered_method=True)
 
     @staticmethod
-    def DeleteFlag(request,
+    def RestoreFlag(request,
             target,
             options=(),
             channel_credentials=None,
@@ -401,9 +445,9 @@ class FlagService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/featmesh.management.v1.FlagService/DeleteFlag',
-            featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagRequest.SerializeToString,
-            featmesh_dot_management_dot_v1_dot_flag__service__pb2.DeleteFlagResponse.FromString,
+            '/featmesh.management.v1.FlagService/RestoreFlag',
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.RestoreFlagRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_flag__service__pb2.RestoreFlagResponse.FromString,
             options,
             channel_credentials,
             insecure,

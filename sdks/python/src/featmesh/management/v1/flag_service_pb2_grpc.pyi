@@ -18,37 +18,45 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class FlagServiceStub:
-    """FlagService keeps an environment's flags. Needs a management token. Every write is
-    one transaction over the flag, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or flag.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the flag has changed
-    since the version that the write is based on.
+    """FlagService keeps an environment's flags. Every write is one transaction over the flag, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the flag has changed since the version that the write is based on.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
+    GetFlag: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.GetFlagRequest,
+        featmesh.management.v1.flag_service_pb2.GetFlagResponse,
+    ]
+    """GetFlag returns one."""
+
+    ListFlags: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.ListFlagsRequest,
+        featmesh.management.v1.flag_service_pb2.ListFlagsResponse,
+    ]
+    """ListFlags lists by key, or as `order_by` says."""
+
     CreateFlag: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.CreateFlagRequest,
         featmesh.management.v1.flag_service_pb2.CreateFlagResponse,
     ]
     """CreateFlag makes version 1. ALREADY_EXISTS when the key is taken."""
 
-    GetFlag: grpc.UnaryUnaryMultiCallable[
-        featmesh.management.v1.flag_service_pb2.GetFlagRequest,
-        featmesh.management.v1.flag_service_pb2.GetFlagResponse,
-    ]
-    """GetFlag returns one that is not deleted."""
-
-    ListFlags: grpc.UnaryUnaryMultiCallable[
-        featmesh.management.v1.flag_service_pb2.ListFlagsRequest,
-        featmesh.management.v1.flag_service_pb2.ListFlagsResponse,
-    ]
-    """ListFlags lists by key."""
-
     UpdateFlag: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.UpdateFlagRequest,
         featmesh.management.v1.flag_service_pb2.UpdateFlagResponse,
     ]
-    """UpdateFlag replaces all that an operator can set; flag.version says what it is based on."""
+    """UpdateFlag replaces what `update_mask` names. ABORTED when the flag has changed
+    since `base_version`.
+    """
+
+    DeleteFlag: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.DeleteFlagRequest,
+        featmesh.management.v1.flag_service_pb2.DeleteFlagResponse,
+    ]
+    """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
 
     ToggleFlag: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.ToggleFlagRequest,
@@ -60,40 +68,51 @@ class FlagServiceStub:
         featmesh.management.v1.flag_service_pb2.ArchiveFlagRequest,
         featmesh.management.v1.flag_service_pb2.ArchiveFlagResponse,
     ]
-    """ArchiveFlag hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-    another flag uses it.
+    """ArchiveFlag hides it from SDKs. Doing what is already so changes nothing.
+    FAILED_PRECONDITION while another flag uses it.
     """
 
-    DeleteFlag: grpc.UnaryUnaryMultiCallable[
-        featmesh.management.v1.flag_service_pb2.DeleteFlagRequest,
-        featmesh.management.v1.flag_service_pb2.DeleteFlagResponse,
+    RestoreFlag: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.RestoreFlagRequest,
+        featmesh.management.v1.flag_service_pb2.RestoreFlagResponse,
     ]
-    """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
+    """RestoreFlag brings an archived one back. FAILED_PRECONDITION when what it uses is not there."""
 
     ListFlagVersions: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.ListFlagVersionsRequest,
         featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse,
     ]
-    """ListFlagVersions lists every version that was ever stored, newest first, those of a
-    deleted flag too.
+    """ListFlagVersions lists every version that is kept, newest first, those of a deleted
+    flag too.
     """
 
     RollbackFlag: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.RollbackFlagRequest,
         featmesh.management.v1.flag_service_pb2.RollbackFlagResponse,
     ]
-    """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
-    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-    (prerequisites, segments) is no longer there.
+    """RollbackFlag stores an earlier version again, as a new version; a deleted one comes back.
+    FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
     """
 
 class FlagServiceAsyncStub:
-    """FlagService keeps an environment's flags. Needs a management token. Every write is
-    one transaction over the flag, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or flag.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the flag has changed
-    since the version that the write is based on.
+    """FlagService keeps an environment's flags. Every write is one transaction over the flag, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the flag has changed since the version that the write is based on.
     """
+
+    GetFlag: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.GetFlagRequest,
+        featmesh.management.v1.flag_service_pb2.GetFlagResponse,
+    ]
+    """GetFlag returns one."""
+
+    ListFlags: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.ListFlagsRequest,
+        featmesh.management.v1.flag_service_pb2.ListFlagsResponse,
+    ]
+    """ListFlags lists by key, or as `order_by` says."""
 
     CreateFlag: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.CreateFlagRequest,
@@ -101,23 +120,19 @@ class FlagServiceAsyncStub:
     ]
     """CreateFlag makes version 1. ALREADY_EXISTS when the key is taken."""
 
-    GetFlag: grpc.aio.UnaryUnaryMultiCallable[
-        featmesh.management.v1.flag_service_pb2.GetFlagRequest,
-        featmesh.management.v1.flag_service_pb2.GetFlagResponse,
-    ]
-    """GetFlag returns one that is not deleted."""
-
-    ListFlags: grpc.aio.UnaryUnaryMultiCallable[
-        featmesh.management.v1.flag_service_pb2.ListFlagsRequest,
-        featmesh.management.v1.flag_service_pb2.ListFlagsResponse,
-    ]
-    """ListFlags lists by key."""
-
     UpdateFlag: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.UpdateFlagRequest,
         featmesh.management.v1.flag_service_pb2.UpdateFlagResponse,
     ]
-    """UpdateFlag replaces all that an operator can set; flag.version says what it is based on."""
+    """UpdateFlag replaces what `update_mask` names. ABORTED when the flag has changed
+    since `base_version`.
+    """
+
+    DeleteFlag: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.DeleteFlagRequest,
+        featmesh.management.v1.flag_service_pb2.DeleteFlagResponse,
+    ]
+    """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
 
     ToggleFlag: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.ToggleFlagRequest,
@@ -129,40 +144,55 @@ class FlagServiceAsyncStub:
         featmesh.management.v1.flag_service_pb2.ArchiveFlagRequest,
         featmesh.management.v1.flag_service_pb2.ArchiveFlagResponse,
     ]
-    """ArchiveFlag hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-    another flag uses it.
+    """ArchiveFlag hides it from SDKs. Doing what is already so changes nothing.
+    FAILED_PRECONDITION while another flag uses it.
     """
 
-    DeleteFlag: grpc.aio.UnaryUnaryMultiCallable[
-        featmesh.management.v1.flag_service_pb2.DeleteFlagRequest,
-        featmesh.management.v1.flag_service_pb2.DeleteFlagResponse,
+    RestoreFlag: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.flag_service_pb2.RestoreFlagRequest,
+        featmesh.management.v1.flag_service_pb2.RestoreFlagResponse,
     ]
-    """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
+    """RestoreFlag brings an archived one back. FAILED_PRECONDITION when what it uses is not there."""
 
     ListFlagVersions: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.ListFlagVersionsRequest,
         featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse,
     ]
-    """ListFlagVersions lists every version that was ever stored, newest first, those of a
-    deleted flag too.
+    """ListFlagVersions lists every version that is kept, newest first, those of a deleted
+    flag too.
     """
 
     RollbackFlag: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.flag_service_pb2.RollbackFlagRequest,
         featmesh.management.v1.flag_service_pb2.RollbackFlagResponse,
     ]
-    """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
-    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-    (prerequisites, segments) is no longer there.
+    """RollbackFlag stores an earlier version again, as a new version; a deleted one comes back.
+    FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
     """
 
 class FlagServiceServicer(metaclass=abc.ABCMeta):
-    """FlagService keeps an environment's flags. Needs a management token. Every write is
-    one transaction over the flag, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or flag.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the flag has changed
-    since the version that the write is based on.
+    """FlagService keeps an environment's flags. Every write is one transaction over the flag, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the flag has changed since the version that the write is based on.
     """
+
+    @abc.abstractmethod
+    def GetFlag(
+        self,
+        request: featmesh.management.v1.flag_service_pb2.GetFlagRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.GetFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.GetFlagResponse]]:
+        """GetFlag returns one."""
+
+    @abc.abstractmethod
+    def ListFlags(
+        self,
+        request: featmesh.management.v1.flag_service_pb2.ListFlagsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.ListFlagsResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.ListFlagsResponse]]:
+        """ListFlags lists by key, or as `order_by` says."""
 
     @abc.abstractmethod
     def CreateFlag(
@@ -173,28 +203,22 @@ class FlagServiceServicer(metaclass=abc.ABCMeta):
         """CreateFlag makes version 1. ALREADY_EXISTS when the key is taken."""
 
     @abc.abstractmethod
-    def GetFlag(
-        self,
-        request: featmesh.management.v1.flag_service_pb2.GetFlagRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.GetFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.GetFlagResponse]]:
-        """GetFlag returns one that is not deleted."""
-
-    @abc.abstractmethod
-    def ListFlags(
-        self,
-        request: featmesh.management.v1.flag_service_pb2.ListFlagsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.ListFlagsResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.ListFlagsResponse]]:
-        """ListFlags lists by key."""
-
-    @abc.abstractmethod
     def UpdateFlag(
         self,
         request: featmesh.management.v1.flag_service_pb2.UpdateFlagRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.flag_service_pb2.UpdateFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.UpdateFlagResponse]]:
-        """UpdateFlag replaces all that an operator can set; flag.version says what it is based on."""
+        """UpdateFlag replaces what `update_mask` names. ABORTED when the flag has changed
+        since `base_version`.
+        """
+
+    @abc.abstractmethod
+    def DeleteFlag(
+        self,
+        request: featmesh.management.v1.flag_service_pb2.DeleteFlagRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.DeleteFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.DeleteFlagResponse]]:
+        """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
 
     @abc.abstractmethod
     def ToggleFlag(
@@ -210,17 +234,17 @@ class FlagServiceServicer(metaclass=abc.ABCMeta):
         request: featmesh.management.v1.flag_service_pb2.ArchiveFlagRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.flag_service_pb2.ArchiveFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.ArchiveFlagResponse]]:
-        """ArchiveFlag hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-        another flag uses it.
+        """ArchiveFlag hides it from SDKs. Doing what is already so changes nothing.
+        FAILED_PRECONDITION while another flag uses it.
         """
 
     @abc.abstractmethod
-    def DeleteFlag(
+    def RestoreFlag(
         self,
-        request: featmesh.management.v1.flag_service_pb2.DeleteFlagRequest,
+        request: featmesh.management.v1.flag_service_pb2.RestoreFlagRequest,
         context: _ServicerContext,
-    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.DeleteFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.DeleteFlagResponse]]:
-        """DeleteFlag leaves a tombstone. FAILED_PRECONDITION while another flag uses it."""
+    ) -> typing.Union[featmesh.management.v1.flag_service_pb2.RestoreFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.RestoreFlagResponse]]:
+        """RestoreFlag brings an archived one back. FAILED_PRECONDITION when what it uses is not there."""
 
     @abc.abstractmethod
     def ListFlagVersions(
@@ -228,8 +252,8 @@ class FlagServiceServicer(metaclass=abc.ABCMeta):
         request: featmesh.management.v1.flag_service_pb2.ListFlagVersionsRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.ListFlagVersionsResponse]]:
-        """ListFlagVersions lists every version that was ever stored, newest first, those of a
-        deleted flag too.
+        """ListFlagVersions lists every version that is kept, newest first, those of a deleted
+        flag too.
         """
 
     @abc.abstractmethod
@@ -238,9 +262,8 @@ class FlagServiceServicer(metaclass=abc.ABCMeta):
         request: featmesh.management.v1.flag_service_pb2.RollbackFlagRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.flag_service_pb2.RollbackFlagResponse, collections.abc.Awaitable[featmesh.management.v1.flag_service_pb2.RollbackFlagResponse]]:
-        """RollbackFlag stores an earlier version again, as a new version; a deleted flag comes
-        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-        (prerequisites, segments) is no longer there.
+        """RollbackFlag stores an earlier version again, as a new version; a deleted one comes back.
+        FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
         """
 
 def add_FlagServiceServicer_to_server(servicer: FlagServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -25,21 +25,30 @@ _sym_db = _symbol_database.Default()
 from featmesh.management.v1 import flag_service_pb2 as featmesh_dot_management_dot_v1_dot_flag__service__pb2
 from featmesh.management.v1 import mutation_pb2 as featmesh_dot_management_dot_v1_dot_mutation__pb2
 from featmesh.management.v1 import segment_service_pb2 as featmesh_dot_management_dot_v1_dot_segment__service__pb2
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+featmesh/management/v1/import_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a)featmesh/management/v1/flag_service.proto\x1a%featmesh/management/v1/mutation.proto\x1a,featmesh/management/v1/segment_service.proto\"\x90\x02\n\x12ImportItemsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x33\n\x05\x66lags\x18\x02 \x03(\x0b\x32$.featmesh.management.v1.FlagResource\x12\x39\n\x08segments\x18\x03 \x03(\x0b\x32\'.featmesh.management.v1.SegmentResource\x12\x38\n\x08\x63onflict\x18\x04 \x01(\x0e\x32&.featmesh.management.v1.ImportConflict\x12\x38\n\x07options\x18\x05 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x89\x01\n\x13ImportItemsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x15\n\rflags_written\x18\x02 \x01(\x05\x12\x15\n\rflags_skipped\x18\x03 \x01(\x05\x12\x18\n\x10segments_written\x18\x04 \x01(\x05\x12\x18\n\x10segments_skipped\x18\x05 \x01(\x05*\x82\x01\n\x0eImportConflict\x12\x1f\n\x1bIMPORT_CONFLICT_UNSPECIFIED\x10\x00\x12\x18\n\x14IMPORT_CONFLICT_FAIL\x10\x01\x12\x18\n\x14IMPORT_CONFLICT_SKIP\x10\x02\x12\x1b\n\x17IMPORT_CONFLICT_REPLACE\x10\x03\x32w\n\rImportService\x12\x66\n\x0bImportItems\x12*.featmesh.management.v1.ImportItemsRequest\x1a+.featmesh.management.v1.ImportItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+featmesh/management/v1/import_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a)featmesh/management/v1/flag_service.proto\x1a%featmesh/management/v1/mutation.proto\x1a,featmesh/management/v1/segment_service.proto\x1a!featmesh/options/v1/options.proto\"\xaf\x02\n\x12ImportItemsRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12<\n\x05\x66lags\x18\x02 \x03(\x0b\x32$.featmesh.management.v1.FlagResourceB\x07\x92\xb5\x18\x03 \x88\'\x12\x42\n\x08segments\x18\x03 \x03(\x0b\x32\'.featmesh.management.v1.SegmentResourceB\x07\x92\xb5\x18\x03 \x88\'\x12\x38\n\x08\x63onflict\x18\x04 \x01(\x0e\x32&.featmesh.management.v1.ImportConflict\x12\x38\n\x07options\x18\x05 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x89\x01\n\x13ImportItemsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x15\n\rflags_written\x18\x02 \x01(\x05\x12\x15\n\rflags_skipped\x18\x03 \x01(\x05\x12\x18\n\x10segments_written\x18\x04 \x01(\x05\x12\x18\n\x10segments_skipped\x18\x05 \x01(\x05*\x82\x01\n\x0eImportConflict\x12\x1f\n\x1bIMPORT_CONFLICT_UNSPECIFIED\x10\x00\x12\x18\n\x14IMPORT_CONFLICT_FAIL\x10\x01\x12\x18\n\x14IMPORT_CONFLICT_SKIP\x10\x02\x12\x1b\n\x17IMPORT_CONFLICT_REPLACE\x10\x03\x32\x99\x01\n\rImportService\x12\x87\x01\n\x0bImportItems\x12*.featmesh.management.v1.ImportItemsRequest\x1a+.featmesh.management.v1.ImportItemsResponse\"\x1f\x8a\xb5\x18\x1b\n\x0c\x66lags.import\x12\x06parent \x80\x80\x80\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.import_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMPORTCONFLICT']._serialized_start=615
-  _globals['_IMPORTCONFLICT']._serialized_end=745
-  _globals['_IMPORTITEMSREQUEST']._serialized_start=200
-  _globals['_IMPORTITEMSREQUEST']._serialized_end=472
-  _globals['_IMPORTITEMSRESPONSE']._serialized_start=475
-  _globals['_IMPORTITEMSRESPONSE']._serialized_end=612
-  _globals['_IMPORTSERVICE']._serialized_start=747
-  _globals['_IMPORTSERVICE']._serialized_end=866
+  _globals['_IMPORTITEMSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_IMPORTITEMSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_IMPORTITEMSREQUEST'].fields_by_name['flags']._loaded_options = None
+  _globals['_IMPORTITEMSREQUEST'].fields_by_name['flags']._serialized_options = b'\222\265\030\003 \210\''
+  _globals['_IMPORTITEMSREQUEST'].fields_by_name['segments']._loaded_options = None
+  _globals['_IMPORTITEMSREQUEST'].fields_by_name['segments']._serialized_options = b'\222\265\030\003 \210\''
+  _globals['_IMPORTSERVICE'].methods_by_name['ImportItems']._loaded_options = None
+  _globals['_IMPORTSERVICE'].methods_by_name['ImportItems']._serialized_options = b'\212\265\030\033\n\014flags.import\022\006parent \200\200\200\010'
+  _globals['_IMPORTCONFLICT']._serialized_start=681
+  _globals['_IMPORTCONFLICT']._serialized_end=811
+  _globals['_IMPORTITEMSREQUEST']._serialized_start=235
+  _globals['_IMPORTITEMSREQUEST']._serialized_end=538
+  _globals['_IMPORTITEMSRESPONSE']._serialized_start=541
+  _globals['_IMPORTITEMSRESPONSE']._serialized_end=678
+  _globals['_IMPORTSERVICE']._serialized_start=814
+  _globals['_IMPORTSERVICE']._serialized_end=967
 # @@protoc_insertion_point(module_scope)

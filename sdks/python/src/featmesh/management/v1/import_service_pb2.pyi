@@ -56,13 +56,13 @@ class ImportItemsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     FLAGS_FIELD_NUMBER: builtins.int
     SEGMENTS_FIELD_NUMBER: builtins.int
     CONFLICT_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where to."""
+    parent: builtins.str
+    """The environment."""
     conflict: global___ImportConflict.ValueType
     """For keys that are taken."""
     @property
@@ -80,14 +80,14 @@ class ImportItemsRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         flags: collections.abc.Iterable[featmesh.management.v1.flag_service_pb2.FlagResource] | None = ...,
         segments: collections.abc.Iterable[featmesh.management.v1.segment_service_pb2.SegmentResource] | None = ...,
         conflict: global___ImportConflict.ValueType = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["conflict", b"conflict", "environment_id", b"environment_id", "flags", b"flags", "options", b"options", "segments", b"segments"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["conflict", b"conflict", "flags", b"flags", "options", b"options", "parent", b"parent", "segments", b"segments"]) -> None: ...
 
 global___ImportItemsRequest = ImportItemsRequest
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ImportServiceStub(object):
-    """ImportService brings in what another installation holds. Needs a management token.
+    """ImportService brings in what another installation holds.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class ImportServiceStub(object):
 
 
 class ImportServiceServicer(object):
-    """ImportService brings in what another installation holds. Needs a management token.
+    """ImportService brings in what another installation holds.
     """
 
     def ImportItems(self, request, context):
@@ -71,7 +71,7 @@ def add_ImportServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ImportService(object):
-    """ImportService brings in what another installation holds. Needs a management token.
+    """ImportService brings in what another installation holds.
     """
 
     @staticmethod

@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class ImportServiceStub:
-    """ImportService brings in what another installation holds. Needs a management token."""
+    """ImportService brings in what another installation holds."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     ImportItems: grpc.UnaryUnaryMultiCallable[
@@ -30,7 +30,7 @@ class ImportServiceStub:
     """
 
 class ImportServiceAsyncStub:
-    """ImportService brings in what another installation holds. Needs a management token."""
+    """ImportService brings in what another installation holds."""
 
     ImportItems: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.import_service_pb2.ImportItemsRequest,
@@ -41,7 +41,7 @@ class ImportServiceAsyncStub:
     """
 
 class ImportServiceServicer(metaclass=abc.ABCMeta):
-    """ImportService brings in what another installation holds. Needs a management token."""
+    """ImportService brings in what another installation holds."""
 
     @abc.abstractmethod
     def ImportItems(

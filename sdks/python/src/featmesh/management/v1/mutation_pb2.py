@@ -22,17 +22,20 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%featmesh/management/v1/mutation.proto\x12\x16\x66\x65\x61tmesh.management.v1\"M\n\x0fMutationOptions\x12\x0f\n\x07\x63omment\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"*\n\x0bPageRequest\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\r\n\x05token\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%featmesh/management/v1/mutation.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a!featmesh/options/v1/options.proto\"`\n\x0fMutationOptions\x12\x18\n\x07\x63omment\x18\x01 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x08\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\x92\xb5\x18\x04\x10@(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.mutation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MUTATIONOPTIONS']._serialized_start=65
-  _globals['_MUTATIONOPTIONS']._serialized_end=142
-  _globals['_PAGEREQUEST']._serialized_start=144
-  _globals['_PAGEREQUEST']._serialized_end=186
+  _globals['_MUTATIONOPTIONS'].fields_by_name['comment']._loaded_options = None
+  _globals['_MUTATIONOPTIONS'].fields_by_name['comment']._serialized_options = b'\222\265\030\003\020\200\010'
+  _globals['_MUTATIONOPTIONS'].fields_by_name['request_id']._loaded_options = None
+  _globals['_MUTATIONOPTIONS'].fields_by_name['request_id']._serialized_options = b'\222\265\030\004\020@(\001'
+  _globals['_MUTATIONOPTIONS']._serialized_start=100
+  _globals['_MUTATIONOPTIONS']._serialized_end=196
 # @@protoc_insertion_point(module_scope)

@@ -20,12 +20,13 @@ class MutationOptions(google.protobuf.message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     comment: builtins.str
-    """Why, for the audit log; at most 1,024 bytes; required where the environment says so."""
+    """Why, for the audit log."""
     validate_only: builtins.bool
     """Checks and answers as the write would, and writes nothing."""
     request_id: builtins.str
-    """A repeated write with the same id (at most 64 bytes) within 24 hours answers
-    with the first one's outcome and writes nothing; empty means no such check.
+    """A repeated write of one caller with the same id within 24 hours answers with the first
+    one's outcome and writes nothing; with other content it is INVALID_ARGUMENT. Empty
+    means no such check.
     """
     def __init__(
         self,
@@ -37,27 +38,3 @@ class MutationOptions(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["comment", b"comment", "request_id", b"request_id", "validate_only", b"validate_only"]) -> None: ...
 
 global___MutationOptions = MutationOptions
-
-@typing.final
-class PageRequest(google.protobuf.message.Message):
-    """PageRequest asks for one page of a list."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    SIZE_FIELD_NUMBER: builtins.int
-    TOKEN_FIELD_NUMBER: builtins.int
-    size: builtins.int
-    """1 to 500; 0 means 100. A page may hold fewer and not be the last: it ends before the
-    item with which it would have more than 3 MiB, as stored.
-    """
-    token: builtins.str
-    """`next_token` of the page before; empty for the first."""
-    def __init__(
-        self,
-        *,
-        size: builtins.int = ...,
-        token: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["size", b"size", "token", b"token"]) -> None: ...
-
-global___PageRequest = PageRequest

@@ -22,53 +22,102 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from featmesh.management.v1 import mutation_pb2 as featmesh_dot_management_dot_v1_dot_mutation__pb2
+from featmesh.management.v1 import page_pb2 as featmesh_dot_management_dot_v1_dot_page__pb2
+from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+featmesh/management/v1/report_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x01\n\x17QueryEvaluationsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x10\n\x08\x66lag_key\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x08interval\x18\x05 \x01(\x0e\x32 .featmesh.management.v1.Interval\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x13\n\x0b\x63ount_users\x18\x07 \x01(\x08\"\xac\x01\n\rIntervalCount\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cvariation_id\x18\x03 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x03\x12\x12\n\x05users\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_users\"Y\n\x0eVariationTotal\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x12\n\x05users\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_users\"\x89\x01\n\x18QueryEvaluationsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32%.featmesh.management.v1.IntervalCount\x12\x36\n\x06totals\x18\x02 \x03(\x0b\x32&.featmesh.management.v1.VariationTotal\"\xa2\x01\n\x19ListVariationUsersRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x10\n\x08\x66lag_key\x18\x02 \x01(\t\x12\x14\n\x0cvariation_id\x18\x03 \x01(\t\x12\x12\n\nkey_prefix\x18\x04 \x01(\t\x12\x31\n\x04page\x18\x05 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"Y\n\rVariationUser\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x1aListVariationUsersResponse\x12\x34\n\x05users\x18\x01 \x03(\x0b\x32%.featmesh.management.v1.VariationUser\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xbd\x01\n\x11QueryUsageRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x08interval\x18\x04 \x01(\x0e\x32 .featmesh.management.v1.Interval\"\xae\x01\n\x05Usage\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x04 \x01(\x03\x12\x14\n\x0c\x61\x63tive_users\x18\x05 \x01(\x03\x12\x16\n\x0e\x64ropped_events\x18\x06 \x01(\x03\"p\n\x12QueryUsageResponse\x12,\n\x05usage\x18\x01 \x03(\x0b\x32\x1d.featmesh.management.v1.Usage\x12,\n\x05total\x18\x02 \x01(\x0b\x32\x1d.featmesh.management.v1.Usage\"p\n\x15ListStaleFlagsRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\x05\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"\xda\x01\n\tStaleFlag\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x33\n\x06reason\x18\x03 \x01(\x0e\x32#.featmesh.management.v1.StaleReason\x12\x32\n\x0elast_evaluated\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cvariation_id\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x16ListStaleFlagsResponse\x12\x30\n\x05\x66lags\x18\x01 \x03(\x0b\x32!.featmesh.management.v1.StaleFlag\x12\x12\n\nnext_token\x18\x02 \x01(\t\"X\n\x18GetExperimentDataRequest\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x10\n\x08\x66lag_key\x18\x02 \x01(\t\x12\x12\n\nevent_name\x18\x03 \x01(\t\"\xa2\x01\n\x13\x45xperimentVariation\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\r\n\x05users\x18\x02 \x01(\x03\x12\x18\n\x10users_of_several\x18\x03 \x01(\x03\x12\x17\n\x0f\x63onverted_users\x18\x04 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x05 \x01(\x03\x12\x0b\n\x03sum\x18\x06 \x01(\x01\x12\x16\n\x0esum_of_squares\x18\x07 \x01(\x01\"\\\n\x19GetExperimentDataResponse\x12?\n\nvariations\x18\x01 \x03(\x0b\x32+.featmesh.management.v1.ExperimentVariation*\x85\x01\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x13\n\x0fINTERVAL_MINUTE\x10\x01\x12\x11\n\rINTERVAL_HOUR\x10\x02\x12\x10\n\x0cINTERVAL_DAY\x10\x03\x12\x11\n\rINTERVAL_WEEK\x10\x04\x12\x12\n\x0eINTERVAL_MONTH\x10\x05*\x8e\x01\n\x0bStaleReason\x12\x1c\n\x18STALE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cSTALE_REASON_NEVER_EVALUATED\x10\x01\x12\x1e\n\x1aSTALE_REASON_NOT_EVALUATED\x10\x02\x12\x1f\n\x1bSTALE_REASON_SAME_VARIATION\x10\x03\x32\xd3\x04\n\rReportService\x12u\n\x10QueryEvaluations\x12/.featmesh.management.v1.QueryEvaluationsRequest\x1a\x30.featmesh.management.v1.QueryEvaluationsResponse\x12{\n\x12ListVariationUsers\x12\x31.featmesh.management.v1.ListVariationUsersRequest\x1a\x32.featmesh.management.v1.ListVariationUsersResponse\x12\x63\n\nQueryUsage\x12).featmesh.management.v1.QueryUsageRequest\x1a*.featmesh.management.v1.QueryUsageResponse\x12o\n\x0eListStaleFlags\x12-.featmesh.management.v1.ListStaleFlagsRequest\x1a..featmesh.management.v1.ListStaleFlagsResponse\x12x\n\x11GetExperimentData\x12\x30.featmesh.management.v1.GetExperimentDataRequest\x1a\x31.featmesh.management.v1.GetExperimentDataResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+featmesh/management/v1/report_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a!featmesh/management/v1/page.proto\x1a!featmesh/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x02\n\x17QueryEvaluationsRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x1a\n\x08\x66lag_key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12\x36\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02\x08\x01\x12\x34\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02\x08\x01\x12:\n\x08interval\x18\x05 \x01(\x0e\x32 .featmesh.management.v1.IntervalB\x06\x92\xb5\x18\x02\x08\x01\x12\x19\n\ttime_zone\x18\x06 \x01(\tB\x06\x92\xb5\x18\x02\x10@\x12\x13\n\x0b\x63ount_users\x18\x07 \x01(\x08\"\xac\x01\n\rIntervalCount\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cvariation_id\x18\x03 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x04 \x01(\x03\x12\x12\n\x05users\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_users\"Y\n\x0eVariationTotal\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\x13\n\x0b\x65valuations\x18\x02 \x01(\x03\x12\x12\n\x05users\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_users\"\x89\x01\n\x18QueryEvaluationsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32%.featmesh.management.v1.IntervalCount\x12\x36\n\x06totals\x18\x02 \x03(\x0b\x32&.featmesh.management.v1.VariationTotal\"\xce\x01\n\x19ListVariationUsersRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x1a\n\x08\x66lag_key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12 \n\x0cvariation_id\x18\x03 \x01(\tB\n\x92\xb5\x18\x06\x08\x01\x10@(\x01\x12\x1b\n\nkey_prefix\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x04\x12\x31\n\x04page\x18\x05 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"Y\n\rVariationUser\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\tlast_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x1aListVariationUsersResponse\x12\x34\n\x05users\x18\x01 \x03(\x0b\x32%.featmesh.management.v1.VariationUser\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xe2\x01\n\x11QueryUsageRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x36\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02\x08\x01\x12\x34\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02\x08\x01\x12:\n\x08interval\x18\x04 \x01(\x0e\x32 .featmesh.management.v1.IntervalB\x06\x92\xb5\x18\x02\x08\x01\"\xae\x01\n\x05Usage\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65valuations\x18\x03 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x04 \x01(\x03\x12\x14\n\x0c\x61\x63tive_users\x18\x05 \x01(\x03\x12\x16\n\x0e\x64ropped_events\x18\x06 \x01(\x03\"p\n\x12QueryUsageResponse\x12,\n\x05usage\x18\x01 \x03(\x0b\x32\x1d.featmesh.management.v1.Usage\x12,\n\x05total\x18\x02 \x01(\x0b\x32\x1d.featmesh.management.v1.Usage\"\x95\x01\n\x15ListStaleFlagsRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12$\n\x04\x64\x61ys\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00\xd0v@\x12\x31\n\x04page\x18\x03 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"\xda\x01\n\tStaleFlag\x12\x10\n\x08\x66lag_key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x33\n\x06reason\x18\x03 \x01(\x0e\x32#.featmesh.management.v1.StaleReason\x12\x32\n\x0elast_evaluated\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cvariation_id\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"^\n\x16ListStaleFlagsResponse\x12\x30\n\x05\x66lags\x18\x01 \x03(\x0b\x32!.featmesh.management.v1.StaleFlag\x12\x12\n\nnext_token\x18\x02 \x01(\t\"x\n\x18GetExperimentDataRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x1a\n\x08\x66lag_key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12\x1b\n\nevent_name\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"\xa2\x01\n\x13\x45xperimentVariation\x12\x14\n\x0cvariation_id\x18\x01 \x01(\t\x12\r\n\x05users\x18\x02 \x01(\x03\x12\x18\n\x10users_of_several\x18\x03 \x01(\x03\x12\x17\n\x0f\x63onverted_users\x18\x04 \x01(\x03\x12\x0e\n\x06\x65vents\x18\x05 \x01(\x03\x12\x0b\n\x03sum\x18\x06 \x01(\x01\x12\x16\n\x0esum_of_squares\x18\x07 \x01(\x01\"\\\n\x19GetExperimentDataResponse\x12?\n\nvariations\x18\x01 \x03(\x0b\x32+.featmesh.management.v1.ExperimentVariation*\x85\x01\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x13\n\x0fINTERVAL_MINUTE\x10\x01\x12\x11\n\rINTERVAL_HOUR\x10\x02\x12\x10\n\x0cINTERVAL_DAY\x10\x03\x12\x11\n\rINTERVAL_WEEK\x10\x04\x12\x12\n\x0eINTERVAL_MONTH\x10\x05*\x8e\x01\n\x0bStaleReason\x12\x1c\n\x18STALE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cSTALE_REASON_NEVER_EVALUATED\x10\x01\x12\x1e\n\x1aSTALE_REASON_NOT_EVALUATED\x10\x02\x12\x1f\n\x1bSTALE_REASON_SAME_VARIATION\x10\x03\x32\xe0\x05\n\rReportService\x12\x90\x01\n\x10QueryEvaluations\x12/.featmesh.management.v1.QueryEvaluationsRequest\x1a\x30.featmesh.management.v1.QueryEvaluationsResponse\"\x19\x8a\xb5\x18\x15\n\x0breports.get\x12\x06parent\x12\x98\x01\n\x12ListVariationUsers\x12\x31.featmesh.management.v1.ListVariationUsersRequest\x1a\x32.featmesh.management.v1.ListVariationUsersResponse\"\x1b\x8a\xb5\x18\x17\n\rendUsers.list\x12\x06parent\x12~\n\nQueryUsage\x12).featmesh.management.v1.QueryUsageRequest\x1a*.featmesh.management.v1.QueryUsageResponse\"\x19\x8a\xb5\x18\x15\n\x0breports.get\x12\x06parent\x12\x8a\x01\n\x0eListStaleFlags\x12-.featmesh.management.v1.ListStaleFlagsRequest\x1a..featmesh.management.v1.ListStaleFlagsResponse\"\x19\x8a\xb5\x18\x15\n\x0breports.get\x12\x06parent\x12\x93\x01\n\x11GetExperimentData\x12\x30.featmesh.management.v1.GetExperimentDataRequest\x1a\x31.featmesh.management.v1.GetExperimentDataResponse\"\x19\x8a\xb5\x18\x15\n\x0breports.get\x12\x06parentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.report_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INTERVAL']._serialized_start=2429
-  _globals['_INTERVAL']._serialized_end=2562
-  _globals['_STALEREASON']._serialized_start=2565
-  _globals['_STALEREASON']._serialized_end=2707
-  _globals['_QUERYEVALUATIONSREQUEST']._serialized_start=144
-  _globals['_QUERYEVALUATIONSREQUEST']._serialized_end=397
-  _globals['_INTERVALCOUNT']._serialized_start=400
-  _globals['_INTERVALCOUNT']._serialized_end=572
-  _globals['_VARIATIONTOTAL']._serialized_start=574
-  _globals['_VARIATIONTOTAL']._serialized_end=663
-  _globals['_QUERYEVALUATIONSRESPONSE']._serialized_start=666
-  _globals['_QUERYEVALUATIONSRESPONSE']._serialized_end=803
-  _globals['_LISTVARIATIONUSERSREQUEST']._serialized_start=806
-  _globals['_LISTVARIATIONUSERSREQUEST']._serialized_end=968
-  _globals['_VARIATIONUSER']._serialized_start=970
-  _globals['_VARIATIONUSER']._serialized_end=1059
-  _globals['_LISTVARIATIONUSERSRESPONSE']._serialized_start=1061
-  _globals['_LISTVARIATIONUSERSRESPONSE']._serialized_end=1163
-  _globals['_QUERYUSAGEREQUEST']._serialized_start=1166
-  _globals['_QUERYUSAGEREQUEST']._serialized_end=1355
-  _globals['_USAGE']._serialized_start=1358
-  _globals['_USAGE']._serialized_end=1532
-  _globals['_QUERYUSAGERESPONSE']._serialized_start=1534
-  _globals['_QUERYUSAGERESPONSE']._serialized_end=1646
-  _globals['_LISTSTALEFLAGSREQUEST']._serialized_start=1648
-  _globals['_LISTSTALEFLAGSREQUEST']._serialized_end=1760
-  _globals['_STALEFLAG']._serialized_start=1763
-  _globals['_STALEFLAG']._serialized_end=1981
-  _globals['_LISTSTALEFLAGSRESPONSE']._serialized_start=1983
-  _globals['_LISTSTALEFLAGSRESPONSE']._serialized_end=2077
-  _globals['_GETEXPERIMENTDATAREQUEST']._serialized_start=2079
-  _globals['_GETEXPERIMENTDATAREQUEST']._serialized_end=2167
-  _globals['_EXPERIMENTVARIATION']._serialized_start=2170
-  _globals['_EXPERIMENTVARIATION']._serialized_end=2332
-  _globals['_GETEXPERIMENTDATARESPONSE']._serialized_start=2334
-  _globals['_GETEXPERIMENTDATARESPONSE']._serialized_end=2426
-  _globals['_REPORTSERVICE']._serialized_start=2710
-  _globals['_REPORTSERVICE']._serialized_end=3305
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['flag_key']._loaded_options = None
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['flag_key']._serialized_options = b'\222\265\030\004\010\001(\002'
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['start_time']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['end_time']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['interval']._loaded_options = None
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['interval']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_QUERYEVALUATIONSREQUEST'].fields_by_name['time_zone']._serialized_options = b'\222\265\030\002\020@'
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['flag_key']._loaded_options = None
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['flag_key']._serialized_options = b'\222\265\030\004\010\001(\002'
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['variation_id']._loaded_options = None
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['variation_id']._serialized_options = b'\222\265\030\006\010\001\020@(\001'
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['key_prefix']._loaded_options = None
+  _globals['_LISTVARIATIONUSERSREQUEST'].fields_by_name['key_prefix']._serialized_options = b'\222\265\030\003\020\200\004'
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['start_time']._loaded_options = None
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['start_time']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['end_time']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['interval']._loaded_options = None
+  _globals['_QUERYUSAGEREQUEST'].fields_by_name['interval']._serialized_options = b'\222\265\030\002\010\001'
+  _globals['_LISTSTALEFLAGSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTSTALEFLAGSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_LISTSTALEFLAGSREQUEST'].fields_by_name['days']._loaded_options = None
+  _globals['_LISTSTALEFLAGSREQUEST'].fields_by_name['days']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\000\000A\000\000\000\000\000\320v@'
+  _globals['_GETEXPERIMENTDATAREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_GETEXPERIMENTDATAREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_GETEXPERIMENTDATAREQUEST'].fields_by_name['flag_key']._loaded_options = None
+  _globals['_GETEXPERIMENTDATAREQUEST'].fields_by_name['flag_key']._serialized_options = b'\222\265\030\004\010\001(\002'
+  _globals['_GETEXPERIMENTDATAREQUEST'].fields_by_name['event_name']._loaded_options = None
+  _globals['_GETEXPERIMENTDATAREQUEST'].fields_by_name['event_name']._serialized_options = b'\222\265\030\003\020\200\001'
+  _globals['_REPORTSERVICE'].methods_by_name['QueryEvaluations']._loaded_options = None
+  _globals['_REPORTSERVICE'].methods_by_name['QueryEvaluations']._serialized_options = b'\212\265\030\025\n\013reports.get\022\006parent'
+  _globals['_REPORTSERVICE'].methods_by_name['ListVariationUsers']._loaded_options = None
+  _globals['_REPORTSERVICE'].methods_by_name['ListVariationUsers']._serialized_options = b'\212\265\030\027\n\rendUsers.list\022\006parent'
+  _globals['_REPORTSERVICE'].methods_by_name['QueryUsage']._loaded_options = None
+  _globals['_REPORTSERVICE'].methods_by_name['QueryUsage']._serialized_options = b'\212\265\030\025\n\013reports.get\022\006parent'
+  _globals['_REPORTSERVICE'].methods_by_name['ListStaleFlags']._loaded_options = None
+  _globals['_REPORTSERVICE'].methods_by_name['ListStaleFlags']._serialized_options = b'\212\265\030\025\n\013reports.get\022\006parent'
+  _globals['_REPORTSERVICE'].methods_by_name['GetExperimentData']._loaded_options = None
+  _globals['_REPORTSERVICE'].methods_by_name['GetExperimentData']._serialized_options = b'\212\265\030\025\n\013reports.get\022\006parent'
+  _globals['_INTERVAL']._serialized_start=2666
+  _globals['_INTERVAL']._serialized_end=2799
+  _globals['_STALEREASON']._serialized_start=2802
+  _globals['_STALEREASON']._serialized_end=2944
+  _globals['_QUERYEVALUATIONSREQUEST']._serialized_start=175
+  _globals['_QUERYEVALUATIONSREQUEST']._serialized_end=483
+  _globals['_INTERVALCOUNT']._serialized_start=486
+  _globals['_INTERVALCOUNT']._serialized_end=658
+  _globals['_VARIATIONTOTAL']._serialized_start=660
+  _globals['_VARIATIONTOTAL']._serialized_end=749
+  _globals['_QUERYEVALUATIONSRESPONSE']._serialized_start=752
+  _globals['_QUERYEVALUATIONSRESPONSE']._serialized_end=889
+  _globals['_LISTVARIATIONUSERSREQUEST']._serialized_start=892
+  _globals['_LISTVARIATIONUSERSREQUEST']._serialized_end=1098
+  _globals['_VARIATIONUSER']._serialized_start=1100
+  _globals['_VARIATIONUSER']._serialized_end=1189
+  _globals['_LISTVARIATIONUSERSRESPONSE']._serialized_start=1191
+  _globals['_LISTVARIATIONUSERSRESPONSE']._serialized_end=1293
+  _globals['_QUERYUSAGEREQUEST']._serialized_start=1296
+  _globals['_QUERYUSAGEREQUEST']._serialized_end=1522
+  _globals['_USAGE']._serialized_start=1525
+  _globals['_USAGE']._serialized_end=1699
+  _globals['_QUERYUSAGERESPONSE']._serialized_start=1701
+  _globals['_QUERYUSAGERESPONSE']._serialized_end=1813
+  _globals['_LISTSTALEFLAGSREQUEST']._serialized_start=1816
+  _globals['_LISTSTALEFLAGSREQUEST']._serialized_end=1965
+  _globals['_STALEFLAG']._serialized_start=1968
+  _globals['_STALEFLAG']._serialized_end=2186
+  _globals['_LISTSTALEFLAGSRESPONSE']._serialized_start=2188
+  _globals['_LISTSTALEFLAGSRESPONSE']._serialized_end=2282
+  _globals['_GETEXPERIMENTDATAREQUEST']._serialized_start=2284
+  _globals['_GETEXPERIMENTDATAREQUEST']._serialized_end=2404
+  _globals['_EXPERIMENTVARIATION']._serialized_start=2407
+  _globals['_EXPERIMENTVARIATION']._serialized_end=2569
+  _globals['_GETEXPERIMENTDATARESPONSE']._serialized_start=2571
+  _globals['_GETEXPERIMENTDATARESPONSE']._serialized_end=2663
+  _globals['_REPORTSERVICE']._serialized_start=2947
+  _globals['_REPORTSERVICE']._serialized_end=3683
 # @@protoc_insertion_point(module_scope)

@@ -5,7 +5,7 @@ isort:skip_file
 
 import builtins
 import collections.abc
-import featmesh.management.v1.mutation_pb2
+import featmesh.management.v1.page_pb2
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
@@ -91,15 +91,15 @@ class QueryEvaluationsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     FLAG_KEY_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
     END_TIME_FIELD_NUMBER: builtins.int
     INTERVAL_FIELD_NUMBER: builtins.int
     TIME_ZONE_FIELD_NUMBER: builtins.int
     COUNT_USERS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     flag_key: builtins.str
     """The flag; one that is deleted by now has counts too."""
     interval: global___Interval.ValueType
@@ -122,7 +122,7 @@ class QueryEvaluationsRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         flag_key: builtins.str = ...,
         start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
@@ -131,7 +131,7 @@ class QueryEvaluationsRequest(google.protobuf.message.Message):
         count_users: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end_time", b"end_time", "start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["count_users", b"count_users", "end_time", b"end_time", "environment_id", b"environment_id", "flag_key", b"flag_key", "interval", b"interval", "start_time", b"start_time", "time_zone", b"time_zone"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["count_users", b"count_users", "end_time", b"end_time", "flag_key", b"flag_key", "interval", b"interval", "parent", b"parent", "start_time", b"start_time", "time_zone", b"time_zone"]) -> None: ...
 
 global___QueryEvaluationsRequest = QueryEvaluationsRequest
 
@@ -237,13 +237,13 @@ class ListVariationUsersRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     FLAG_KEY_FIELD_NUMBER: builtins.int
     VARIATION_ID_FIELD_NUMBER: builtins.int
     KEY_PREFIX_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     flag_key: builtins.str
     """The flag; one that is deleted by now has users too."""
     variation_id: builtins.str
@@ -251,20 +251,20 @@ class ListVariationUsersRequest(google.protobuf.message.Message):
     key_prefix: builtins.str
     """Only keys that start with this, if set; at most 512 bytes."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         flag_key: builtins.str = ...,
         variation_id: builtins.str = ...,
         key_prefix: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "flag_key", b"flag_key", "key_prefix", b"key_prefix", "page", b"page", "variation_id", b"variation_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["flag_key", b"flag_key", "key_prefix", b"key_prefix", "page", b"page", "parent", b"parent", "variation_id", b"variation_id"]) -> None: ...
 
 global___ListVariationUsersRequest = ListVariationUsersRequest
 
@@ -327,12 +327,12 @@ class QueryUsageRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
     END_TIME_FIELD_NUMBER: builtins.int
     INTERVAL_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     interval: global___Interval.ValueType
     """DAY, WEEK or MONTH, of UTC; at most 1,500 of them."""
     @property
@@ -346,13 +346,13 @@ class QueryUsageRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         interval: global___Interval.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end_time", b"end_time", "start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["end_time", b"end_time", "environment_id", b"environment_id", "interval", b"interval", "start_time", b"start_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["end_time", b"end_time", "interval", b"interval", "parent", b"parent", "start_time", b"start_time"]) -> None: ...
 
 global___QueryUsageRequest = QueryUsageRequest
 
@@ -434,15 +434,15 @@ class ListStaleFlagsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     DAYS_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     days: builtins.int
     """1 to 365; 0 means 30."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page; its size is the number of flags that are looked at, so that a page may hold
         fewer, even none, and not be the last.
         """
@@ -450,12 +450,12 @@ class ListStaleFlagsRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         days: builtins.int = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["days", b"days", "environment_id", b"environment_id", "page", b"page"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["days", b"days", "page", b"page", "parent", b"parent"]) -> None: ...
 
 global___ListStaleFlagsRequest = ListStaleFlagsRequest
 
@@ -532,11 +532,11 @@ class GetExperimentDataRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     FLAG_KEY_FIELD_NUMBER: builtins.int
     EVENT_NAME_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment."""
     flag_key: builtins.str
     """The flag."""
     event_name: builtins.str
@@ -544,11 +544,11 @@ class GetExperimentDataRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         flag_key: builtins.str = ...,
         event_name: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "event_name", b"event_name", "flag_key", b"flag_key"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["event_name", b"event_name", "flag_key", b"flag_key", "parent", b"parent"]) -> None: ...
 
 global___GetExperimentDataRequest = GetExperimentDataRequest
 

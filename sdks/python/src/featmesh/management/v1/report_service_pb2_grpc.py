@@ -27,8 +27,8 @@ if _version_not_supported:
 
 class ReportServiceStub(object):
     """ReportService answers questions about what SDKs reported, from roll-ups: it does not
-    matter how many evaluations are stored. Needs a management token. NOT_FOUND: unknown
-    environment. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
+    matter how many evaluations are stored. NOT_FOUND: unknown
+    environment, or none that the caller may see. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
 
     Numbers of users are estimates of a sketch: exact in practice up to a few hundred, beyond
     that within 1.63 % in two cases of three and within 4.9 % in 997 of 1,000.
@@ -69,8 +69,8 @@ class ReportServiceStub(object):
 
 class ReportServiceServicer(object):
     """ReportService answers questions about what SDKs reported, from roll-ups: it does not
-    matter how many evaluations are stored. Needs a management token. NOT_FOUND: unknown
-    environment. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
+    matter how many evaluations are stored. NOT_FOUND: unknown
+    environment, or none that the caller may see. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
 
     Numbers of users are estimates of a sketch: exact in practice up to a few hundred, beyond
     that within 1.63 % in two cases of three and within 4.9 % in 997 of 1,000.
@@ -151,8 +151,8 @@ def add_ReportServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ReportService(object):
     """ReportService answers questions about what SDKs reported, from roll-ups: it does not
-    matter how many evaluations are stored. Needs a management token. NOT_FOUND: unknown
-    environment. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
+    matter how many evaluations are stored. NOT_FOUND: unknown
+    environment, or none that the caller may see. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
 
     Numbers of users are estimates of a sketch: exact in practice up to a few hundred, beyond
     that within 1.63 % in two cases of three and within 4.9 % in 997 of 1,000.

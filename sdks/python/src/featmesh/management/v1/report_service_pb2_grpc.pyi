@@ -19,8 +19,8 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 class ReportServiceStub:
     """ReportService answers questions about what SDKs reported, from roll-ups: it does not
-    matter how many evaluations are stored. Needs a management token. NOT_FOUND: unknown
-    environment. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
+    matter how many evaluations are stored. NOT_FOUND: unknown
+    environment, or none that the caller may see. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
 
     Numbers of users are estimates of a sketch: exact in practice up to a few hundred, beyond
     that within 1.63 % in two cases of three and within 4.9 % in 997 of 1,000.
@@ -63,8 +63,8 @@ class ReportServiceStub:
 
 class ReportServiceAsyncStub:
     """ReportService answers questions about what SDKs reported, from roll-ups: it does not
-    matter how many evaluations are stored. Needs a management token. NOT_FOUND: unknown
-    environment. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
+    matter how many evaluations are stored. NOT_FOUND: unknown
+    environment, or none that the caller may see. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
 
     Numbers of users are estimates of a sketch: exact in practice up to a few hundred, beyond
     that within 1.63 % in two cases of three and within 4.9 % in 997 of 1,000.
@@ -106,8 +106,8 @@ class ReportServiceAsyncStub:
 
 class ReportServiceServicer(metaclass=abc.ABCMeta):
     """ReportService answers questions about what SDKs reported, from roll-ups: it does not
-    matter how many evaluations are stored. Needs a management token. NOT_FOUND: unknown
-    environment. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
+    matter how many evaluations are stored. NOT_FOUND: unknown
+    environment, or none that the caller may see. INVALID_ARGUMENT: each broken field with its limit. See docs/operations/reports.md.
 
     Numbers of users are estimates of a sketch: exact in practice up to a few hundred, beyond
     that within 1.63 % in two cases of three and within 4.9 % in 997 of 1,000.

@@ -7,13 +7,41 @@ import builtins
 import collections.abc
 import featmesh.flag.v1.segment_pb2
 import featmesh.management.v1.mutation_pb2
+import featmesh.management.v1.page_pb2
+import featmesh.management.v1.resource_pb2
 import google.protobuf.descriptor
+import google.protobuf.field_mask_pb2
 import google.protobuf.internal.containers
 import google.protobuf.message
-import google.protobuf.timestamp_pb2
 import typing
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+@typing.final
+class SegmentCounts(google.protobuf.message.Message):
+    """SegmentCounts says how long the lists are that VIEW_BASIC leaves out."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INCLUDED_FIELD_NUMBER: builtins.int
+    EXCLUDED_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    included: builtins.int
+    """Included keys."""
+    excluded: builtins.int
+    """Excluded keys."""
+    rules: builtins.int
+    """Rules."""
+    def __init__(
+        self,
+        *,
+        included: builtins.int = ...,
+        excluded: builtins.int = ...,
+        rules: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["excluded", b"excluded", "included", b"included", "rules", b"rules"]) -> None: ...
+
+global___SegmentCounts = SegmentCounts
 
 @typing.final
 class SegmentResource(google.protobuf.message.Message):
@@ -21,106 +49,50 @@ class SegmentResource(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SEGMENT_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    SEGMENT_FIELD_NUMBER: builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: builtins.int
     DESCRIPTION_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
-    CREATED_AT_FIELD_NUMBER: builtins.int
-    CREATED_BY_FIELD_NUMBER: builtins.int
-    UPDATED_AT_FIELD_NUMBER: builtins.int
-    UPDATED_BY_FIELD_NUMBER: builtins.int
+    META_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Shown to operators; 1 to 256 bytes."""
+    """`…/environments/<key>/segments/<key>`."""
+    display_name: builtins.str
+    """Shown to operators."""
     description: builtins.str
-    """At most 4,096 bytes."""
-    created_by: builtins.str
-    """Who made it (a member's or token's name)."""
-    updated_by: builtins.str
-    """Who made it."""
+    """For operators."""
     @property
     def segment(self) -> featmesh.flag.v1.segment_pb2.Segment:
         """The definition; its version and revision are set by the server."""
 
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """At most 64 of 1 to 64 bytes."""
+        """Words to find it by."""
 
     @property
-    def created_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When version 1 was made."""
+    def meta(self) -> featmesh.management.v1.resource_pb2.ResourceMeta:
+        """Id, version, times; set by the server."""
 
     @property
-    def updated_at(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When this version was made."""
+    def counts(self) -> global___SegmentCounts:
+        """Set in VIEW_BASIC."""
 
     def __init__(
         self,
         *,
-        segment: featmesh.flag.v1.segment_pb2.Segment | None = ...,
         name: builtins.str = ...,
+        segment: featmesh.flag.v1.segment_pb2.Segment | None = ...,
+        display_name: builtins.str = ...,
         description: builtins.str = ...,
         tags: collections.abc.Iterable[builtins.str] | None = ...,
-        created_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
-        created_by: builtins.str = ...,
-        updated_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
-        updated_by: builtins.str = ...,
+        meta: featmesh.management.v1.resource_pb2.ResourceMeta | None = ...,
+        counts: global___SegmentCounts | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["created_at", b"created_at", "segment", b"segment", "updated_at", b"updated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["created_at", b"created_at", "created_by", b"created_by", "description", b"description", "name", b"name", "segment", b"segment", "tags", b"tags", "updated_at", b"updated_at", "updated_by", b"updated_by"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["counts", b"counts", "meta", b"meta", "segment", b"segment"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["counts", b"counts", "description", b"description", "display_name", b"display_name", "meta", b"meta", "name", b"name", "segment", b"segment", "tags", b"tags"]) -> None: ...
 
 global___SegmentResource = SegmentResource
-
-@typing.final
-class CreateSegmentRequest(google.protobuf.message.Message):
-    """CreateSegmentRequest holds the new segment."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    RESOURCE_FIELD_NUMBER: builtins.int
-    OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    @property
-    def resource(self) -> global___SegmentResource:
-        """Name, description, tags and definition; what the server sets is ignored."""
-
-    @property
-    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
-
-    def __init__(
-        self,
-        *,
-        environment_id: builtins.str = ...,
-        resource: global___SegmentResource | None = ...,
-        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["options", b"options", "resource", b"resource"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "options", b"options", "resource", b"resource"]) -> None: ...
-
-global___CreateSegmentRequest = CreateSegmentRequest
-
-@typing.final
-class CreateSegmentResponse(google.protobuf.message.Message):
-    """CreateSegmentResponse shows it."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    RESOURCE_FIELD_NUMBER: builtins.int
-    @property
-    def resource(self) -> global___SegmentResource:
-        """As stored."""
-
-    def __init__(
-        self,
-        *,
-        resource: global___SegmentResource | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["resource", b"resource"]) -> None: ...
-
-global___CreateSegmentResponse = CreateSegmentResponse
 
 @typing.final
 class GetSegmentRequest(google.protobuf.message.Message):
@@ -128,19 +100,15 @@ class GetSegmentRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key."""
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
+        name: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name"]) -> None: ...
 
 global___GetSegmentRequest = GetSegmentRequest
 
@@ -171,30 +139,38 @@ class ListSegmentsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    ORDER_BY_FIELD_NUMBER: builtins.int
+    VIEW_FIELD_NUMBER: builtins.int
     INCLUDE_ARCHIVED_FIELD_NUMBER: builtins.int
-    TAG_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment that holds them."""
+    filter: builtins.str
+    """Only those, for example `tags:checkout AND enabled = true`; see docs/operations/filters.md."""
+    order_by: builtins.str
+    """Such as `updated_at desc`; empty: by key."""
+    view: featmesh.management.v1.page_pb2.View.ValueType
+    """How much of each; VIEW_BASIC for long lists."""
     include_archived: builtins.bool
     """Archived ones too."""
-    tag: builtins.str
-    """Only those with this tag, if set."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        parent: builtins.str = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
+        filter: builtins.str = ...,
+        order_by: builtins.str = ...,
+        view: featmesh.management.v1.page_pb2.View.ValueType = ...,
         include_archived: builtins.bool = ...,
-        tag: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "include_archived", b"include_archived", "page", b"page", "tag", b"tag"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "include_archived", b"include_archived", "order_by", b"order_by", "page", b"page", "parent", b"parent", "view", b"view"]) -> None: ...
 
 global___ListSegmentsRequest = ListSegmentsRequest
 
@@ -206,50 +182,112 @@ class ListSegmentsResponse(google.protobuf.message.Message):
 
     RESOURCES_FIELD_NUMBER: builtins.int
     NEXT_TOKEN_FIELD_NUMBER: builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: builtins.int
     next_token: builtins.str
     """Empty on the last page."""
+    total_size: builtins.int
+    """How many there are in all, exact up to 10,000, which stands for that and more."""
     @property
     def resources(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SegmentResource]:
-        """By key."""
+        """In order."""
 
     def __init__(
         self,
         *,
         resources: collections.abc.Iterable[global___SegmentResource] | None = ...,
         next_token: builtins.str = ...,
+        total_size: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["next_token", b"next_token", "resources", b"resources"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_token", b"next_token", "resources", b"resources", "total_size", b"total_size"]) -> None: ...
 
 global___ListSegmentsResponse = ListSegmentsResponse
 
 @typing.final
-class UpdateSegmentRequest(google.protobuf.message.Message):
-    """UpdateSegmentRequest holds the segment as it shall be."""
+class CreateSegmentRequest(google.protobuf.message.Message):
+    """CreateSegmentRequest holds the new segment."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    PARENT_FIELD_NUMBER: builtins.int
     RESOURCE_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    parent: builtins.str
+    """The environment that holds it."""
     @property
     def resource(self) -> global___SegmentResource:
-        """The key names it; `version` is the one that the update is based on."""
+        """What an operator sets; what the server sets is ignored."""
 
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        parent: builtins.str = ...,
         resource: global___SegmentResource | None = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options", "resource", b"resource"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "options", b"options", "resource", b"resource"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["options", b"options", "parent", b"parent", "resource", b"resource"]) -> None: ...
+
+global___CreateSegmentRequest = CreateSegmentRequest
+
+@typing.final
+class CreateSegmentResponse(google.protobuf.message.Message):
+    """CreateSegmentResponse shows it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: builtins.int
+    @property
+    def resource(self) -> global___SegmentResource:
+        """As stored."""
+
+    def __init__(
+        self,
+        *,
+        resource: global___SegmentResource | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["resource", b"resource"]) -> None: ...
+
+global___CreateSegmentResponse = CreateSegmentResponse
+
+@typing.final
+class UpdateSegmentRequest(google.protobuf.message.Message):
+    """UpdateSegmentRequest holds what is to be different."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    base_version: builtins.int
+    """The version that this is based on."""
+    @property
+    def resource(self) -> global___SegmentResource:
+        """Its `name` names it."""
+
+    @property
+    def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
+        """Fields to replace; empty: those that are set, `*`: all that an operator sets."""
+
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Comment, check and request id."""
+
+    def __init__(
+        self,
+        *,
+        resource: global___SegmentResource | None = ...,
+        update_mask: google.protobuf.field_mask_pb2.FieldMask | None = ...,
+        base_version: builtins.int = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options", "resource", b"resource", "update_mask", b"update_mask"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "options", b"options", "resource", b"resource", "update_mask", b"update_mask"]) -> None: ...
 
 global___UpdateSegmentRequest = UpdateSegmentRequest
 
@@ -275,39 +313,78 @@ class UpdateSegmentResponse(google.protobuf.message.Message):
 global___UpdateSegmentResponse = UpdateSegmentResponse
 
 @typing.final
-class ArchiveSegmentRequest(google.protobuf.message.Message):
-    """ArchiveSegmentRequest says whether it is to be hidden."""
+class DeleteSegmentRequest(google.protobuf.message.Message):
+    """DeleteSegmentRequest names one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
-    ARCHIVED_FIELD_NUMBER: builtins.int
-    VERSION_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key."""
-    archived: builtins.bool
-    """False brings it back."""
-    version: builtins.int
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
     """The version that this is based on; 0 for whichever is current."""
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
-        archived: builtins.bool = ...,
-        version: builtins.int = ...,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["archived", b"archived", "environment_id", b"environment_id", "key", b"key", "options", b"options", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options"]) -> None: ...
+
+global___DeleteSegmentRequest = DeleteSegmentRequest
+
+@typing.final
+class DeleteSegmentResponse(google.protobuf.message.Message):
+    """DeleteSegmentResponse says when."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """The environment's revision of the tombstone."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["revision", b"revision"]) -> None: ...
+
+global___DeleteSegmentResponse = DeleteSegmentResponse
+
+@typing.final
+class ArchiveSegmentRequest(google.protobuf.message.Message):
+    """ArchiveSegmentRequest names one."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
+    """The version that this is based on; 0 for whichever is current."""
+    @property
+    def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
+        """Comment, check and request id."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
+        options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options"]) -> None: ...
 
 global___ArchiveSegmentRequest = ArchiveSegmentRequest
 
@@ -333,55 +410,54 @@ class ArchiveSegmentResponse(google.protobuf.message.Message):
 global___ArchiveSegmentResponse = ArchiveSegmentResponse
 
 @typing.final
-class DeleteSegmentRequest(google.protobuf.message.Message):
-    """DeleteSegmentRequest names one."""
+class RestoreSegmentRequest(google.protobuf.message.Message):
+    """RestoreSegmentRequest names one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
-    VERSION_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key."""
-    version: builtins.int
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
     """The version that this is based on; 0 for whichever is current."""
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
-        version: builtins.int = ...,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "options", b"options", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options"]) -> None: ...
 
-global___DeleteSegmentRequest = DeleteSegmentRequest
+global___RestoreSegmentRequest = RestoreSegmentRequest
 
 @typing.final
-class DeleteSegmentResponse(google.protobuf.message.Message):
-    """DeleteSegmentResponse says when."""
+class RestoreSegmentResponse(google.protobuf.message.Message):
+    """RestoreSegmentResponse shows it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    REVISION_FIELD_NUMBER: builtins.int
-    revision: builtins.int
-    """The environment's revision of the tombstone."""
+    RESOURCE_FIELD_NUMBER: builtins.int
+    @property
+    def resource(self) -> global___SegmentResource:
+        """As stored."""
+
     def __init__(
         self,
         *,
-        revision: builtins.int = ...,
+        resource: global___SegmentResource | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["revision", b"revision"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["resource", b"resource"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["resource", b"resource"]) -> None: ...
 
-global___DeleteSegmentResponse = DeleteSegmentResponse
+global___RestoreSegmentResponse = RestoreSegmentResponse
 
 @typing.final
 class SegmentVersion(google.protobuf.message.Message):
@@ -418,26 +494,22 @@ class ListSegmentVersionsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
     PAGE_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key; for a key that several segments have had, the latest of them."""
+    name: builtins.str
+    """Its name; for a key that several have had, the latest of them."""
     @property
-    def page(self) -> featmesh.management.v1.mutation_pb2.PageRequest:
+    def page(self) -> featmesh.management.v1.page_pb2.PageRequest:
         """Which page."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
-        page: featmesh.management.v1.mutation_pb2.PageRequest | None = ...,
+        name: builtins.str = ...,
+        page: featmesh.management.v1.page_pb2.PageRequest | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "page", b"page"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "page", b"page"]) -> None: ...
 
 global___ListSegmentVersionsRequest = ListSegmentVersionsRequest
 
@@ -467,38 +539,34 @@ global___ListSegmentVersionsResponse = ListSegmentVersionsResponse
 
 @typing.final
 class RollbackSegmentRequest(google.protobuf.message.Message):
-    """RollbackSegmentRequest names the version to return to."""
+    """RollbackSegmentRequest names one."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
-    KEY_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    BASE_VERSION_FIELD_NUMBER: builtins.int
     TO_VERSION_FIELD_NUMBER: builtins.int
-    VERSION_FIELD_NUMBER: builtins.int
     OPTIONS_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
-    key: builtins.str
-    """Its key; for a key that several segments have had, the latest of them."""
+    name: builtins.str
+    """Its name."""
+    base_version: builtins.int
+    """The version that this is based on; 0 for whichever is current."""
     to_version: builtins.int
     """The version to store again."""
-    version: builtins.int
-    """The version that this is based on; 0 for whichever is current."""
     @property
     def options(self) -> featmesh.management.v1.mutation_pb2.MutationOptions:
-        """Comment and checks."""
+        """Comment, check and request id."""
 
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
-        key: builtins.str = ...,
+        name: builtins.str = ...,
+        base_version: builtins.int = ...,
         to_version: builtins.int = ...,
-        version: builtins.int = ...,
         options: featmesh.management.v1.mutation_pb2.MutationOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "key", b"key", "options", b"options", "to_version", b"to_version", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["base_version", b"base_version", "name", b"name", "options", b"options", "to_version", b"to_version"]) -> None: ...
 
 global___RollbackSegmentRequest = RollbackSegmentRequest
 
@@ -511,7 +579,7 @@ class RollbackSegmentResponse(google.protobuf.message.Message):
     RESOURCE_FIELD_NUMBER: builtins.int
     @property
     def resource(self) -> global___SegmentResource:
-        """As stored: the earlier content under a new version."""
+        """As stored."""
 
     def __init__(
         self,

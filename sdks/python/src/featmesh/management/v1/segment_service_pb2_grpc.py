@@ -26,11 +26,11 @@ if _version_not_supported:
 
 
 class SegmentServiceStub(object):
-    """SegmentService keeps an environment's segments. Needs a management token. Every write is
-    one transaction over the segment, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or segment.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the segment has changed
-    since the version that the write is based on.
+    """SegmentService keeps an environment's segments. Every write is one transaction over the segment, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the segment has changed since the version that the write is based on.
     """
 
     def __init__(self, channel):
@@ -39,11 +39,6 @@ class SegmentServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.CreateSegment = channel.unary_unary(
-                '/featmesh.management.v1.SegmentService/CreateSegment',
-                request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentRequest.SerializeToString,
-                response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentResponse.FromString,
-                _registered_method=True)
         self.GetSegment = channel.unary_unary(
                 '/featmesh.management.v1.SegmentService/GetSegment',
                 request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.GetSegmentRequest.SerializeToString,
@@ -54,20 +49,30 @@ class SegmentServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentsRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentsResponse.FromString,
                 _registered_method=True)
+        self.CreateSegment = channel.unary_unary(
+                '/featmesh.management.v1.SegmentService/CreateSegment',
+                request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentResponse.FromString,
+                _registered_method=True)
         self.UpdateSegment = channel.unary_unary(
                 '/featmesh.management.v1.SegmentService/UpdateSegment',
                 request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.UpdateSegmentRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.UpdateSegmentResponse.FromString,
+                _registered_method=True)
+        self.DeleteSegment = channel.unary_unary(
+                '/featmesh.management.v1.SegmentService/DeleteSegment',
+                request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.FromString,
                 _registered_method=True)
         self.ArchiveSegment = channel.unary_unary(
                 '/featmesh.management.v1.SegmentService/ArchiveSegment',
                 request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ArchiveSegmentRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ArchiveSegmentResponse.FromString,
                 _registered_method=True)
-        self.DeleteSegment = channel.unary_unary(
-                '/featmesh.management.v1.SegmentService/DeleteSegment',
-                request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.SerializeToString,
-                response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.FromString,
+        self.RestoreSegment = channel.unary_unary(
+                '/featmesh.management.v1.SegmentService/RestoreSegment',
+                request_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RestoreSegmentRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RestoreSegmentResponse.FromString,
                 _registered_method=True)
         self.ListSegmentVersions = channel.unary_unary(
                 '/featmesh.management.v1.SegmentService/ListSegmentVersions',
@@ -82,12 +87,26 @@ class SegmentServiceStub(object):
 
 
 class SegmentServiceServicer(object):
-    """SegmentService keeps an environment's segments. Needs a management token. Every write is
-    one transaction over the segment, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or segment.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the segment has changed
-    since the version that the write is based on.
+    """SegmentService keeps an environment's segments. Every write is one transaction over the segment, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the segment has changed since the version that the write is based on.
     """
+
+    def GetSegment(self, request, context):
+        """GetSegment returns one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSegments(self, request, context):
+        """ListSegments lists by key, or as `order_by` says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateSegment(self, request, context):
         """CreateSegment makes version 1. ALREADY_EXISTS when the key is taken.
@@ -96,54 +115,47 @@ class SegmentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetSegment(self, request, context):
-        """GetSegment returns one that is not deleted.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListSegments(self, request, context):
-        """ListSegments lists by key.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def UpdateSegment(self, request, context):
-        """UpdateSegment replaces all that an operator can set; segment.version says what it is based on.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ArchiveSegment(self, request, context):
-        """ArchiveSegment hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-        another flag or segment uses it.
+        """UpdateSegment replaces what `update_mask` names. ABORTED when the segment has changed
+        since `base_version`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSegment(self, request, context):
-        """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while another flag or segment uses it.
+        """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while a flag or another segment uses it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveSegment(self, request, context):
+        """ArchiveSegment hides it from SDKs. Doing what is already so changes nothing.
+        FAILED_PRECONDITION while a flag or another segment uses it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreSegment(self, request, context):
+        """RestoreSegment brings an archived one back. FAILED_PRECONDITION when what it uses is not there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSegmentVersions(self, request, context):
-        """ListSegmentVersions lists every version that was ever stored, newest first, those of a
-        deleted segment too.
+        """ListSegmentVersions lists every version that is kept, newest first, those of a deleted
+        segment too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackSegment(self, request, context):
-        """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
-        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-        (prerequisites, segments) is no longer there.
+        """RollbackSegment stores an earlier version again, as a new version; a deleted one comes back.
+        FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,11 +164,6 @@ class SegmentServiceServicer(object):
 
 def add_SegmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'CreateSegment': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateSegment,
-                    request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentRequest.FromString,
-                    response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentResponse.SerializeToString,
-            ),
             'GetSegment': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSegment,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.GetSegmentRequest.FromString,
@@ -167,20 +174,30 @@ def add_SegmentServiceServicer_to_server(servicer, server):
                     request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentsRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ListSegmentsResponse.SerializeToString,
             ),
+            'CreateSegment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSegment,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentResponse.SerializeToString,
+            ),
             'UpdateSegment': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateSegment,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.UpdateSegmentRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.UpdateSegmentResponse.SerializeToString,
+            ),
+            'DeleteSegment': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSegment,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.SerializeToString,
             ),
             'ArchiveSegment': grpc.unary_unary_rpc_method_handler(
                     servicer.ArchiveSegment,
                     request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ArchiveSegmentRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.ArchiveSegmentResponse.SerializeToString,
             ),
-            'DeleteSegment': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteSegment,
-                    request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.FromString,
-                    response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.SerializeToString,
+            'RestoreSegment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreSegment,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RestoreSegmentRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_segment__service__pb2.RestoreSegmentResponse.SerializeToString,
             ),
             'ListSegmentVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSegmentVersions,
@@ -201,39 +218,12 @@ def add_SegmentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SegmentService(object):
-    """SegmentService keeps an environment's segments. Needs a management token. Every write is
-    one transaction over the segment, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or segment.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the segment has changed
-    since the version that the write is based on.
+    """SegmentService keeps an environment's segments. Every write is one transaction over the segment, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the segment has changed since the version that the write is based on.
     """
-
-    @staticmethod
-    def CreateSegment(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/featmesh.management.v1.SegmentService/CreateSegment',
-            featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentRequest.SerializeToString,
-            featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def GetSegment(request,
@@ -290,6 +280,33 @@ class SegmentService(object):
             _registered_method=True)
 
     @staticmethod
+    def CreateSegment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.SegmentService/CreateSegment',
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.CreateSegmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UpdateSegment(request,
             target,
             options=(),
@@ -306,6 +323,33 @@ class SegmentService(object):
             '/featmesh.management.v1.SegmentService/UpdateSegment',
             featmesh_dot_management_dot_v1_dot_segment__service__pb2.UpdateSegmentRequest.SerializeToString,
             featmesh_dot_management_dot_v1_dot_segment__service__pb2.UpdateSegmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSegment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/featmesh.management.v1.SegmentService/DeleteSegment',
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -344,7 +388,7 @@ class SegmentService(object):
             _registered_method=True)
 
     @staticmethod
-    def DeleteSegment(request,
+    def RestoreSegment(request,
             target,
             options=(),
             channel_credentials=None,
@@ -357,9 +401,9 @@ class SegmentService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/featmesh.management.v1.SegmentService/DeleteSegment',
-            featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentRequest.SerializeToString,
-            featmesh_dot_management_dot_v1_dot_segment__service__pb2.DeleteSegmentResponse.FromString,
+            '/featmesh.management.v1.SegmentService/RestoreSegment',
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.RestoreSegmentRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_segment__service__pb2.RestoreSegmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,76 +18,95 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class SegmentServiceStub:
-    """SegmentService keeps an environment's segments. Needs a management token. Every write is
-    one transaction over the segment, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or segment.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the segment has changed
-    since the version that the write is based on.
+    """SegmentService keeps an environment's segments. Every write is one transaction over the segment, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the segment has changed since the version that the write is based on.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
+    GetSegment: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.GetSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.GetSegmentResponse,
+    ]
+    """GetSegment returns one."""
+
+    ListSegments: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.ListSegmentsRequest,
+        featmesh.management.v1.segment_service_pb2.ListSegmentsResponse,
+    ]
+    """ListSegments lists by key, or as `order_by` says."""
+
     CreateSegment: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.CreateSegmentRequest,
         featmesh.management.v1.segment_service_pb2.CreateSegmentResponse,
     ]
     """CreateSegment makes version 1. ALREADY_EXISTS when the key is taken."""
 
-    GetSegment: grpc.UnaryUnaryMultiCallable[
-        featmesh.management.v1.segment_service_pb2.GetSegmentRequest,
-        featmesh.management.v1.segment_service_pb2.GetSegmentResponse,
-    ]
-    """GetSegment returns one that is not deleted."""
-
-    ListSegments: grpc.UnaryUnaryMultiCallable[
-        featmesh.management.v1.segment_service_pb2.ListSegmentsRequest,
-        featmesh.management.v1.segment_service_pb2.ListSegmentsResponse,
-    ]
-    """ListSegments lists by key."""
-
     UpdateSegment: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.UpdateSegmentRequest,
         featmesh.management.v1.segment_service_pb2.UpdateSegmentResponse,
     ]
-    """UpdateSegment replaces all that an operator can set; segment.version says what it is based on."""
-
-    ArchiveSegment: grpc.UnaryUnaryMultiCallable[
-        featmesh.management.v1.segment_service_pb2.ArchiveSegmentRequest,
-        featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse,
-    ]
-    """ArchiveSegment hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-    another flag or segment uses it.
+    """UpdateSegment replaces what `update_mask` names. ABORTED when the segment has changed
+    since `base_version`.
     """
 
     DeleteSegment: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.DeleteSegmentRequest,
         featmesh.management.v1.segment_service_pb2.DeleteSegmentResponse,
     ]
-    """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while another flag or segment uses it."""
+    """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while a flag or another segment uses it."""
+
+    ArchiveSegment: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.ArchiveSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse,
+    ]
+    """ArchiveSegment hides it from SDKs. Doing what is already so changes nothing.
+    FAILED_PRECONDITION while a flag or another segment uses it.
+    """
+
+    RestoreSegment: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.RestoreSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.RestoreSegmentResponse,
+    ]
+    """RestoreSegment brings an archived one back. FAILED_PRECONDITION when what it uses is not there."""
 
     ListSegmentVersions: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.ListSegmentVersionsRequest,
         featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse,
     ]
-    """ListSegmentVersions lists every version that was ever stored, newest first, those of a
-    deleted segment too.
+    """ListSegmentVersions lists every version that is kept, newest first, those of a deleted
+    segment too.
     """
 
     RollbackSegment: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.RollbackSegmentRequest,
         featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse,
     ]
-    """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
-    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-    (prerequisites, segments) is no longer there.
+    """RollbackSegment stores an earlier version again, as a new version; a deleted one comes back.
+    FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
     """
 
 class SegmentServiceAsyncStub:
-    """SegmentService keeps an environment's segments. Needs a management token. Every write is
-    one transaction over the segment, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or segment.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the segment has changed
-    since the version that the write is based on.
+    """SegmentService keeps an environment's segments. Every write is one transaction over the segment, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the segment has changed since the version that the write is based on.
     """
+
+    GetSegment: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.GetSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.GetSegmentResponse,
+    ]
+    """GetSegment returns one."""
+
+    ListSegments: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.ListSegmentsRequest,
+        featmesh.management.v1.segment_service_pb2.ListSegmentsResponse,
+    ]
+    """ListSegments lists by key, or as `order_by` says."""
 
     CreateSegment: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.CreateSegmentRequest,
@@ -95,62 +114,73 @@ class SegmentServiceAsyncStub:
     ]
     """CreateSegment makes version 1. ALREADY_EXISTS when the key is taken."""
 
-    GetSegment: grpc.aio.UnaryUnaryMultiCallable[
-        featmesh.management.v1.segment_service_pb2.GetSegmentRequest,
-        featmesh.management.v1.segment_service_pb2.GetSegmentResponse,
-    ]
-    """GetSegment returns one that is not deleted."""
-
-    ListSegments: grpc.aio.UnaryUnaryMultiCallable[
-        featmesh.management.v1.segment_service_pb2.ListSegmentsRequest,
-        featmesh.management.v1.segment_service_pb2.ListSegmentsResponse,
-    ]
-    """ListSegments lists by key."""
-
     UpdateSegment: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.UpdateSegmentRequest,
         featmesh.management.v1.segment_service_pb2.UpdateSegmentResponse,
     ]
-    """UpdateSegment replaces all that an operator can set; segment.version says what it is based on."""
-
-    ArchiveSegment: grpc.aio.UnaryUnaryMultiCallable[
-        featmesh.management.v1.segment_service_pb2.ArchiveSegmentRequest,
-        featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse,
-    ]
-    """ArchiveSegment hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-    another flag or segment uses it.
+    """UpdateSegment replaces what `update_mask` names. ABORTED when the segment has changed
+    since `base_version`.
     """
 
     DeleteSegment: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.DeleteSegmentRequest,
         featmesh.management.v1.segment_service_pb2.DeleteSegmentResponse,
     ]
-    """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while another flag or segment uses it."""
+    """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while a flag or another segment uses it."""
+
+    ArchiveSegment: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.ArchiveSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse,
+    ]
+    """ArchiveSegment hides it from SDKs. Doing what is already so changes nothing.
+    FAILED_PRECONDITION while a flag or another segment uses it.
+    """
+
+    RestoreSegment: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.segment_service_pb2.RestoreSegmentRequest,
+        featmesh.management.v1.segment_service_pb2.RestoreSegmentResponse,
+    ]
+    """RestoreSegment brings an archived one back. FAILED_PRECONDITION when what it uses is not there."""
 
     ListSegmentVersions: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.ListSegmentVersionsRequest,
         featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse,
     ]
-    """ListSegmentVersions lists every version that was ever stored, newest first, those of a
-    deleted segment too.
+    """ListSegmentVersions lists every version that is kept, newest first, those of a deleted
+    segment too.
     """
 
     RollbackSegment: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.segment_service_pb2.RollbackSegmentRequest,
         featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse,
     ]
-    """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
-    back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-    (prerequisites, segments) is no longer there.
+    """RollbackSegment stores an earlier version again, as a new version; a deleted one comes back.
+    FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
     """
 
 class SegmentServiceServicer(metaclass=abc.ABCMeta):
-    """SegmentService keeps an environment's segments. Needs a management token. Every write is
-    one transaction over the segment, its history, the environment's revision, the
-    audit entry and the announcement. NOT_FOUND: unknown environment or segment.
-    INVALID_ARGUMENT: each broken field with its limit. ABORTED: the segment has changed
-    since the version that the write is based on.
+    """SegmentService keeps an environment's segments. Every write is one transaction over the segment, its
+    history, the environment's revision, the audit entry and the announcement.
+    NOT_FOUND: unknown, or nothing that the caller may see. PERMISSION_DENIED names the permission
+    that is missing. INVALID_ARGUMENT: each broken field with its limit.
+    ABORTED: the segment has changed since the version that the write is based on.
     """
+
+    @abc.abstractmethod
+    def GetSegment(
+        self,
+        request: featmesh.management.v1.segment_service_pb2.GetSegmentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.GetSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.GetSegmentResponse]]:
+        """GetSegment returns one."""
+
+    @abc.abstractmethod
+    def ListSegments(
+        self,
+        request: featmesh.management.v1.segment_service_pb2.ListSegmentsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.ListSegmentsResponse]]:
+        """ListSegments lists by key, or as `order_by` says."""
 
     @abc.abstractmethod
     def CreateSegment(
@@ -161,37 +191,13 @@ class SegmentServiceServicer(metaclass=abc.ABCMeta):
         """CreateSegment makes version 1. ALREADY_EXISTS when the key is taken."""
 
     @abc.abstractmethod
-    def GetSegment(
-        self,
-        request: featmesh.management.v1.segment_service_pb2.GetSegmentRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.GetSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.GetSegmentResponse]]:
-        """GetSegment returns one that is not deleted."""
-
-    @abc.abstractmethod
-    def ListSegments(
-        self,
-        request: featmesh.management.v1.segment_service_pb2.ListSegmentsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.ListSegmentsResponse]]:
-        """ListSegments lists by key."""
-
-    @abc.abstractmethod
     def UpdateSegment(
         self,
         request: featmesh.management.v1.segment_service_pb2.UpdateSegmentRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.segment_service_pb2.UpdateSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.UpdateSegmentResponse]]:
-        """UpdateSegment replaces all that an operator can set; segment.version says what it is based on."""
-
-    @abc.abstractmethod
-    def ArchiveSegment(
-        self,
-        request: featmesh.management.v1.segment_service_pb2.ArchiveSegmentRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse]]:
-        """ArchiveSegment hides it from SDKs, or brings it back. FAILED_PRECONDITION while
-        another flag or segment uses it.
+        """UpdateSegment replaces what `update_mask` names. ABORTED when the segment has changed
+        since `base_version`.
         """
 
     @abc.abstractmethod
@@ -200,7 +206,25 @@ class SegmentServiceServicer(metaclass=abc.ABCMeta):
         request: featmesh.management.v1.segment_service_pb2.DeleteSegmentRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.segment_service_pb2.DeleteSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.DeleteSegmentResponse]]:
-        """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while another flag or segment uses it."""
+        """DeleteSegment leaves a tombstone. FAILED_PRECONDITION while a flag or another segment uses it."""
+
+    @abc.abstractmethod
+    def ArchiveSegment(
+        self,
+        request: featmesh.management.v1.segment_service_pb2.ArchiveSegmentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.ArchiveSegmentResponse]]:
+        """ArchiveSegment hides it from SDKs. Doing what is already so changes nothing.
+        FAILED_PRECONDITION while a flag or another segment uses it.
+        """
+
+    @abc.abstractmethod
+    def RestoreSegment(
+        self,
+        request: featmesh.management.v1.segment_service_pb2.RestoreSegmentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[featmesh.management.v1.segment_service_pb2.RestoreSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.RestoreSegmentResponse]]:
+        """RestoreSegment brings an archived one back. FAILED_PRECONDITION when what it uses is not there."""
 
     @abc.abstractmethod
     def ListSegmentVersions(
@@ -208,8 +232,8 @@ class SegmentServiceServicer(metaclass=abc.ABCMeta):
         request: featmesh.management.v1.segment_service_pb2.ListSegmentVersionsRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.ListSegmentVersionsResponse]]:
-        """ListSegmentVersions lists every version that was ever stored, newest first, those of a
-        deleted segment too.
+        """ListSegmentVersions lists every version that is kept, newest first, those of a deleted
+        segment too.
         """
 
     @abc.abstractmethod
@@ -218,9 +242,8 @@ class SegmentServiceServicer(metaclass=abc.ABCMeta):
         request: featmesh.management.v1.segment_service_pb2.RollbackSegmentRequest,
         context: _ServicerContext,
     ) -> typing.Union[featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse, collections.abc.Awaitable[featmesh.management.v1.segment_service_pb2.RollbackSegmentResponse]]:
-        """RollbackSegment stores an earlier version again, as a new version; a deleted segment comes
-        back. FAILED_PRECONDITION when that version is a deletion, or when what it uses
-        (prerequisites, segments) is no longer there.
+        """RollbackSegment stores an earlier version again, as a new version; a deleted one comes back.
+        FAILED_PRECONDITION when that version is a deletion, or when what it uses is no longer there.
         """
 
 def add_SegmentServiceServicer_to_server(servicer: SegmentServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

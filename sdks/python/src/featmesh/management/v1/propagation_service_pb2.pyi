@@ -11,30 +11,30 @@ import typing
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
-class WatchRolloutRequest(google.protobuf.message.Message):
-    """WatchRolloutRequest names a change."""
+class WatchPropagationRequest(google.protobuf.message.Message):
+    """WatchPropagationRequest names a change."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
-    environment_id: builtins.str
-    """Where."""
+    name: builtins.str
+    """The environment."""
     revision: builtins.int
     """The revision to wait for; 0 for the environment's current one."""
     def __init__(
         self,
         *,
-        environment_id: builtins.str = ...,
+        name: builtins.str = ...,
         revision: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["environment_id", b"environment_id", "revision", b"revision"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "revision", b"revision"]) -> None: ...
 
-global___WatchRolloutRequest = WatchRolloutRequest
+global___WatchPropagationRequest = WatchPropagationRequest
 
 @typing.final
-class RolloutTimes(google.protobuf.message.Message):
-    """RolloutTimes says how long a step took, from the commit on, over the streams that
+class PropagationTimes(google.protobuf.message.Message):
+    """PropagationTimes says how long a step took, from the commit on, over the streams that
     have taken it; streams that connected at or past the revision are not counted.
     """
 
@@ -58,11 +58,11 @@ class RolloutTimes(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["p50_ms", b"p50_ms", "p99_ms", b"p99_ms", "streams", b"streams"]) -> None: ...
 
-global___RolloutTimes = RolloutTimes
+global___PropagationTimes = PropagationTimes
 
 @typing.final
-class WatchRolloutResponse(google.protobuf.message.Message):
-    """WatchRolloutResponse is the state now."""
+class WatchPropagationResponse(google.protobuf.message.Message):
+    """WatchPropagationResponse is the state now."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -78,19 +78,19 @@ class WatchRolloutResponse(google.protobuf.message.Message):
     connected_streams: builtins.int
     """Streams of the environment that are connected, over all servers."""
     delivered_streams: builtins.int
-    """Those to which the revision, or a later one, has been handed."""
+    """Those to which the revision, or a later one, has been delivered."""
     applied_streams: builtins.int
     """Those whose SDK has said that it applied it; streams of SDKs that say nothing
-    (without an instance id) count when it has been handed to them.
+    (without an instance id) count when it has been delivered to them.
     """
     complete: builtins.bool
     """Set on the last response: all connected streams have applied it."""
     @property
-    def delivered(self) -> global___RolloutTimes:
+    def delivered(self) -> global___PropagationTimes:
         """Commit to the server's write."""
 
     @property
-    def applied(self) -> global___RolloutTimes:
+    def applied(self) -> global___PropagationTimes:
         """Commit to application in the SDK."""
 
     def __init__(
@@ -100,11 +100,11 @@ class WatchRolloutResponse(google.protobuf.message.Message):
         connected_streams: builtins.int = ...,
         delivered_streams: builtins.int = ...,
         applied_streams: builtins.int = ...,
-        delivered: global___RolloutTimes | None = ...,
-        applied: global___RolloutTimes | None = ...,
+        delivered: global___PropagationTimes | None = ...,
+        applied: global___PropagationTimes | None = ...,
         complete: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["applied", b"applied", "delivered", b"delivered"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["applied", b"applied", "applied_streams", b"applied_streams", "complete", b"complete", "connected_streams", b"connected_streams", "delivered", b"delivered", "delivered_streams", b"delivered_streams", "revision", b"revision"]) -> None: ...
 
-global___WatchRolloutResponse = WatchRolloutResponse
+global___WatchPropagationResponse = WatchPropagationResponse

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from featmesh.management.v1 import rollout_service_pb2 as featmesh_dot_management_dot_v1_dot_rollout__service__pb2
+from featmesh.management.v1 import propagation_service_pb2 as featmesh_dot_management_dot_v1_dot_propagation__service__pb2
 
 GRPC_GENERATED_VERSION = '1.73.1'
 GRPC_VERSION = grpc.__version__
@@ -18,15 +18,15 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + f' but the generated code in featmesh/management/v1/rollout_service_pb2_grpc.py depends on'
+        + f' but the generated code in featmesh/management/v1/propagation_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class RolloutServiceStub(object):
-    """RolloutService shows how far a change has come. Needs a management token.
+class PropagationServiceStub(object):
+    """PropagationService shows how far a change has come.
     """
 
     def __init__(self, channel):
@@ -35,19 +35,19 @@ class RolloutServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.WatchRollout = channel.unary_stream(
-                '/featmesh.management.v1.RolloutService/WatchRollout',
-                request_serializer=featmesh_dot_management_dot_v1_dot_rollout__service__pb2.WatchRolloutRequest.SerializeToString,
-                response_deserializer=featmesh_dot_management_dot_v1_dot_rollout__service__pb2.WatchRolloutResponse.FromString,
+        self.WatchPropagation = channel.unary_stream(
+                '/featmesh.management.v1.PropagationService/WatchPropagation',
+                request_serializer=featmesh_dot_management_dot_v1_dot_propagation__service__pb2.WatchPropagationRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_propagation__service__pb2.WatchPropagationResponse.FromString,
                 _registered_method=True)
 
 
-class RolloutServiceServicer(object):
-    """RolloutService shows how far a change has come. Needs a management token.
+class PropagationServiceServicer(object):
+    """PropagationService shows how far a change has come.
     """
 
-    def WatchRollout(self, request, context):
-        """WatchRollout tells how many of an environment's connected streams are at or past a
+    def WatchPropagation(self, request, context):
+        """WatchPropagation tells how many of an environment's connected streams are at or past a
         revision, at once and whenever that changes, until all of them are; then the stream
         ends. Without any stream it ends at once. NOT_FOUND for an unknown environment;
         INVALID_ARGUMENT for a revision beyond the environment's; RESOURCE_EXHAUSTED
@@ -58,27 +58,27 @@ class RolloutServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
 
-def add_RolloutServiceServicer_to_server(servicer, server):
+def add_PropagationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'WatchRollout': grpc.unary_stream_rpc_method_handler(
-                    servicer.WatchRollout,
-                    request_deserializer=featmesh_dot_management_dot_v1_dot_rollout__service__pb2.WatchRolloutRequest.FromString,
-                    response_serializer=featmesh_dot_management_dot_v1_dot_rollout__service__pb2.WatchRolloutResponse.SerializeToString,
+            'WatchPropagation': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPropagation,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_propagation__service__pb2.WatchPropagationRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_propagation__service__pb2.WatchPropagationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'featmesh.management.v1.RolloutService', rpc_method_handlers)
+            'featmesh.management.v1.PropagationService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('featmesh.management.v1.RolloutService', rpc_method_handlers)
+    server.add_registered_method_handlers('featmesh.management.v1.PropagationService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class RolloutService(object):
-    """RolloutService shows how far a change has come. Needs a management token.
+class PropagationService(object):
+    """PropagationService shows how far a change has come.
     """
 
     @staticmethod
-    def WatchRollout(request,
+    def WatchPropagation(request,
             target,
             options=(),
             channel_credentials=None,
@@ -91,9 +91,9 @@ class RolloutService(object):
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/featmesh.management.v1.RolloutService/WatchRollout',
-            featmesh_dot_management_dot_v1_dot_rollout__service__pb2.WatchRolloutRequest.SerializeToString,
-            featmesh_dot_management_dot_v1_dot_rollout__service__pb2.WatchRolloutResponse.FromString,
+            '/featmesh.management.v1.PropagationService/WatchPropagation',
+            featmesh_dot_management_dot_v1_dot_propagation__service__pb2.WatchPropagationRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_propagation__service__pb2.WatchPropagationResponse.FromString,
             options,
             channel_credentials,
             insecure,

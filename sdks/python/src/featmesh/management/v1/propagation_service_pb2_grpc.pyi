@@ -5,7 +5,7 @@ isort:skip_file
 
 import abc
 import collections.abc
-import featmesh.management.v1.rollout_service_pb2
+import featmesh.management.v1.propagation_service_pb2
 import grpc
 import grpc.aio
 import typing
@@ -17,49 +17,49 @@ class _MaybeAsyncIterator(collections.abc.AsyncIterator[_T], collections.abc.Ite
 class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
-class RolloutServiceStub:
-    """RolloutService shows how far a change has come. Needs a management token."""
+class PropagationServiceStub:
+    """PropagationService shows how far a change has come."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
-    WatchRollout: grpc.UnaryStreamMultiCallable[
-        featmesh.management.v1.rollout_service_pb2.WatchRolloutRequest,
-        featmesh.management.v1.rollout_service_pb2.WatchRolloutResponse,
+    WatchPropagation: grpc.UnaryStreamMultiCallable[
+        featmesh.management.v1.propagation_service_pb2.WatchPropagationRequest,
+        featmesh.management.v1.propagation_service_pb2.WatchPropagationResponse,
     ]
-    """WatchRollout tells how many of an environment's connected streams are at or past a
+    """WatchPropagation tells how many of an environment's connected streams are at or past a
     revision, at once and whenever that changes, until all of them are; then the stream
     ends. Without any stream it ends at once. NOT_FOUND for an unknown environment;
     INVALID_ARGUMENT for a revision beyond the environment's; RESOURCE_EXHAUSTED
     beyond 100 watches; DEADLINE_EXCEEDED after 10 minutes.
     """
 
-class RolloutServiceAsyncStub:
-    """RolloutService shows how far a change has come. Needs a management token."""
+class PropagationServiceAsyncStub:
+    """PropagationService shows how far a change has come."""
 
-    WatchRollout: grpc.aio.UnaryStreamMultiCallable[
-        featmesh.management.v1.rollout_service_pb2.WatchRolloutRequest,
-        featmesh.management.v1.rollout_service_pb2.WatchRolloutResponse,
+    WatchPropagation: grpc.aio.UnaryStreamMultiCallable[
+        featmesh.management.v1.propagation_service_pb2.WatchPropagationRequest,
+        featmesh.management.v1.propagation_service_pb2.WatchPropagationResponse,
     ]
-    """WatchRollout tells how many of an environment's connected streams are at or past a
+    """WatchPropagation tells how many of an environment's connected streams are at or past a
     revision, at once and whenever that changes, until all of them are; then the stream
     ends. Without any stream it ends at once. NOT_FOUND for an unknown environment;
     INVALID_ARGUMENT for a revision beyond the environment's; RESOURCE_EXHAUSTED
     beyond 100 watches; DEADLINE_EXCEEDED after 10 minutes.
     """
 
-class RolloutServiceServicer(metaclass=abc.ABCMeta):
-    """RolloutService shows how far a change has come. Needs a management token."""
+class PropagationServiceServicer(metaclass=abc.ABCMeta):
+    """PropagationService shows how far a change has come."""
 
     @abc.abstractmethod
-    def WatchRollout(
+    def WatchPropagation(
         self,
-        request: featmesh.management.v1.rollout_service_pb2.WatchRolloutRequest,
+        request: featmesh.management.v1.propagation_service_pb2.WatchPropagationRequest,
         context: _ServicerContext,
-    ) -> typing.Union[collections.abc.Iterator[featmesh.management.v1.rollout_service_pb2.WatchRolloutResponse], collections.abc.AsyncIterator[featmesh.management.v1.rollout_service_pb2.WatchRolloutResponse]]:
-        """WatchRollout tells how many of an environment's connected streams are at or past a
+    ) -> typing.Union[collections.abc.Iterator[featmesh.management.v1.propagation_service_pb2.WatchPropagationResponse], collections.abc.AsyncIterator[featmesh.management.v1.propagation_service_pb2.WatchPropagationResponse]]:
+        """WatchPropagation tells how many of an environment's connected streams are at or past a
         revision, at once and whenever that changes, until all of them are; then the stream
         ends. Without any stream it ends at once. NOT_FOUND for an unknown environment;
         INVALID_ARGUMENT for a revision beyond the environment's; RESOURCE_EXHAUSTED
         beyond 100 watches; DEADLINE_EXCEEDED after 10 minutes.
         """
 
-def add_RolloutServiceServicer_to_server(servicer: RolloutServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
+def add_PropagationServiceServicer_to_server(servicer: PropagationServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
