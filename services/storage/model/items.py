@@ -1,53 +1,37 @@
-"""Flags and segments as operators see them. All times are timezone-aware UTC."""
+"""Flags and segments as operators see them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Generic, TypeVar
 
 from featmesh.engine.model import Flag, Segment
 
 
 @dataclass(frozen=True, slots=True)
-class ItemMeta:
-    """What only operators see of a flag or segment."""
-
-    name: str
-    description: str
-    tags: tuple[str, ...]
-    created_at: datetime
-    created_by: str
-    updated_at: datetime
-    updated_by: str
-
-
-@dataclass(frozen=True, slots=True)
 class FlagRecord:
-    """A flag as stored."""
+    """A flag; version and revision of ``definition`` are the store's, a change's are ignored."""
 
-    item: Flag
-    meta: ItemMeta
+    definition: Flag
+    display_name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The flag's key."""
+        return self.definition.key
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentRecord:
-    """A segment as stored."""
+    """A segment; version and revision of ``definition`` as in `FlagRecord`."""
 
-    item: Segment
-    meta: ItemMeta
+    definition: Segment
+    display_name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
 
-
-Record = FlagRecord | SegmentRecord
-
-
-R = TypeVar("R", FlagRecord, SegmentRecord)
-
-
-@dataclass(frozen=True, slots=True)
-class ItemVersion(Generic[R]):
-    """A flag or segment as it once was; ``record`` is None where it was deleted."""
-
-    version: int
-    revision: int
-    record: R | None
+    @property
+    def key(self) -> str:
+        """The segment's key."""
+        return self.definition.key
