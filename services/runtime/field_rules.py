@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -26,6 +26,9 @@ from featmesh.options.v1.options_pb2 import (
 from featmesh.options.v1.options_pb2 import rule as rule_option
 from services.runtime.violations import Violations, quoted
 
+AnyDescriptor = Any
+"""A message's descriptor; the stubs know two unrelated classes of them."""
+
 Check = Callable[[Violations, str, Any], None]
 """Checks the value of one field, which stands at a path."""
 
@@ -39,7 +42,7 @@ _LAST_SECOND: Final = 253_402_300_799
 """Seconds from 1970 of the years 1 and 9999, as Timestamp has them."""
 
 
-def rule_of(descriptor: Descriptor, field: str) -> FieldRule:
+def rule_of(descriptor: AnyDescriptor, field: str) -> FieldRule:
     """Returns the rule of a message's field; an empty one if it has none."""
     found: FieldRule = descriptor.fields_by_name[field].GetOptions().Extensions[rule_option]
     return found
@@ -153,8 +156,8 @@ def _texts_check(check: Check, name: str, rule: FieldRule) -> Check:
 
 
 def _map_check(field: FieldDescriptor, rule: FieldRule) -> Check:
-    name = field.name
-    value_check = _value_check(field.message_type.fields_by_name["value"], FieldRule())
+    name, entry = field.name, cast("Descriptor", field.message_type)
+    value_check = _value_check(entry.fields_by_name["value"], FieldRule())
 
     def check(violations: Violations, path: str, message: Any) -> None:
         entries = getattr(message, name)
@@ -175,7 +178,7 @@ def _value_check(field: FieldDescriptor, rule: FieldRule) -> Check | None:
     if field.message_type is not None:
         return _message_check(field.message_type, rule)
     if field.enum_type is not None:
-        return _enum_check(field)
+        return _enum_check(field.enum_type.values_by_number)
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return _text_check(rule)
     if field.cpp_type in {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}:
@@ -204,8 +207,7 @@ def _check_timestamp(violations: Violations, path: str, message: Any) -> None:
         violations.add(path, "is no time from the year 1 to 9999")
 
 
-def _enum_check(field: FieldDescriptor) -> Check:
-    numbers = frozenset(field.enum_type.values_by_number)
+def _enum_check(numbers: Collection[int]) -> Check:
 
     def check(violations: Violations, path: str, value: Any) -> None:
         if value not in numbers:

@@ -17,9 +17,17 @@ MAX_SECRET_BYTES: Final = 256
 """Anything longer is no secret of ours and is not even hashed."""
 
 
+_SHOWN_CHARACTERS: Final = 4
+
+
 def new_secret(prefix: str) -> str:
     """A secret with 256 random bits that tells what it is by its prefix."""
     return f"{prefix}_{secrets.token_urlsafe(32)}"
+
+
+def last_characters(secret: str) -> str:
+    """Returns the end of a secret, by which people tell secrets apart."""
+    return secret[-_SHOWN_CHARACTERS:]
 
 
 def hash_secret(secret: str) -> str:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final, TypeVar
+from typing import Any, Final
 
-from featmesh.engine.model import Flag, Segment
-from services.api.changes import flags as flag_changes
-from services.api.changes import segments as segment_changes
 from services.api.changes.commit import Changes
-from services.api.changes.edits import Edit, Label, Mutation, created_meta, named, updated_meta
-from services.api.rpc.validation.faults import Faults
+from services.api.changes.definitions import flag_with_defaults, segment_with_defaults
+from services.api.rpc.call import Mutation
 from services.runtime.errors import AlreadyExists
-from services.storage.model.items import FlagRecord, Record, SegmentRecord
-from services.storage.ports.items import ItemStore
-
-R = TypeVar("R", FlagRecord, SegmentRecord)
+from services.runtime.violations import Violations
+from services.storage.model.changes import AnyItemChange, ItemChange
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.model.kinds import FLAG, SEGMENT
+from services.storage.model.resource import AnyStored, Kind, Stored
+from services.storage.ports.resources import Resources
 
 _LISTED: Final = 10
-"""Taken keys that a message names; of more only the number is said."""
+"""Number of taken keys that a message names; of more only the number is said."""
 
 
 class Conflict(Enum):
@@ -35,8 +34,8 @@ class Conflict(Enum):
 class Bundle:
     """What is imported, in the order of the request."""
 
-    flags: Sequence[tuple[Flag, Label]]
-    segments: Sequence[tuple[Segment, Label]]
+    flags: Sequence[FlagRecord]
+    segments: Sequence[SegmentRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +52,21 @@ class Imported:
 class ImportChanges:
     """Imports bundles."""
 
-    def __init__(self, items: ItemStore, changes: Changes) -> None:
-        self._items = items
+    def __init__(self, resources: Resources, changes: Changes) -> None:
+        self._resources = resources
         self._changes = changes
 
     async def run(
         self, environment_id: str, bundle: Bundle, conflict: Conflict, mutation: Mutation
     ) -> Imported:
-        """Raises `AlreadyExists` for taken keys if those are to fail."""
+        """Imports in one change; raises `AlreadyExists` for taken keys if those are to fail."""
 
-        async def plan() -> Sequence[Edit]:
-            return await self._plan(environment_id, bundle, conflict, mutation)
+        async def plan() -> Sequence[AnyItemChange]:
+            return await self._plan(environment_id, bundle, conflict)
 
         committed = await self._changes.commit(environment_id, plan, mutation)
-        flags = sum(isinstance(record, FlagRecord) for record in committed.records)
-        segments = len(committed.records) - flags
+        written = [each.kind for each in committed.resources if each is not None]
+        flags, segments = written.count(FLAG), written.count(SEGMENT)
         return Imported(
             revision=committed.revision,
             flags_written=flags,
@@ -77,92 +76,65 @@ class ImportChanges:
         )
 
     async def _plan(
-        self, environment_id: str, bundle: Bundle, conflict: Conflict, mutation: Mutation
-    ) -> Sequence[Edit]:
-        flags = _by_key(
-            await self._items.find_flags(environment_id, [flag.key for flag, _ in bundle.flags])
-        )
-        segments = _by_key(
-            await self._items.find_segments(
-                environment_id, [item.key for item, _ in bundle.segments]
-            )
-        )
+        self, environment_id: str, bundle: Bundle, conflict: Conflict
+    ) -> Sequence[AnyItemChange]:
+        flags = await self._taken(FLAG, environment_id, bundle.flags)
+        segments = await self._taken(SEGMENT, environment_id, bundle.segments)
         if conflict is Conflict.FAIL and (flags or segments):
-            raise _taken([*flags.values(), *segments.values()])
+            raise _already_there([*flags.values(), *segments.values()])
         skip = conflict is Conflict.SKIP
         if not skip:
             _check_ids(bundle.segments, segments)
         return [
-            *(
-                _segment_edit(index, imported, segments, mutation, skip=skip)
-                for index, imported in enumerate(bundle.segments)
-            ),
-            *(
-                _flag_edit(index, imported, flags, mutation, skip=skip)
-                for index, imported in enumerate(bundle.flags)
-            ),
+            *_segment_changes(bundle.segments, segments, skip=skip),
+            *_flag_changes(bundle.flags, flags, skip=skip),
         ]
 
-
-def _by_key(records: Iterable[R]) -> dict[str, R]:
-    return {record.item.key: record for record in records}
-
-
-def _flag_edit(
-    index: int,
-    imported: tuple[Flag, Label],
-    taken: Mapping[str, FlagRecord],
-    mutation: Mutation,
-    *,
-    skip: bool,
-) -> Edit:
-    flag, label = imported
-    path = f"flags[{index}].flag"
-    current = taken.get(flag.key)
-    if current is None:
-        created = FlagRecord(flag_changes.completed(flag), created_meta(label, mutation))
-        return Edit("import", None, created, path)
-    if skip:
-        return Edit("import", current, current, path)
-    item = flag_changes.completed(flag, current.item)
-    after = FlagRecord(item, updated_meta(current.meta, mutation, label))
-    return Edit("import", current, after, path)
+    async def _taken(
+        self, kind: Kind[Any], environment_id: str, records: Sequence[FlagRecord | SegmentRecord]
+    ) -> dict[str, AnyStored]:
+        found = await self._resources.find(kind, environment_id, [each.key for each in records])
+        return {stored.key: stored for stored in found}
 
 
-def _segment_edit(
-    index: int,
-    imported: tuple[Segment, Label],
-    taken: Mapping[str, SegmentRecord],
-    mutation: Mutation,
-    *,
-    skip: bool,
-) -> Edit:
-    segment, label = imported
-    path = f"segments[{index}].segment"
-    current = taken.get(segment.key)
-    if current is None:
-        created = SegmentRecord(segment_changes.completed(segment), created_meta(label, mutation))
-        return Edit("import", None, created, path)
-    if skip:
-        return Edit("import", current, current, path)
-    item = segment_changes.completed(segment, current.item)
-    after = SegmentRecord(item, updated_meta(current.meta, mutation, label))
-    return Edit("import", current, after, path)
+def _flag_changes(
+    records: Sequence[FlagRecord], taken: dict[str, Stored[FlagRecord]], *, skip: bool
+) -> Iterator[AnyItemChange]:
+    for index, record in enumerate(records):
+        current = taken.get(record.key)
+        known = current.content.definition if current else None
+        after = replace(record, definition=flag_with_defaults(record.definition, known))
+        if current is not None and skip:
+            after = current.content
+        yield ItemChange(FLAG, "import", current, after, path=f"flags[{index}].flag")
 
 
-def _check_ids(
-    imported: Sequence[tuple[Segment, Label]], taken: Mapping[str, SegmentRecord]
-) -> None:
-    faults = Faults()
-    for index, (segment, _) in enumerate(imported):
-        current = taken.get(segment.key)
-        if current is not None and segment.id not in {"", current.item.id}:
-            path = f"segments[{index}].segment.id"
-            faults.add(path, f"is not that of the segment to be replaced, '{current.item.id}'")
-    faults.finish()
+def _segment_changes(
+    records: Sequence[SegmentRecord], taken: dict[str, Stored[SegmentRecord]], *, skip: bool
+) -> Iterator[AnyItemChange]:
+    for index, record in enumerate(records):
+        current = taken.get(record.key)
+        known = current.content.definition if current else None
+        after = replace(record, definition=segment_with_defaults(record.definition, known))
+        if current is not None and skip:
+            after = current.content
+        yield ItemChange(SEGMENT, "import", current, after, path=f"segments[{index}].segment")
 
 
-def _taken(records: Sequence[Record]) -> AlreadyExists:
-    shown = ", ".join(named(record) for record in records[:_LISTED])
-    more = f" and {len(records) - _LISTED} more" if len(records) > _LISTED else ""
+def _check_ids(imported: Sequence[SegmentRecord], taken: dict[str, Stored[SegmentRecord]]) -> None:
+    violations = Violations()
+    for index, record in enumerate(imported):
+        current = taken.get(record.key)
+        if current is not None and record.definition.id not in {
+            "",
+            current.content.definition.id,
+        }:
+            path, known = f"segments[{index}].segment.id", current.content.definition.id
+            violations.add(path, f"is not that of the segment to be replaced, '{known}'")
+    violations.finish()
+
+
+def _already_there(resources: Sequence[AnyStored]) -> AlreadyExists:
+    shown = ", ".join(f"{each.kind.name} '{each.key}'" for each in resources[:_LISTED])
+    more = f" and {len(resources) - _LISTED} more" if len(resources) > _LISTED else ""
     return AlreadyExists(f"there is already {shown}{more}")

@@ -1,4 +1,4 @@
-"""Refuses changes after which items would name what is not there, or one another in a circle."""
+"""Refuses changes after which items would name what is not there, or one another in a cycle."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Final
 
 from featmesh.engine import find_prerequisite_cycle, find_segment_cycle
 from featmesh.engine.model import Flag, Segment
-from services.api.changes.edits import Edit, named
 from services.api.changes.references import (
     Item,
     Reference,
@@ -18,34 +17,37 @@ from services.api.changes.references import (
     references,
     removed_variations,
 )
-from services.api.rpc.validation.faults import Faults, quoted
 from services.runtime.errors import FailedPrecondition
+from services.runtime.violations import Violations, quoted
+from services.storage.model.changes import AnyItemChange
 
 _LISTED: Final = 10
 """Dependents that a message names; of more only the number is said."""
 
 
-def check_integrity(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
+def check_integrity(changes: Sequence[AnyItemChange], graph: ReferenceGraph) -> None:
     """Raises `InvalidArgument` for what the request's items name, else `FailedPrecondition`.
 
     The latter for items that others need, and for those that the request only names.
     """
-    faults = Faults()
-    for edit in edits:
-        new = after(edit)
+    violations = Violations()
+    for change in changes:
+        new = after(change)
         if new is not None and live(new):
-            _check_references(faults, edit, new, graph)
-    if not faults:
-        _check_cycles(faults, edits, graph)
-    faults.finish()
-    _check_dependents(edits, graph)
+            _check_references(violations, change, new, graph)
+    if not violations:
+        _check_cycles(violations, changes, graph)
+    violations.finish()
+    _check_dependents(changes, graph)
 
 
-def _check_references(faults: Faults, edit: Edit, item: Item, graph: ReferenceGraph) -> None:
+def _check_references(
+    violations: Violations, change: AnyItemChange, item: Item, graph: ReferenceGraph
+) -> None:
     for reference in references(item):
         complaint = _complaint(reference, graph)
         if complaint is not None:
-            _refuse(faults, edit, reference.path + complaint[0], complaint[1])
+            _refuse(violations, change, reference.path + complaint[0], complaint[1])
 
 
 def _complaint(reference: Reference, graph: ReferenceGraph) -> tuple[str, str] | None:
@@ -70,52 +72,54 @@ def _absent(field: str, kind: str, target: str, item: Item | None) -> tuple[str,
     return field, f"names {kind} {quoted(target)}, which {state}"
 
 
-def _refuse(faults: Faults, edit: Edit, field: str, description: str) -> None:
-    if edit.path:
-        faults.add(f"{edit.path}.{field}", description)
-    elif edit.after is not None:
-        raise FailedPrecondition(f"{named(edit.after)} {field} {description}")
+def _refuse(violations: Violations, change: AnyItemChange, field: str, description: str) -> None:
+    if change.path:
+        violations.add(f"{change.path}.{field}", description)
+    elif (item := after(change)) is not None:
+        raise FailedPrecondition(f"{_named(item)} {field} {description}")
 
 
-def _check_cycles(faults: Faults, edits: Sequence[Edit], graph: ReferenceGraph) -> None:
+def _check_cycles(
+    violations: Violations, changes: Sequence[AnyItemChange], graph: ReferenceGraph
+) -> None:
     flags = [flag for flag in graph.flags.values() if live(flag)]
     segments = [segment for segment in graph.segments.values() if live(segment)]
     by_kind = {Flag: find_prerequisite_cycle(flags), Segment: find_segment_cycle(segments)}
-    for edit in edits:
-        new = after(edit)
+    for change in changes:
+        new = after(change)
         if new is None or not live(new):
             continue
-        circle = by_kind[type(new)]
+        cycle = by_kind[type(new)]
         name = new.key if isinstance(new, Flag) else new.id
-        if circle and name in circle:
+        if cycle and name in cycle:
             field = "prerequisites" if isinstance(new, Flag) else "rules"
-            _refuse(faults, edit, field, f"make a cycle: {_chain(circle)}")
+            _refuse(violations, change, field, f"make a cycle: {_chain(cycle)}")
 
 
-def _chain(circle: Sequence[str]) -> str:
-    shown = [quoted(name) for name in circle[:_LISTED]]
-    return " → ".join(shown if len(circle) <= _LISTED else [*shown, "…"])
+def _chain(cycle: Sequence[str]) -> str:
+    shown = [quoted(name) for name in cycle[:_LISTED]]
+    return " → ".join(shown if len(cycle) <= _LISTED else [*shown, "…"])
 
 
-def _check_dependents(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
-    for edit in edits:
-        dependents = _dependents(edit, graph)
-        if dependents and edit.before is not None:
+def _check_dependents(changes: Sequence[AnyItemChange], graph: ReferenceGraph) -> None:
+    for change in changes:
+        dependents = _dependents(change, graph)
+        if dependents and (old := before(change)) is not None:
             shown = ", ".join(dependents[:_LISTED])
             more = f" and {len(dependents) - _LISTED} more" if len(dependents) > _LISTED else ""
             raise FailedPrecondition(
-                f"{named(edit.before)} is needed by {shown}{more}",
+                f"{_named(old)} is needed by {shown}{more}",
                 dependents=str(len(dependents)),
             )
 
 
-def _dependents(edit: Edit, graph: ReferenceGraph) -> list[str]:
-    old = before(edit)
+def _dependents(change: AnyItemChange, graph: ReferenceGraph) -> list[str]:
+    old = before(change)
     if isinstance(old, Flag):
-        lost = removed_variations(edit)
+        lost = removed_variations(change)
         referrers = graph.referrers(Flag, old.key) if lost else ()
         return sorted({_named(item) for item, variation_id in referrers if variation_id in lost})
-    if old is None or not live(old) or live(after(edit)):
+    if old is None or not live(old) or live(after(change)):
         return []
     return sorted({_named(item) for item, _ in graph.referrers(Segment, old.id)})
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from featmesh.engine.model import Flag, Rule, Segment, SegmentRule
-from services.api.changes.edits import Edit
 from services.api.rpc.validation.conditions import SEGMENT_OPERATORS
-from services.storage.model.items import FlagRecord
+from services.storage.model.changes import AnyItemChange
+from services.storage.model.items import FlagRecord, SegmentRecord
 
 Item = Flag | Segment
 
@@ -53,33 +53,37 @@ def live(item: Item | None) -> bool:
     return item is not None and not item.archived
 
 
-def before(edit: Edit) -> Item | None:
-    """The item that was."""
-    return edit.before.item if edit.before else None
+def before(change: AnyItemChange) -> Item | None:
+    """Returns the definition that was; None of other kinds."""
+    return _definition(change.before.content if change.before else None)
 
 
-def after(edit: Edit) -> Item | None:
-    """The item that shall be."""
-    return edit.after.item if edit.after else None
+def after(change: AnyItemChange) -> Item | None:
+    """Returns the definition that shall be; None of other kinds."""
+    return _definition(change.after)
 
 
-def removed_variations(edit: Edit) -> frozenset[str]:
+def _definition(content: object) -> Item | None:
+    return content.definition if isinstance(content, FlagRecord | SegmentRecord) else None
+
+
+def removed_variations(change: AnyItemChange) -> frozenset[str]:
     """Variations that a live flag served and will not serve any more."""
-    old, new = before(edit), after(edit)
+    old, new = before(change), after(change)
     if not isinstance(old, Flag) or not live(old):
         return frozenset()
     kept = new.variations if isinstance(new, Flag) and live(new) else ()
     return frozenset(each.id for each in old.variations) - {each.id for each in kept}
 
 
-def needs_graph(edits: Iterable[Edit]) -> bool:
-    """Whether the edits can only be checked against the rest of the environment."""
-    return any(_reaches_out(edit) for edit in edits)
+def needs_graph(changes: Iterable[AnyItemChange]) -> bool:
+    """Whether the changes can only be checked against the rest of the environment."""
+    return any(_reaches_out(change) for change in changes)
 
 
-def _reaches_out(edit: Edit) -> bool:
-    old, new = before(edit), after(edit)
-    if (live(old) and not live(new)) or removed_variations(edit):
+def _reaches_out(change: AnyItemChange) -> bool:
+    old, new = before(change), after(change)
+    if (live(old) and not live(new)) or removed_variations(change):
         return True  # somebody may name it
     if new is None or not live(new):
         return False
@@ -88,22 +92,30 @@ def _reaches_out(edit: Edit) -> bool:
 
 
 class ReferenceGraph:
-    """An environment's flags and segments as they would be after some edits."""
+    """An environment's flags and segments as they would be after some changes."""
 
-    def __init__(self, flags: Iterable[Flag], segments: Iterable[Segment], edits: Sequence[Edit]):
+    def __init__(
+        self, flags: Iterable[Flag], segments: Iterable[Segment], changes: Sequence[AnyItemChange]
+    ):
         self.flags = {flag.key: flag for flag in flags}
         self.segments = {segment.id: segment for segment in segments}
         self._referrers: dict[tuple[type[Item], str], list[tuple[Item, str]]] | None = None
-        for edit in edits:
-            if isinstance(edit.before, FlagRecord):
-                self.flags.pop(edit.before.item.key, None)
-            elif edit.before is not None:
-                self.segments.pop(edit.before.item.id, None)
-        for edit in edits:
-            if isinstance(edit.after, FlagRecord):
-                self.flags[edit.after.item.key] = edit.after.item
-            elif edit.after is not None:
-                self.segments[edit.after.item.id] = edit.after.item
+        for change in changes:
+            self._forget(before(change))
+        for change in changes:
+            self._add(after(change))
+
+    def _forget(self, item: Item | None) -> None:
+        if isinstance(item, Flag):
+            self.flags.pop(item.key, None)
+        elif item is not None:
+            self.segments.pop(item.id, None)
+
+    def _add(self, item: Item | None) -> None:
+        if isinstance(item, Flag):
+            self.flags[item.key] = item
+        elif item is not None:
+            self.segments[item.id] = item
 
     def referrers(self, kind: type[Item], target: str) -> Sequence[tuple[Item, str]]:
         """Live items that name this one, each with the variation that it needs."""

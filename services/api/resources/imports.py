@@ -1,21 +1,21 @@
 """ImportService."""
 
-# ruff: noqa: N802 -- the methods have the names that the protos give them
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from featmesh.management.v1 import import_service_pb2 as pb
-from featmesh.management.v1 import import_service_pb2_grpc
-from featmesh.wire import flag_from_proto, segment_from_proto
 from services.api.changes.imports import Bundle, Conflict, ImportChanges
-from services.api.rpc import limits
-from services.api.rpc.messages import label_of, mutation_of
-from services.api.rpc.validation.faults import Faults
+from services.api.resources.flags import flag_record
+from services.api.resources.segments import segment_record
+from services.api.rpc.call import Call
+from services.api.rpc.dispatch import Behaviour
 from services.api.rpc.validation.flags import check_flag_resource
-from services.api.rpc.validation.requests import check_id, check_options
 from services.api.rpc.validation.segments import check_segment_resource
+from services.runtime.violations import Violations
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["ImportService"]
 
 _CONFLICTS: Final = {
     pb.IMPORT_CONFLICT_UNSPECIFIED: Conflict.FAIL,
@@ -25,22 +25,27 @@ _CONFLICTS: Final = {
 }
 
 
-class ImportServicer(import_service_pb2_grpc.ImportServiceServicer):
-    """Checks, has it done, answers."""
+class ImportMethods:
+    """Brings in what another installation holds."""
 
     def __init__(self, changes: ImportChanges) -> None:
         self._changes = changes
 
-    async def ImportItems(
-        self, request: pb.ImportItemsRequest, context: Any
+    def methods(self) -> dict[str, Behaviour]:
+        """Returns all of them."""
+        return {"ImportItems": self.import_items}
+
+    async def import_items(
+        self, request: pb.ImportItemsRequest, call: Call
     ) -> pb.ImportItemsResponse:
+        """Writes everything in one change, or nothing."""
         # In a thread: 16 MiB take seconds, for which nobody else should have to wait.
         await asyncio.to_thread(_check, request)
         imported = await self._changes.run(
-            request.environment_id,
+            call.scope_id,
             await asyncio.to_thread(_bundle, request),
             _CONFLICTS[request.conflict],
-            await asyncio.to_thread(mutation_of, request),
+            await asyncio.to_thread(call.mutation, request),
         )
         return pb.ImportItemsResponse(
             revision=imported.revision,
@@ -53,27 +58,22 @@ class ImportServicer(import_service_pb2_grpc.ImportServiceServicer):
 
 def _bundle(request: pb.ImportItemsRequest) -> Bundle:
     return Bundle(
-        flags=[(flag_from_proto(each.flag), label_of(each)) for each in request.flags],
-        segments=[(segment_from_proto(each.segment), label_of(each)) for each in request.segments],
+        flags=[flag_record(each) for each in request.flags],
+        segments=[segment_record(each) for each in request.segments],
     )
 
 
 def _check(request: pb.ImportItemsRequest) -> None:
-    faults = Faults()
-    check_id(faults, "environment_id", request.environment_id)
-    check_options(faults, request.options)
-    if request.conflict not in _CONFLICTS:
-        faults.add("conflict", f"is {request.conflict}, which is unknown")
-    faults.count("flags", len(request.flags), limits.IMPORTED_ITEMS)
-    faults.count("segments", len(request.segments), limits.IMPORTED_ITEMS)
+    violations = Violations()
     for index, flag in enumerate(request.flags):
-        check_flag_resource(faults, f"flags[{index}]", flag)
+        check_flag_resource(violations, f"flags[{index}]", flag)
     for index, segment in enumerate(request.segments):
-        check_segment_resource(faults, f"segments[{index}]", segment)
-    faults.unique((f"flags[{i}].flag.key", each.flag.key) for i, each in enumerate(request.flags))
+        check_segment_resource(violations, f"segments[{index}]", segment)
+    keys = enumerate(request.flags)
+    violations.unique((f"flags[{i}].flag.key", each.flag.key) for i, each in keys)
     for field in ("key", "id"):
-        faults.unique(
+        violations.unique(
             (f"segments[{index}].segment.{field}", getattr(each.segment, field))
             for index, each in enumerate(request.segments)
         )
-    faults.finish()
+    violations.finish()

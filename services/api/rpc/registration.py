@@ -2,125 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 
-from featmesh.management.v1 import (
-    audit_service_pb2,
-    audit_service_pb2_grpc,
-    dead_letter_service_pb2,
-    dead_letter_service_pb2_grpc,
-    end_user_service_pb2,
-    end_user_service_pb2_grpc,
-    flag_service_pb2,
-    flag_service_pb2_grpc,
-    import_service_pb2,
-    import_service_pb2_grpc,
-    insight_service_pb2,
-    insight_service_pb2_grpc,
-    report_service_pb2,
-    report_service_pb2_grpc,
-    rollout_service_pb2,
-    rollout_service_pb2_grpc,
-    segment_service_pb2,
-    segment_service_pb2_grpc,
-    tenancy_pb2,
-    tenancy_pb2_grpc,
-)
 from services.api.changes.commit import Changes
-from services.api.changes.effects import CommitHooks
-from services.api.changes.flags import FlagChanges
+from services.api.changes.hooks import CommitHooks
 from services.api.changes.imports import ImportChanges
-from services.api.changes.segments import SegmentChanges
-from services.api.changes.tenancy import TenancyChanges
-from services.api.read.audit import AuditServicer
-from services.api.read.dead_letters import DeadLetterServicer
-from services.api.read.end_users import EndUserServicer
-from services.api.read.insights import InsightServicer
-from services.api.read.propagation import RolloutServicer
-from services.api.read.reports import ReportServicer
+from services.api.changes.versions import VersionChanges
+from services.api.read import audit, dead_letters, end_users, propagation, reports
 from services.api.read.served import Snapshots
 from services.api.read.stale import StaleFlags
-from services.api.resources.flags import FlagServicer
-from services.api.resources.imports import ImportServicer
-from services.api.resources.segments import SegmentServicer
-from services.api.resources.tenancy import TenancyServicer
-from services.api.rpc import limits
+from services.api.resources import imports
+from services.api.resources.access_tokens import ACCESS_TOKENS, AccessTokenMethods
+from services.api.resources.environments import ENVIRONMENTS, EnvironmentMethods
+from services.api.resources.flags import FLAGS, FlagMethods
+from services.api.resources.organizations import ORGANIZATIONS
+from services.api.resources.projects import PROJECTS
+from services.api.resources.sdk_keys import SDK_KEYS, SdkKeyMethods
+from services.api.resources.segments import SEGMENTS, segment_methods
+from services.api.resources.standard import Deps, Standard
+from services.api.rpc.dispatch import Dispatcher, Methods
+from services.api.rpc.methods import methods_of
+from services.api.rpc.scopes import Names
 from services.messaging.ports import DeadLetters
 from services.storage.ports.store import Store
 
-SERVICES: Final = tuple(
-    module.DESCRIPTOR.services_by_name[name].full_name
-    for module, name in (
-        (tenancy_pb2, "TenancyService"),
-        (flag_service_pb2, "FlagService"),
-        (segment_service_pb2, "SegmentService"),
-        (import_service_pb2, "ImportService"),
-        (insight_service_pb2, "InsightService"),
-        (end_user_service_pb2, "EndUserService"),
-        (report_service_pb2, "ReportService"),
-        (audit_service_pb2, "AuditService"),
-        (dead_letter_service_pb2, "DeadLetterService"),
-        (rollout_service_pb2, "RolloutService"),
-    )
+_SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
+    ORGANIZATIONS.service,
+    PROJECTS.service,
+    ENVIRONMENTS.service,
+    SDK_KEYS.service,
+    ACCESS_TOKENS.service,
+    FLAGS.service,
+    SEGMENTS.service,
+    imports.SERVICE,
+    end_users.SERVICE,
+    reports.SERVICE,
+    audit.SERVICE,
+    dead_letters.SERVICE,
+    propagation.SERVICE,
 )
 
-REQUEST_LIMITS: Final = {
-    "/featmesh.management.v1.FlagService/CreateFlag": limits.ITEM_REQUEST_BYTES,
-    "/featmesh.management.v1.FlagService/UpdateFlag": limits.ITEM_REQUEST_BYTES,
-    "/featmesh.management.v1.SegmentService/CreateSegment": limits.ITEM_REQUEST_BYTES,
-    "/featmesh.management.v1.SegmentService/UpdateSegment": limits.ITEM_REQUEST_BYTES,
-    "/featmesh.management.v1.EndUserService/ImportEndUsers": limits.IMPORT_CHUNK_BYTES,
-    "/featmesh.management.v1.ImportService/ImportItems": limits.IMPORT_REQUEST_BYTES,
+SERVICES: Final = tuple(service.full_name for service in _SERVICES)
+"""Full names of all services."""
+
+REQUEST_LIMITS: Final[Mapping[str, int]] = {
+    method.path: method.request_bytes
+    for service in _SERVICES
+    for method in methods_of(service).values()
 }
+"""Largest request of each method, in bytes."""
 
 
 def registration(
-    store: Store,
-    dead_letters: DeadLetters,
-    effects: CommitHooks,
+    store: Store, dead_letter_store: DeadLetters, hooks: CommitHooks, dispatcher: Dispatcher
 ) -> Callable[[aio.Server], None]:
-    """Adds every servicer to a server."""
+    """Returns what adds every service to a server."""
 
     def register(server: aio.Server) -> None:
-        changes = Changes(store, effects)
-        tenancy_pb2_grpc.add_TenancyServiceServicer_to_server(
-            TenancyServicer(
-                store.tenancy,
-                store.credentials,
-                TenancyChanges(store.tenancy, store.credentials, effects),
-            ),
-            server,
-        )
-        flag_service_pb2_grpc.add_FlagServiceServicer_to_server(
-            FlagServicer(store.items, FlagChanges(store.items, changes)), server
-        )
-        segment_service_pb2_grpc.add_SegmentServiceServicer_to_server(
-            SegmentServicer(store.items, SegmentChanges(store.items, changes)), server
-        )
-        import_service_pb2_grpc.add_ImportServiceServicer_to_server(
-            ImportServicer(ImportChanges(store.items, changes)), server
-        )
-        insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
-            InsightServicer(store.insights, store.end_users, store.tenancy), server
-        )
-        end_user_service_pb2_grpc.add_EndUserServiceServicer_to_server(
-            EndUserServicer(store.end_users, Snapshots(store.definitions)), server
-        )
-        report_service_pb2_grpc.add_ReportServiceServicer_to_server(
-            ReportServicer(store.reports, StaleFlags(store.items, store.reports), store.tenancy),
-            server,
-        )
-        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditServicer(store.items), server
-        )
-        dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server(
-            DeadLetterServicer(dead_letters), server
-        )
-        rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(
-            RolloutServicer(store.tenancy, store.progress), server
-        )
+        code = _code(store, dead_letter_store, hooks)
+        handlers = [dispatcher.handler(each, code[each.full_name]) for each in _SERVICES]
+        server.add_generic_rpc_handlers(tuple(handlers))
 
     return register
+
+
+def _code(
+    store: Store, dead_letter_store: DeadLetters, hooks: CommitHooks
+) -> Mapping[str, Methods]:
+    resources = store.resources
+    changes = Changes(resources, store.definitions, hooks)
+    deps = Deps(resources, changes, VersionChanges(resources, changes), Names(resources))
+    return {
+        ORGANIZATIONS.service.full_name: Standard(ORGANIZATIONS, deps).methods(),
+        PROJECTS.service.full_name: Standard(PROJECTS, deps).methods(),
+        ENVIRONMENTS.service.full_name: EnvironmentMethods(deps, hooks).methods(),
+        SDK_KEYS.service.full_name: SdkKeyMethods(deps, hooks).methods(),
+        ACCESS_TOKENS.service.full_name: AccessTokenMethods(deps).methods(),
+        FLAGS.service.full_name: FlagMethods(deps).methods(),
+        SEGMENTS.service.full_name: segment_methods(deps).methods(),
+        imports.SERVICE.full_name: imports.ImportMethods(
+            ImportChanges(resources, changes)
+        ).methods(),
+        end_users.SERVICE.full_name: end_users.EndUserMethods(
+            store.end_users, Snapshots(store.definitions)
+        ).methods(),
+        reports.SERVICE.full_name: reports.ReportMethods(
+            store.reports, StaleFlags(resources, store.reports)
+        ).methods(),
+        audit.SERVICE.full_name: audit.AuditMethods(resources).methods(),
+        dead_letters.SERVICE.full_name: dead_letters.DeadLetterMethods(dead_letter_store).methods(),
+        propagation.SERVICE.full_name: propagation.PropagationMethods(
+            resources, store.progress
+        ).methods(),
+    }

@@ -1,4 +1,4 @@
-"""Conditions of rules, and the lists of context keys."""
+"""Conditions of rules: what an operator takes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from featmesh.engine.patterns import valid_pattern
 from featmesh.engine.semver import parse_version
 from featmesh.engine.times import parse_time
 from featmesh.flag.v1 import condition_pb2
-from services.api.rpc import limits
-from services.api.rpc.validation.faults import Faults, quoted
+from services.runtime.violations import Violations, quoted
 
 SEGMENT_OPERATORS: Final = frozenset({Operator.IN_SEGMENT, Operator.NOT_IN_SEGMENT})
 _BOOLEAN_OPERATORS: Final = frozenset({Operator.IS_TRUE, Operator.IS_FALSE})
 _PREFIX: Final = "OPERATOR_"
+_ID_BYTES: Final = 64
+"""Most bytes of a segment's id."""
 
 _Accepts = Callable[[str], bool]
 
@@ -57,61 +58,49 @@ _OPERANDS: Final[Mapping[Operator, tuple[_Accepts, str]]] = {
 
 
 def check_conditions(
-    faults: Faults, path: str, conditions: Sequence[condition_pb2.Condition]
+    violations: Violations, path: str, conditions: Sequence[condition_pb2.Condition]
 ) -> None:
-    """All conditions of one rule, whose list stands at ``path``."""
-    faults.count(path, len(conditions), limits.CONDITIONS)
+    """Checks all conditions of one rule, whose list stands at ``path``."""
     for index, condition in enumerate(conditions):
-        _check_condition(faults, f"{path}[{index}]", condition)
+        operator = _operator(condition.operator)
+        if operator is not None:
+            _check_attribute(violations, f"{path}[{index}].attribute", operator, condition)
+            _check_operands(violations, f"{path}[{index}].values", operator, condition.values)
 
 
-def check_context_keys(
-    faults: Faults, path: str, keys: Sequence[str], *, distinct: bool = False
-) -> None:
-    """Each 1 to 512 bytes; the caller checks how many."""
-    for index, key in enumerate(keys):
-        # A path is made only for a fault: there may be 100,000 keys.
-        if not 1 <= len(key.encode()) <= limits.CONTEXT_KEY_BYTES:
-            faults.text(f"{path}[{index}]", key, limits.CONTEXT_KEY_BYTES, low=1)
-    if distinct and len(set(keys)) < len(keys):
-        faults.unique((f"{path}[{index}]", key) for index, key in enumerate(keys))
-
-
-def _check_condition(faults: Faults, path: str, condition: condition_pb2.Condition) -> None:
-    operator = _operator(faults, f"{path}.operator", condition.operator)
-    if operator in SEGMENT_OPERATORS:
-        if condition.attribute:
-            faults.add(f"{path}.attribute", f"must be empty for {operator}")
-    else:
-        faults.line(f"{path}.attribute", condition.attribute, limits.ATTRIBUTE_BYTES, low=1)
-    _check_operands(faults, f"{path}.values", operator, condition.values)
-
-
-def _operator(faults: Faults, path: str, number: int) -> Operator | None:
-    if number not in condition_pb2.Operator.values():
-        faults.add(path, f"is {number}, which is no operator that is known here")
-        return None
-    if number == condition_pb2.OPERATOR_UNSPECIFIED:
-        faults.add(path, "is required")
+def _operator(number: int) -> Operator | None:
+    """None for what the field's rule refuses."""
+    if (
+        number == condition_pb2.OPERATOR_UNSPECIFIED
+        or number not in condition_pb2.Operator.values()
+    ):
         return None
     name = condition_pb2.Operator.Name(condition_pb2.Operator.ValueType(number))
     return Operator(name.removeprefix(_PREFIX))
 
 
+def _check_attribute(
+    violations: Violations, path: str, operator: Operator, condition: condition_pb2.Condition
+) -> None:
+    if operator not in SEGMENT_OPERATORS:
+        if not condition.attribute:
+            violations.add(path, "is required")
+    elif condition.attribute:
+        violations.add(path, f"must be empty for {operator}")
+
+
 def _check_operands(
-    faults: Faults, path: str, operator: Operator | None, operands: Sequence[str]
+    violations: Violations, path: str, operator: Operator, operands: Sequence[str]
 ) -> None:
     if operator in _BOOLEAN_OPERATORS:
         if operands:
-            faults.add(path, f"must be empty for {operator}")
+            violations.add(path, f"must be empty for {operator}")
         return
-    faults.count(path, len(operands), limits.OPERANDS, low=1 if operator else 0)
-    high = limits.ID_BYTES if operator in SEGMENT_OPERATORS else limits.OPERAND_BYTES
-    low = 1 if operator in SEGMENT_OPERATORS else 0
-    accepts, complaint = _OPERANDS.get(operator, (None, "")) if operator else (None, "")
+    if not operands:
+        violations.add(path, "is required")
+    accepts, complaint = _OPERANDS.get(operator, (None, ""))
     for index, operand in enumerate(operands):
-        size = len(operand.encode())
-        if not low <= size <= high:
-            faults.text(f"{path}[{index}]", operand, high, low=low)
+        if operator in SEGMENT_OPERATORS:
+            violations.text(f"{path}[{index}]", operand, _ID_BYTES, low=1)
         elif accepts is not None and not accepts(operand):
-            faults.add(f"{path}[{index}]", f"{complaint}: {quoted(operand)}")
+            violations.add(f"{path}[{index}]", f"{complaint}: {quoted(operand)}")

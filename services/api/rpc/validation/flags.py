@@ -1,124 +1,86 @@
-"""One flag, by itself; what it says of other items is in `services.api.changes.references`."""
+"""What the rules of fields cannot say of a flag; references are in `changes.references`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from featmesh.engine.model import FULL_WEIGHT
 from featmesh.flag.v1 import flag_pb2, rollout_pb2
 from featmesh.management.v1 import flag_service_pb2
-from services.api.rpc import limits
-from services.api.rpc.validation.conditions import check_conditions, check_context_keys
-from services.api.rpc.validation.faults import Faults, quoted
-from services.api.rpc.validation.labels import check_label
-from services.api.rpc.validation.values import KINDS, check_value
+from services.api.rpc.validation.conditions import check_conditions
+from services.api.rpc.validation.values import check_value
+from services.runtime.violations import Violations, quoted
+
+TARGETED_KEYS: Final = 100_000
+"""Most keys over all targets of a flag."""
 
 
-def check_flag_resource(faults: Faults, path: str, resource: flag_service_pb2.FlagResource) -> None:
-    """A flag with its name, description and tags; ``path`` is where it stands."""
-    check_label(faults, path, resource)
-    if not resource.HasField("flag"):
-        faults.add(f"{path}.flag", "is required")
-        return
-    _check_flag(faults, f"{path}.flag", resource.flag)
+def check_flag_resource(
+    violations: Violations, path: str, resource: flag_service_pb2.FlagResource
+) -> None:
+    """Checks a flag with its tags; ``path`` is where it stands."""
+    violations.unique((f"{path}.tags[{index}]", tag) for index, tag in enumerate(resource.tags))
+    if resource.HasField("flag"):
+        _check_flag(violations, f"{path}.flag", resource.flag)
 
 
-def _check_flag(faults: Faults, path: str, flag: flag_pb2.Flag) -> None:
-    size = flag.ByteSize()
-    if size > limits.ITEM_BYTES:
-        faults.add(path, f"has {size} bytes; the limit is {limits.ITEM_BYTES}")
-        return
-    faults.key(f"{path}.key", flag.key)
-    faults.line(f"{path}.salt", flag.salt, limits.SALT_BYTES)
-    _check_variations(faults, path, flag)
-    variations = _Variations(faults, {variation.id for variation in flag.variations})
+def _check_flag(violations: Violations, path: str, flag: flag_pb2.Flag) -> None:
+    variations = _Variations(violations, {variation.id for variation in flag.variations})
+    _check_variations(violations, f"{path}.variations", flag)
     variations.known(f"{path}.off_variation_id", flag.off_variation_id)
-    _check_prerequisites(faults, f"{path}.prerequisites", flag)
+    for index, prerequisite in enumerate(flag.prerequisites):
+        if prerequisite.flag_key == flag.key:
+            violations.add(f"{path}.prerequisites[{index}].flag_key", "names the flag itself")
     _check_targets(variations, f"{path}.targets", flag.targets)
     _check_rules(variations, f"{path}.rules", flag.rules)
-    if flag.HasField("fallthrough"):
-        _check_rollout(variations, f"{path}.fallthrough", flag.fallthrough)
-    else:
-        faults.add(f"{path}.fallthrough", "is required")
+    _check_rollout(variations, f"{path}.fallthrough", flag.fallthrough)
 
 
 class _Variations:
     """The flag's own variation ids, for checking what names one."""
 
-    def __init__(self, faults: Faults, ids: Collection[str]) -> None:
-        self.faults = faults
+    def __init__(self, violations: Violations, ids: Collection[str]) -> None:
+        self.violations = violations
         self._ids = ids
 
     def known(self, path: str, variation_id: str) -> None:
-        if not variation_id:
-            self.faults.add(path, "is required")
-        elif variation_id not in self._ids:
-            self.faults.add(path, f"names {quoted(variation_id)}, no variation of this flag")
+        if variation_id and variation_id not in self._ids:
+            self.violations.add(path, f"names {quoted(variation_id)}, no variation of this flag")
 
 
-def _check_variations(faults: Faults, path: str, flag: flag_pb2.Flag) -> None:
-    if flag.value_type not in KINDS:
-        known = "is required" if not flag.value_type else f"is {flag.value_type}, which is unknown"
-        faults.add(f"{path}.value_type", known)
-    path = f"{path}.variations"
-    faults.count(path, len(flag.variations), limits.VARIATIONS, low=1)
+def _check_variations(violations: Violations, path: str, flag: flag_pb2.Flag) -> None:
     for index, variation in enumerate(flag.variations):
-        place = f"{path}[{index}]"
-        faults.line(f"{place}.id", variation.id, limits.ID_BYTES, low=1)
-        faults.line(f"{place}.name", variation.name, limits.NAME_BYTES)
-        check_value(faults, f"{place}.value", variation.value, flag.value_type)
-    faults.unique((f"{path}[{i}].id", each.id) for i, each in enumerate(flag.variations))
-
-
-def _check_prerequisites(faults: Faults, path: str, flag: flag_pb2.Flag) -> None:
-    faults.count(path, len(flag.prerequisites), limits.PREREQUISITES)
-    for index, prerequisite in enumerate(flag.prerequisites):
-        place = f"{path}[{index}]"
-        faults.key(f"{place}.flag_key", prerequisite.flag_key)
-        faults.line(f"{place}.variation_id", prerequisite.variation_id, limits.ID_BYTES, low=1)
-        if prerequisite.flag_key == flag.key:
-            faults.add(f"{place}.flag_key", "names the flag itself")
+        check_value(violations, f"{path}[{index}].value", variation.value, flag.value_type)
+    violations.unique((f"{path}[{i}].id", each.id) for i, each in enumerate(flag.variations))
 
 
 def _check_targets(variations: _Variations, path: str, targets: Sequence[flag_pb2.Target]) -> None:
-    faults = variations.faults
-    faults.count(path, len(targets), limits.TARGETS)
+    violations = variations.violations
     total = sum(len(target.keys) for target in targets)
-    if total > limits.CONTEXT_KEYS:
-        faults.add(path, f"have {total} keys together; the limit is {limits.CONTEXT_KEYS}")
+    if total > TARGETED_KEYS:
+        violations.add(path, f"have {total} keys together; the limit is {TARGETED_KEYS}")
         return
     for index, target in enumerate(targets):
         variations.known(f"{path}[{index}].variation_id", target.variation_id)
-        check_context_keys(faults, f"{path}[{index}].keys", target.keys, distinct=True)
+        if len(set(target.keys)) < len(target.keys):
+            keys = enumerate(target.keys)
+            violations.unique((f"{path}[{index}].keys[{k}]", key) for k, key in keys)
 
 
 def _check_rules(variations: _Variations, path: str, rules: Sequence[flag_pb2.Rule]) -> None:
-    faults = variations.faults
-    faults.count(path, len(rules), limits.RULES)
+    violations = variations.violations
     for index, rule in enumerate(rules):
-        place = f"{path}[{index}]"
-        faults.line(f"{place}.id", rule.id, limits.ID_BYTES)
-        faults.line(f"{place}.name", rule.name, limits.NAME_BYTES)
-        check_conditions(faults, f"{place}.conditions", rule.conditions)
-        if rule.HasField("rollout"):
-            _check_rollout(variations, f"{place}.rollout", rule.rollout)
-        else:
-            faults.add(f"{place}.rollout", "is required")
-    faults.unique((f"{path}[{index}].id", rule.id) for index, rule in enumerate(rules))
+        check_conditions(violations, f"{path}[{index}].conditions", rule.conditions)
+        _check_rollout(variations, f"{path}[{index}].rollout", rule.rollout)
+    violations.unique((f"{path}[{index}].id", rule.id) for index, rule in enumerate(rules))
 
 
 def _check_rollout(variations: _Variations, path: str, rollout: rollout_pb2.Rollout) -> None:
-    faults = variations.faults
-    faults.line(f"{path}.dispatch_attribute", rollout.dispatch_attribute, limits.ATTRIBUTE_BYTES)
-    shares = rollout.shares
-    faults.count(f"{path}.shares", len(shares), limits.SHARES, low=1)
-    for index, share in enumerate(shares):
-        place = f"{path}.shares[{index}]"
-        variations.known(f"{place}.variation_id", share.variation_id)
-        faults.range(f"{place}.weight", share.weight, FULL_WEIGHT)
-        faults.range(f"{place}.experiment_share", share.experiment_share, FULL_WEIGHT)
-    total = sum(share.weight for share in shares)
-    if shares and total != FULL_WEIGHT:
-        faults.add(
+    for index, share in enumerate(rollout.shares):
+        variations.known(f"{path}.shares[{index}].variation_id", share.variation_id)
+    total = sum(share.weight for share in rollout.shares)
+    if rollout.shares and total != FULL_WEIGHT:
+        variations.violations.add(
             f"{path}.shares", f"have weights that add up to {total}; it must be {FULL_WEIGHT}"
         )

@@ -30,7 +30,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1featmesh/management/v1/access_token_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x01\n\x05Grant\x12\x32\n\x04role\x18\x01 \x01(\x0e\x32\x1c.featmesh.management.v1.RoleB\x06\x92\xb5\x18\x02\x08\x01\x12\x45\n\x08resource\x18\x02 \x01(\tB3\x92\xb5\x18/2-installation|organization|project|environment\"\xf3\x03\n\x0b\x41\x63\x63\x65ssToken\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12=\n\x04kind\x18\x03 \x01(\x0e\x32\'.featmesh.management.v1.AccessTokenKindB\x06\x92\xb5\x18\x02\x08\x01\x12\x37\n\x06grants\x18\x04 \x03(\x0b\x32\x1d.featmesh.management.v1.GrantB\x08\x92\xb5\x18\x04\x08\x01 2\x12\x34\n\x05owner\x18\x05 \x01(\x0b\x32\x1d.featmesh.management.v1.ActorB\x06\x92\xb5\x18\x02P\x01\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x0flast_characters\x18\x07 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x38\n\x0clast_used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02P\x01\x12\x36\n\nrevoked_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02P\x01\x12:\n\x04meta\x18\n \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\";\n\x15GetAccessTokenRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0c\x61\x63\x63\x65ss_token\"S\n\x16GetAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\"\xb3\x01\n\x17ListAccessTokensRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\x92\xb5\x18\x1d\x08\x01\x32\x19organization|installation\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"~\n\x18ListAccessTokensResponse\x12:\n\raccess_tokens\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.AccessToken\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xca\x01\n\x18\x43reateAccessTokenRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\x92\xb5\x18\x1d\x08\x01\x32\x19organization|installation\x12\x41\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.AccessTokenB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"f\n\x19\x43reateAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\xef\x01\n\x18UpdateAccessTokenRequest\x12\x41\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessTokenB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"V\n\x19UpdateAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\"\xcd\x01\n\x18RotateAccessTokenRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0c\x61\x63\x63\x65ss_token\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"f\n\x19RotateAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x9d\x01\n\x18RevokeAccessTokenRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0c\x61\x63\x63\x65ss_token\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"V\n\x19RevokeAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\"\x12\n\x10GetCallerRequest\"\xa1\x01\n\x11GetCallerResponse\x12-\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x1d.featmesh.management.v1.Actor\x12-\n\x06grants\x18\x02 \x03(\x0b\x32\x1d.featmesh.management.v1.Grant\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*s\n\x0f\x41\x63\x63\x65ssTokenKind\x12!\n\x1d\x41\x43\x43\x45SS_TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41\x43\x43\x45SS_TOKEN_KIND_PERSONAL\x10\x01\x12\x1d\n\x19\x41\x43\x43\x45SS_TOKEN_KIND_SERVICE\x10\x02*\x84\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_OWNER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x12\x0f\n\x0bROLE_EDITOR\x10\x03\x12\x11\n\rROLE_OPERATOR\x10\x04\x12\x11\n\rROLE_REVIEWER\x10\x05\x12\x0f\n\x0bROLE_VIEWER\x10\x06\x32\x82\x08\n\x12\x41\x63\x63\x65ssTokenService\x12\x87\x01\n\x0eGetAccessToken\x12-.featmesh.management.v1.GetAccessTokenRequest\x1a..featmesh.management.v1.GetAccessTokenResponse\"\x16\x8a\xb5\x18\x12\n\ntokens.get\x12\x04name\x12\x90\x01\n\x10ListAccessTokens\x12/.featmesh.management.v1.ListAccessTokensRequest\x1a\x30.featmesh.management.v1.ListAccessTokensResponse\"\x19\x8a\xb5\x18\x15\n\x0btokens.list\x12\x06parent\x12\x95\x01\n\x11\x43reateAccessToken\x12\x30.featmesh.management.v1.CreateAccessTokenRequest\x1a\x31.featmesh.management.v1.CreateAccessTokenResponse\"\x1b\x8a\xb5\x18\x17\n\rtokens.create\x12\x06parent\x12\xa0\x01\n\x11UpdateAccessToken\x12\x30.featmesh.management.v1.UpdateAccessTokenRequest\x1a\x31.featmesh.management.v1.UpdateAccessTokenResponse\"&\x8a\xb5\x18\"\n\rtokens.update\x12\x11\x61\x63\x63\x65ss_token.name\x12\x93\x01\n\x11RotateAccessToken\x12\x30.featmesh.management.v1.RotateAccessTokenRequest\x1a\x31.featmesh.management.v1.RotateAccessTokenResponse\"\x19\x8a\xb5\x18\x15\n\rtokens.rotate\x12\x04name\x12\x93\x01\n\x11RevokeAccessToken\x12\x30.featmesh.management.v1.RevokeAccessTokenRequest\x1a\x31.featmesh.management.v1.RevokeAccessTokenResponse\"\x19\x8a\xb5\x18\x15\n\rtokens.revoke\x12\x04name\x12h\n\tGetCaller\x12(.featmesh.management.v1.GetCallerRequest\x1a).featmesh.management.v1.GetCallerResponse\"\x06\x8a\xb5\x18\x02\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1featmesh/management/v1/access_token_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x01\n\x05Grant\x12\x32\n\x04role\x18\x01 \x01(\x0e\x32\x1c.featmesh.management.v1.RoleB\x06\x92\xb5\x18\x02\x08\x01\x12\x45\n\x08resource\x18\x02 \x01(\tB3\x92\xb5\x18/2-installation|organization|project|environment\"\x81\x04\n\x0b\x41\x63\x63\x65ssToken\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x32\x0c\x61\x63\x63\x65ss_tokenP\x01\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12=\n\x04kind\x18\x03 \x01(\x0e\x32\'.featmesh.management.v1.AccessTokenKindB\x06\x92\xb5\x18\x02\x08\x01\x12\x37\n\x06grants\x18\x04 \x03(\x0b\x32\x1d.featmesh.management.v1.GrantB\x08\x92\xb5\x18\x04\x08\x01 2\x12\x34\n\x05owner\x18\x05 \x01(\x0b\x32\x1d.featmesh.management.v1.ActorB\x06\x92\xb5\x18\x02P\x01\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x0flast_characters\x18\x07 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x38\n\x0clast_used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02P\x01\x12\x36\n\nrevoked_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02P\x01\x12:\n\x04meta\x18\n \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\";\n\x15GetAccessTokenRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0c\x61\x63\x63\x65ss_token\"S\n\x16GetAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\"\xb3\x01\n\x17ListAccessTokensRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\x92\xb5\x18\x1d\x08\x01\x32\x19organization|installation\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"~\n\x18ListAccessTokensResponse\x12:\n\raccess_tokens\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.AccessToken\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xca\x01\n\x18\x43reateAccessTokenRequest\x12\x31\n\x06parent\x18\x01 \x01(\tB!\x92\xb5\x18\x1d\x08\x01\x32\x19organization|installation\x12\x41\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.AccessTokenB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"f\n\x19\x43reateAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\xef\x01\n\x18UpdateAccessTokenRequest\x12\x41\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessTokenB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"V\n\x19UpdateAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\"\xcd\x01\n\x18RotateAccessTokenRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0c\x61\x63\x63\x65ss_token\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"f\n\x19RotateAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x9d\x01\n\x18RevokeAccessTokenRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0c\x61\x63\x63\x65ss_token\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"V\n\x19RevokeAccessTokenResponse\x12\x39\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.AccessToken\"\x12\n\x10GetCallerRequest\"\xa1\x01\n\x11GetCallerResponse\x12-\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x1d.featmesh.management.v1.Actor\x12-\n\x06grants\x18\x02 \x03(\x0b\x32\x1d.featmesh.management.v1.Grant\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*s\n\x0f\x41\x63\x63\x65ssTokenKind\x12!\n\x1d\x41\x43\x43\x45SS_TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41\x43\x43\x45SS_TOKEN_KIND_PERSONAL\x10\x01\x12\x1d\n\x19\x41\x43\x43\x45SS_TOKEN_KIND_SERVICE\x10\x02*\x84\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_OWNER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x12\x0f\n\x0bROLE_EDITOR\x10\x03\x12\x11\n\rROLE_OPERATOR\x10\x04\x12\x11\n\rROLE_REVIEWER\x10\x05\x12\x0f\n\x0bROLE_VIEWER\x10\x06\x32\x82\x08\n\x12\x41\x63\x63\x65ssTokenService\x12\x87\x01\n\x0eGetAccessToken\x12-.featmesh.management.v1.GetAccessTokenRequest\x1a..featmesh.management.v1.GetAccessTokenResponse\"\x16\x8a\xb5\x18\x12\n\ntokens.get\x12\x04name\x12\x90\x01\n\x10ListAccessTokens\x12/.featmesh.management.v1.ListAccessTokensRequest\x1a\x30.featmesh.management.v1.ListAccessTokensResponse\"\x19\x8a\xb5\x18\x15\n\x0btokens.list\x12\x06parent\x12\x95\x01\n\x11\x43reateAccessToken\x12\x30.featmesh.management.v1.CreateAccessTokenRequest\x1a\x31.featmesh.management.v1.CreateAccessTokenResponse\"\x1b\x8a\xb5\x18\x17\n\rtokens.create\x12\x06parent\x12\xa0\x01\n\x11UpdateAccessToken\x12\x30.featmesh.management.v1.UpdateAccessTokenRequest\x1a\x31.featmesh.management.v1.UpdateAccessTokenResponse\"&\x8a\xb5\x18\"\n\rtokens.update\x12\x11\x61\x63\x63\x65ss_token.name\x12\x93\x01\n\x11RotateAccessToken\x12\x30.featmesh.management.v1.RotateAccessTokenRequest\x1a\x31.featmesh.management.v1.RotateAccessTokenResponse\"\x19\x8a\xb5\x18\x15\n\rtokens.rotate\x12\x04name\x12\x93\x01\n\x11RevokeAccessToken\x12\x30.featmesh.management.v1.RevokeAccessTokenRequest\x1a\x31.featmesh.management.v1.RevokeAccessTokenResponse\"\x19\x8a\xb5\x18\x15\n\rtokens.revoke\x12\x04name\x12h\n\tGetCaller\x12(.featmesh.management.v1.GetCallerRequest\x1a).featmesh.management.v1.GetCallerResponse\"\x06\x8a\xb5\x18\x02\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRANT'].fields_by_name['resource']._loaded_options = None
   _globals['_GRANT'].fields_by_name['resource']._serialized_options = b'\222\265\030/2-installation|organization|project|environment'
   _globals['_ACCESSTOKEN'].fields_by_name['name']._loaded_options = None
-  _globals['_ACCESSTOKEN'].fields_by_name['name']._serialized_options = b'\222\265\030\002P\001'
+  _globals['_ACCESSTOKEN'].fields_by_name['name']._serialized_options = b'\222\265\030\0202\014access_tokenP\001'
   _globals['_ACCESSTOKEN'].fields_by_name['display_name']._loaded_options = None
   _globals['_ACCESSTOKEN'].fields_by_name['display_name']._serialized_options = b'\222\265\030\007\010\001\020\200\002(\001'
   _globals['_ACCESSTOKEN'].fields_by_name['kind']._loaded_options = None
@@ -97,42 +97,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCESSTOKENSERVICE'].methods_by_name['RevokeAccessToken']._serialized_options = b'\212\265\030\025\n\rtokens.revoke\022\004name'
   _globals['_ACCESSTOKENSERVICE'].methods_by_name['GetCaller']._loaded_options = None
   _globals['_ACCESSTOKENSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\212\265\030\002\030\001'
-  _globals['_ACCESSTOKENKIND']._serialized_start=2766
-  _globals['_ACCESSTOKENKIND']._serialized_end=2881
-  _globals['_ROLE']._serialized_start=2884
-  _globals['_ROLE']._serialized_end=3016
+  _globals['_ACCESSTOKENKIND']._serialized_start=2780
+  _globals['_ACCESSTOKENKIND']._serialized_end=2895
+  _globals['_ROLE']._serialized_start=2898
+  _globals['_ROLE']._serialized_end=3030
   _globals['_GRANT']._serialized_start=293
   _globals['_GRANT']._serialized_end=423
   _globals['_ACCESSTOKEN']._serialized_start=426
-  _globals['_ACCESSTOKEN']._serialized_end=925
-  _globals['_GETACCESSTOKENREQUEST']._serialized_start=927
-  _globals['_GETACCESSTOKENREQUEST']._serialized_end=986
-  _globals['_GETACCESSTOKENRESPONSE']._serialized_start=988
-  _globals['_GETACCESSTOKENRESPONSE']._serialized_end=1071
-  _globals['_LISTACCESSTOKENSREQUEST']._serialized_start=1074
-  _globals['_LISTACCESSTOKENSREQUEST']._serialized_end=1253
-  _globals['_LISTACCESSTOKENSRESPONSE']._serialized_start=1255
-  _globals['_LISTACCESSTOKENSRESPONSE']._serialized_end=1381
-  _globals['_CREATEACCESSTOKENREQUEST']._serialized_start=1384
-  _globals['_CREATEACCESSTOKENREQUEST']._serialized_end=1586
-  _globals['_CREATEACCESSTOKENRESPONSE']._serialized_start=1588
-  _globals['_CREATEACCESSTOKENRESPONSE']._serialized_end=1690
-  _globals['_UPDATEACCESSTOKENREQUEST']._serialized_start=1693
-  _globals['_UPDATEACCESSTOKENREQUEST']._serialized_end=1932
-  _globals['_UPDATEACCESSTOKENRESPONSE']._serialized_start=1934
-  _globals['_UPDATEACCESSTOKENRESPONSE']._serialized_end=2020
-  _globals['_ROTATEACCESSTOKENREQUEST']._serialized_start=2023
-  _globals['_ROTATEACCESSTOKENREQUEST']._serialized_end=2228
-  _globals['_ROTATEACCESSTOKENRESPONSE']._serialized_start=2230
-  _globals['_ROTATEACCESSTOKENRESPONSE']._serialized_end=2332
-  _globals['_REVOKEACCESSTOKENREQUEST']._serialized_start=2335
-  _globals['_REVOKEACCESSTOKENREQUEST']._serialized_end=2492
-  _globals['_REVOKEACCESSTOKENRESPONSE']._serialized_start=2494
-  _globals['_REVOKEACCESSTOKENRESPONSE']._serialized_end=2580
-  _globals['_GETCALLERREQUEST']._serialized_start=2582
-  _globals['_GETCALLERREQUEST']._serialized_end=2600
-  _globals['_GETCALLERRESPONSE']._serialized_start=2603
-  _globals['_GETCALLERRESPONSE']._serialized_end=2764
-  _globals['_ACCESSTOKENSERVICE']._serialized_start=3019
-  _globals['_ACCESSTOKENSERVICE']._serialized_end=4045
+  _globals['_ACCESSTOKEN']._serialized_end=939
+  _globals['_GETACCESSTOKENREQUEST']._serialized_start=941
+  _globals['_GETACCESSTOKENREQUEST']._serialized_end=1000
+  _globals['_GETACCESSTOKENRESPONSE']._serialized_start=1002
+  _globals['_GETACCESSTOKENRESPONSE']._serialized_end=1085
+  _globals['_LISTACCESSTOKENSREQUEST']._serialized_start=1088
+  _globals['_LISTACCESSTOKENSREQUEST']._serialized_end=1267
+  _globals['_LISTACCESSTOKENSRESPONSE']._serialized_start=1269
+  _globals['_LISTACCESSTOKENSRESPONSE']._serialized_end=1395
+  _globals['_CREATEACCESSTOKENREQUEST']._serialized_start=1398
+  _globals['_CREATEACCESSTOKENREQUEST']._serialized_end=1600
+  _globals['_CREATEACCESSTOKENRESPONSE']._serialized_start=1602
+  _globals['_CREATEACCESSTOKENRESPONSE']._serialized_end=1704
+  _globals['_UPDATEACCESSTOKENREQUEST']._serialized_start=1707
+  _globals['_UPDATEACCESSTOKENREQUEST']._serialized_end=1946
+  _globals['_UPDATEACCESSTOKENRESPONSE']._serialized_start=1948
+  _globals['_UPDATEACCESSTOKENRESPONSE']._serialized_end=2034
+  _globals['_ROTATEACCESSTOKENREQUEST']._serialized_start=2037
+  _globals['_ROTATEACCESSTOKENREQUEST']._serialized_end=2242
+  _globals['_ROTATEACCESSTOKENRESPONSE']._serialized_start=2244
+  _globals['_ROTATEACCESSTOKENRESPONSE']._serialized_end=2346
+  _globals['_REVOKEACCESSTOKENREQUEST']._serialized_start=2349
+  _globals['_REVOKEACCESSTOKENREQUEST']._serialized_end=2506
+  _globals['_REVOKEACCESSTOKENRESPONSE']._serialized_start=2508
+  _globals['_REVOKEACCESSTOKENRESPONSE']._serialized_end=2594
+  _globals['_GETCALLERREQUEST']._serialized_start=2596
+  _globals['_GETCALLERREQUEST']._serialized_end=2614
+  _globals['_GETCALLERRESPONSE']._serialized_start=2617
+  _globals['_GETCALLERRESPONSE']._serialized_end=2778
+  _globals['_ACCESSTOKENSERVICE']._serialized_start=3033
+  _globals['_ACCESSTOKENSERVICE']._serialized_end=4059
 # @@protoc_insertion_point(module_scope)

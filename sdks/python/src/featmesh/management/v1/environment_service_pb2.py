@@ -29,7 +29,7 @@ from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_o
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0featmesh/management/v1/environment_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"\xe3\x01\n\x0b\x45nvironment\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x15\n\x03key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12\x18\n\x08revision\x18\x04 \x01(\x03\x42\x06\x92\xb5\x18\x02P\x01\x12.\n\x0eretention_days\x18\x05 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00\x84\xac@\x12:\n\x04meta\x18\x06 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\":\n\x15GetEnvironmentRequest\x12!\n\x04name\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\"R\n\x16GetEnvironmentResponse\x12\x38\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.Environment\"\xa1\x01\n\x17ListEnvironmentsRequest\x12\x1f\n\x06parent\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"}\n\x18ListEnvironmentsResponse\x12\x39\n\x0c\x65nvironments\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.Environment\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xb7\x01\n\x18\x43reateEnvironmentRequest\x12\x1f\n\x06parent\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\x12@\n\x0b\x65nvironment\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.EnvironmentB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"U\n\x19\x43reateEnvironmentResponse\x12\x38\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.Environment\"\xee\x01\n\x18UpdateEnvironmentRequest\x12@\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.EnvironmentB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"U\n\x19UpdateEnvironmentResponse\x12\x38\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.Environment\"\x9c\x01\n\x18\x44\x65leteEnvironmentRequest\x12!\n\x04name\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x1b\n\x19\x44\x65leteEnvironmentResponse2\xa1\x06\n\x12\x45nvironmentService\x12\x8d\x01\n\x0eGetEnvironment\x12-.featmesh.management.v1.GetEnvironmentRequest\x1a..featmesh.management.v1.GetEnvironmentResponse\"\x1c\x8a\xb5\x18\x18\n\x10\x65nvironments.get\x12\x04name\x12\x98\x01\n\x10ListEnvironments\x12/.featmesh.management.v1.ListEnvironmentsRequest\x1a\x30.featmesh.management.v1.ListEnvironmentsResponse\"!\x8a\xb5\x18\x1d\n\x11\x65nvironments.list\x12\x06parent(\x01\x12\x9b\x01\n\x11\x43reateEnvironment\x12\x30.featmesh.management.v1.CreateEnvironmentRequest\x1a\x31.featmesh.management.v1.CreateEnvironmentResponse\"!\x8a\xb5\x18\x1d\n\x13\x65nvironments.create\x12\x06parent\x12\xa5\x01\n\x11UpdateEnvironment\x12\x30.featmesh.management.v1.UpdateEnvironmentRequest\x1a\x31.featmesh.management.v1.UpdateEnvironmentResponse\"+\x8a\xb5\x18\'\n\x13\x65nvironments.update\x12\x10\x65nvironment.name\x12\x99\x01\n\x11\x44\x65leteEnvironment\x12\x30.featmesh.management.v1.DeleteEnvironmentRequest\x1a\x31.featmesh.management.v1.DeleteEnvironmentResponse\"\x1f\x8a\xb5\x18\x1b\n\x13\x65nvironments.delete\x12\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0featmesh/management/v1/environment_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"\xf0\x01\n\x0b\x45nvironment\x12!\n\x04name\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x32\x0b\x65nvironmentP\x01\x12\x15\n\x03key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12\x18\n\x08revision\x18\x04 \x01(\x03\x42\x06\x92\xb5\x18\x02P\x01\x12.\n\x0eretention_days\x18\x05 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00\x84\xac@\x12:\n\x04meta\x18\x06 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\":\n\x15GetEnvironmentRequest\x12!\n\x04name\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\"R\n\x16GetEnvironmentResponse\x12\x38\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.Environment\"\xa1\x01\n\x17ListEnvironmentsRequest\x12\x1f\n\x06parent\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"}\n\x18ListEnvironmentsResponse\x12\x39\n\x0c\x65nvironments\x18\x01 \x03(\x0b\x32#.featmesh.management.v1.Environment\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xb7\x01\n\x18\x43reateEnvironmentRequest\x12\x1f\n\x06parent\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\x12@\n\x0b\x65nvironment\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.EnvironmentB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"U\n\x19\x43reateEnvironmentResponse\x12\x38\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.Environment\"\xee\x01\n\x18UpdateEnvironmentRequest\x12@\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.EnvironmentB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"U\n\x19UpdateEnvironmentResponse\x12\x38\n\x0b\x65nvironment\x18\x01 \x01(\x0b\x32#.featmesh.management.v1.Environment\"\x9c\x01\n\x18\x44\x65leteEnvironmentRequest\x12!\n\x04name\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x1b\n\x19\x44\x65leteEnvironmentResponse2\xa1\x06\n\x12\x45nvironmentService\x12\x8d\x01\n\x0eGetEnvironment\x12-.featmesh.management.v1.GetEnvironmentRequest\x1a..featmesh.management.v1.GetEnvironmentResponse\"\x1c\x8a\xb5\x18\x18\n\x10\x65nvironments.get\x12\x04name\x12\x98\x01\n\x10ListEnvironments\x12/.featmesh.management.v1.ListEnvironmentsRequest\x1a\x30.featmesh.management.v1.ListEnvironmentsResponse\"!\x8a\xb5\x18\x1d\n\x11\x65nvironments.list\x12\x06parent(\x01\x12\x9b\x01\n\x11\x43reateEnvironment\x12\x30.featmesh.management.v1.CreateEnvironmentRequest\x1a\x31.featmesh.management.v1.CreateEnvironmentResponse\"!\x8a\xb5\x18\x1d\n\x13\x65nvironments.create\x12\x06parent\x12\xa5\x01\n\x11UpdateEnvironment\x12\x30.featmesh.management.v1.UpdateEnvironmentRequest\x1a\x31.featmesh.management.v1.UpdateEnvironmentResponse\"+\x8a\xb5\x18\'\n\x13\x65nvironments.update\x12\x10\x65nvironment.name\x12\x99\x01\n\x11\x44\x65leteEnvironment\x12\x30.featmesh.management.v1.DeleteEnvironmentRequest\x1a\x31.featmesh.management.v1.DeleteEnvironmentResponse\"\x1f\x8a\xb5\x18\x1b\n\x13\x65nvironments.delete\x12\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.envi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENVIRONMENT'].fields_by_name['name']._loaded_options = None
-  _globals['_ENVIRONMENT'].fields_by_name['name']._serialized_options = b'\222\265\030\002P\001'
+  _globals['_ENVIRONMENT'].fields_by_name['name']._serialized_options = b'\222\265\030\0172\013environmentP\001'
   _globals['_ENVIRONMENT'].fields_by_name['key']._loaded_options = None
   _globals['_ENVIRONMENT'].fields_by_name['key']._serialized_options = b'\222\265\030\004\010\001(\002'
   _globals['_ENVIRONMENT'].fields_by_name['display_name']._loaded_options = None
@@ -79,27 +79,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENVIRONMENTSERVICE'].methods_by_name['DeleteEnvironment']._loaded_options = None
   _globals['_ENVIRONMENTSERVICE'].methods_by_name['DeleteEnvironment']._serialized_options = b'\212\265\030\033\n\023environments.delete\022\004name'
   _globals['_ENVIRONMENT']._serialized_start=259
-  _globals['_ENVIRONMENT']._serialized_end=486
-  _globals['_GETENVIRONMENTREQUEST']._serialized_start=488
-  _globals['_GETENVIRONMENTREQUEST']._serialized_end=546
-  _globals['_GETENVIRONMENTRESPONSE']._serialized_start=548
-  _globals['_GETENVIRONMENTRESPONSE']._serialized_end=630
-  _globals['_LISTENVIRONMENTSREQUEST']._serialized_start=633
-  _globals['_LISTENVIRONMENTSREQUEST']._serialized_end=794
-  _globals['_LISTENVIRONMENTSRESPONSE']._serialized_start=796
-  _globals['_LISTENVIRONMENTSRESPONSE']._serialized_end=921
-  _globals['_CREATEENVIRONMENTREQUEST']._serialized_start=924
-  _globals['_CREATEENVIRONMENTREQUEST']._serialized_end=1107
-  _globals['_CREATEENVIRONMENTRESPONSE']._serialized_start=1109
-  _globals['_CREATEENVIRONMENTRESPONSE']._serialized_end=1194
-  _globals['_UPDATEENVIRONMENTREQUEST']._serialized_start=1197
-  _globals['_UPDATEENVIRONMENTREQUEST']._serialized_end=1435
-  _globals['_UPDATEENVIRONMENTRESPONSE']._serialized_start=1437
-  _globals['_UPDATEENVIRONMENTRESPONSE']._serialized_end=1522
-  _globals['_DELETEENVIRONMENTREQUEST']._serialized_start=1525
-  _globals['_DELETEENVIRONMENTREQUEST']._serialized_end=1681
-  _globals['_DELETEENVIRONMENTRESPONSE']._serialized_start=1683
-  _globals['_DELETEENVIRONMENTRESPONSE']._serialized_end=1710
-  _globals['_ENVIRONMENTSERVICE']._serialized_start=1713
-  _globals['_ENVIRONMENTSERVICE']._serialized_end=2514
+  _globals['_ENVIRONMENT']._serialized_end=499
+  _globals['_GETENVIRONMENTREQUEST']._serialized_start=501
+  _globals['_GETENVIRONMENTREQUEST']._serialized_end=559
+  _globals['_GETENVIRONMENTRESPONSE']._serialized_start=561
+  _globals['_GETENVIRONMENTRESPONSE']._serialized_end=643
+  _globals['_LISTENVIRONMENTSREQUEST']._serialized_start=646
+  _globals['_LISTENVIRONMENTSREQUEST']._serialized_end=807
+  _globals['_LISTENVIRONMENTSRESPONSE']._serialized_start=809
+  _globals['_LISTENVIRONMENTSRESPONSE']._serialized_end=934
+  _globals['_CREATEENVIRONMENTREQUEST']._serialized_start=937
+  _globals['_CREATEENVIRONMENTREQUEST']._serialized_end=1120
+  _globals['_CREATEENVIRONMENTRESPONSE']._serialized_start=1122
+  _globals['_CREATEENVIRONMENTRESPONSE']._serialized_end=1207
+  _globals['_UPDATEENVIRONMENTREQUEST']._serialized_start=1210
+  _globals['_UPDATEENVIRONMENTREQUEST']._serialized_end=1448
+  _globals['_UPDATEENVIRONMENTRESPONSE']._serialized_start=1450
+  _globals['_UPDATEENVIRONMENTRESPONSE']._serialized_end=1535
+  _globals['_DELETEENVIRONMENTREQUEST']._serialized_start=1538
+  _globals['_DELETEENVIRONMENTREQUEST']._serialized_end=1694
+  _globals['_DELETEENVIRONMENTRESPONSE']._serialized_start=1696
+  _globals['_DELETEENVIRONMENTRESPONSE']._serialized_end=1723
+  _globals['_ENVIRONMENTSERVICE']._serialized_start=1726
+  _globals['_ENVIRONMENTSERVICE']._serialized_end=2527
 # @@protoc_insertion_point(module_scope)

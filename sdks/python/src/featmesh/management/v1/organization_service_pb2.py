@@ -29,7 +29,7 @@ from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_o
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1featmesh/management/v1/organization_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"\x9a\x01\n\x0cOrganization\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x15\n\x03key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12:\n\x04meta\x18\x04 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\"<\n\x16GetOrganizationRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\"U\n\x17GetOrganizationResponse\x12:\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.Organization\"\xa5\x01\n\x18ListOrganizationsRequest\x12\"\n\x06parent\x18\x01 \x01(\tB\x12\x92\xb5\x18\x0e\x32\x0cinstallation\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"\x80\x01\n\x19ListOrganizationsResponse\x12;\n\rorganizations\x18\x01 \x03(\x0b\x32$.featmesh.management.v1.Organization\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xbd\x01\n\x19\x43reateOrganizationRequest\x12\"\n\x06parent\x18\x01 \x01(\tB\x12\x92\xb5\x18\x0e\x32\x0cinstallation\x12\x42\n\x0corganization\x18\x02 \x01(\x0b\x32$.featmesh.management.v1.OrganizationB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"X\n\x1a\x43reateOrganizationResponse\x12:\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.Organization\"\xf1\x01\n\x19UpdateOrganizationRequest\x12\x42\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.OrganizationB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"X\n\x1aUpdateOrganizationResponse\x12:\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.Organization\"\x9e\x01\n\x19\x44\x65leteOrganizationRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x1c\n\x1a\x44\x65leteOrganizationResponse2\xb7\x06\n\x13OrganizationService\x12\x91\x01\n\x0fGetOrganization\x12..featmesh.management.v1.GetOrganizationRequest\x1a/.featmesh.management.v1.GetOrganizationResponse\"\x1d\x8a\xb5\x18\x19\n\x11organizations.get\x12\x04name\x12\x9c\x01\n\x11ListOrganizations\x12\x30.featmesh.management.v1.ListOrganizationsRequest\x1a\x31.featmesh.management.v1.ListOrganizationsResponse\"\"\x8a\xb5\x18\x1e\n\x12organizations.list\x12\x06parent(\x01\x12\x9f\x01\n\x12\x43reateOrganization\x12\x31.featmesh.management.v1.CreateOrganizationRequest\x1a\x32.featmesh.management.v1.CreateOrganizationResponse\"\"\x8a\xb5\x18\x1e\n\x14organizations.create\x12\x06parent\x12\xaa\x01\n\x12UpdateOrganization\x12\x31.featmesh.management.v1.UpdateOrganizationRequest\x1a\x32.featmesh.management.v1.UpdateOrganizationResponse\"-\x8a\xb5\x18)\n\x14organizations.update\x12\x11organization.name\x12\x9d\x01\n\x12\x44\x65leteOrganization\x12\x31.featmesh.management.v1.DeleteOrganizationRequest\x1a\x32.featmesh.management.v1.DeleteOrganizationResponse\" \x8a\xb5\x18\x1c\n\x14organizations.delete\x12\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1featmesh/management/v1/organization_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"\xa8\x01\n\x0cOrganization\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x32\x0corganizationP\x01\x12\x15\n\x03key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12:\n\x04meta\x18\x04 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\"<\n\x16GetOrganizationRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\"U\n\x17GetOrganizationResponse\x12:\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.Organization\"\xa5\x01\n\x18ListOrganizationsRequest\x12\"\n\x06parent\x18\x01 \x01(\tB\x12\x92\xb5\x18\x0e\x32\x0cinstallation\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"\x80\x01\n\x19ListOrganizationsResponse\x12;\n\rorganizations\x18\x01 \x03(\x0b\x32$.featmesh.management.v1.Organization\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xbd\x01\n\x19\x43reateOrganizationRequest\x12\"\n\x06parent\x18\x01 \x01(\tB\x12\x92\xb5\x18\x0e\x32\x0cinstallation\x12\x42\n\x0corganization\x18\x02 \x01(\x0b\x32$.featmesh.management.v1.OrganizationB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"X\n\x1a\x43reateOrganizationResponse\x12:\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.Organization\"\xf1\x01\n\x19UpdateOrganizationRequest\x12\x42\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.OrganizationB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"X\n\x1aUpdateOrganizationResponse\x12:\n\x0corganization\x18\x01 \x01(\x0b\x32$.featmesh.management.v1.Organization\"\x9e\x01\n\x19\x44\x65leteOrganizationRequest\x12\"\n\x04name\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x1c\n\x1a\x44\x65leteOrganizationResponse2\xb7\x06\n\x13OrganizationService\x12\x91\x01\n\x0fGetOrganization\x12..featmesh.management.v1.GetOrganizationRequest\x1a/.featmesh.management.v1.GetOrganizationResponse\"\x1d\x8a\xb5\x18\x19\n\x11organizations.get\x12\x04name\x12\x9c\x01\n\x11ListOrganizations\x12\x30.featmesh.management.v1.ListOrganizationsRequest\x1a\x31.featmesh.management.v1.ListOrganizationsResponse\"\"\x8a\xb5\x18\x1e\n\x12organizations.list\x12\x06parent(\x01\x12\x9f\x01\n\x12\x43reateOrganization\x12\x31.featmesh.management.v1.CreateOrganizationRequest\x1a\x32.featmesh.management.v1.CreateOrganizationResponse\"\"\x8a\xb5\x18\x1e\n\x14organizations.create\x12\x06parent\x12\xaa\x01\n\x12UpdateOrganization\x12\x31.featmesh.management.v1.UpdateOrganizationRequest\x1a\x32.featmesh.management.v1.UpdateOrganizationResponse\"-\x8a\xb5\x18)\n\x14organizations.update\x12\x11organization.name\x12\x9d\x01\n\x12\x44\x65leteOrganization\x12\x31.featmesh.management.v1.DeleteOrganizationRequest\x1a\x32.featmesh.management.v1.DeleteOrganizationResponse\" \x8a\xb5\x18\x1c\n\x14organizations.delete\x12\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.orga
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['name']._loaded_options = None
-  _globals['_ORGANIZATION'].fields_by_name['name']._serialized_options = b'\222\265\030\002P\001'
+  _globals['_ORGANIZATION'].fields_by_name['name']._serialized_options = b'\222\265\030\0202\014organizationP\001'
   _globals['_ORGANIZATION'].fields_by_name['key']._loaded_options = None
   _globals['_ORGANIZATION'].fields_by_name['key']._serialized_options = b'\222\265\030\004\010\001(\002'
   _globals['_ORGANIZATION'].fields_by_name['display_name']._loaded_options = None
@@ -75,27 +75,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['DeleteOrganization']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['DeleteOrganization']._serialized_options = b'\212\265\030\034\n\024organizations.delete\022\004name'
   _globals['_ORGANIZATION']._serialized_start=260
-  _globals['_ORGANIZATION']._serialized_end=414
-  _globals['_GETORGANIZATIONREQUEST']._serialized_start=416
-  _globals['_GETORGANIZATIONREQUEST']._serialized_end=476
-  _globals['_GETORGANIZATIONRESPONSE']._serialized_start=478
-  _globals['_GETORGANIZATIONRESPONSE']._serialized_end=563
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=566
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=731
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=734
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=862
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=865
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=1054
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=1056
-  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=1144
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1147
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1388
-  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_start=1390
-  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_end=1478
-  _globals['_DELETEORGANIZATIONREQUEST']._serialized_start=1481
-  _globals['_DELETEORGANIZATIONREQUEST']._serialized_end=1639
-  _globals['_DELETEORGANIZATIONRESPONSE']._serialized_start=1641
-  _globals['_DELETEORGANIZATIONRESPONSE']._serialized_end=1669
-  _globals['_ORGANIZATIONSERVICE']._serialized_start=1672
-  _globals['_ORGANIZATIONSERVICE']._serialized_end=2495
+  _globals['_ORGANIZATION']._serialized_end=428
+  _globals['_GETORGANIZATIONREQUEST']._serialized_start=430
+  _globals['_GETORGANIZATIONREQUEST']._serialized_end=490
+  _globals['_GETORGANIZATIONRESPONSE']._serialized_start=492
+  _globals['_GETORGANIZATIONRESPONSE']._serialized_end=577
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=580
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=745
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=748
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=876
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=879
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=1068
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_start=1070
+  _globals['_CREATEORGANIZATIONRESPONSE']._serialized_end=1158
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=1161
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1402
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_start=1404
+  _globals['_UPDATEORGANIZATIONRESPONSE']._serialized_end=1492
+  _globals['_DELETEORGANIZATIONREQUEST']._serialized_start=1495
+  _globals['_DELETEORGANIZATIONREQUEST']._serialized_end=1653
+  _globals['_DELETEORGANIZATIONRESPONSE']._serialized_start=1655
+  _globals['_DELETEORGANIZATIONRESPONSE']._serialized_end=1683
+  _globals['_ORGANIZATIONSERVICE']._serialized_start=1686
+  _globals['_ORGANIZATIONSERVICE']._serialized_end=2509
 # @@protoc_insertion_point(module_scope)

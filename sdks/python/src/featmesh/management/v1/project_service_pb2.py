@@ -29,7 +29,7 @@ from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_o
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,featmesh/management/v1/project_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"\x95\x01\n\x07Project\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x15\n\x03key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12:\n\x04meta\x18\x04 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\"2\n\x11GetProjectRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\"F\n\x12GetProjectResponse\x12\x30\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.Project\"\xa2\x01\n\x13ListProjectsRequest\x12$\n\x06parent\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"q\n\x14ListProjectsResponse\x12\x31\n\x08projects\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.Project\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xb0\x01\n\x14\x43reateProjectRequest\x12$\n\x06parent\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\x12\x38\n\x07project\x18\x02 \x01(\x0b\x32\x1f.featmesh.management.v1.ProjectB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"I\n\x15\x43reateProjectResponse\x12\x30\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.Project\"\xe2\x01\n\x14UpdateProjectRequest\x12\x38\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.ProjectB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"I\n\x15UpdateProjectResponse\x12\x30\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.Project\"\x94\x01\n\x14\x44\x65leteProjectRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x17\n\x15\x44\x65leteProjectResponse2\xc8\x05\n\x0eProjectService\x12}\n\nGetProject\x12).featmesh.management.v1.GetProjectRequest\x1a*.featmesh.management.v1.GetProjectResponse\"\x18\x8a\xb5\x18\x14\n\x0cprojects.get\x12\x04name\x12\x88\x01\n\x0cListProjects\x12+.featmesh.management.v1.ListProjectsRequest\x1a,.featmesh.management.v1.ListProjectsResponse\"\x1d\x8a\xb5\x18\x19\n\rprojects.list\x12\x06parent(\x01\x12\x8b\x01\n\rCreateProject\x12,.featmesh.management.v1.CreateProjectRequest\x1a-.featmesh.management.v1.CreateProjectResponse\"\x1d\x8a\xb5\x18\x19\n\x0fprojects.create\x12\x06parent\x12\x91\x01\n\rUpdateProject\x12,.featmesh.management.v1.UpdateProjectRequest\x1a-.featmesh.management.v1.UpdateProjectResponse\"#\x8a\xb5\x18\x1f\n\x0fprojects.update\x12\x0cproject.name\x12\x89\x01\n\rDeleteProject\x12,.featmesh.management.v1.DeleteProjectRequest\x1a-.featmesh.management.v1.DeleteProjectResponse\"\x1b\x8a\xb5\x18\x17\n\x0fprojects.delete\x12\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,featmesh/management/v1/project_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"\x9e\x01\n\x07Project\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x32\x07projectP\x01\x12\x15\n\x03key\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01(\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12:\n\x04meta\x18\x04 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\"2\n\x11GetProjectRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\"F\n\x12GetProjectResponse\x12\x30\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.Project\"\xa2\x01\n\x13ListProjectsRequest\x12$\n\x06parent\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"q\n\x14ListProjectsResponse\x12\x31\n\x08projects\x18\x01 \x03(\x0b\x32\x1f.featmesh.management.v1.Project\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xb0\x01\n\x14\x43reateProjectRequest\x12$\n\x06parent\x18\x01 \x01(\tB\x14\x92\xb5\x18\x10\x08\x01\x32\x0corganization\x12\x38\n\x07project\x18\x02 \x01(\x0b\x32\x1f.featmesh.management.v1.ProjectB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"I\n\x15\x43reateProjectResponse\x12\x30\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.Project\"\xe2\x01\n\x14UpdateProjectRequest\x12\x38\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.ProjectB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"I\n\x15UpdateProjectResponse\x12\x30\n\x07project\x18\x01 \x01(\x0b\x32\x1f.featmesh.management.v1.Project\"\x94\x01\n\x14\x44\x65leteProjectRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07project\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x17\n\x15\x44\x65leteProjectResponse2\xc8\x05\n\x0eProjectService\x12}\n\nGetProject\x12).featmesh.management.v1.GetProjectRequest\x1a*.featmesh.management.v1.GetProjectResponse\"\x18\x8a\xb5\x18\x14\n\x0cprojects.get\x12\x04name\x12\x88\x01\n\x0cListProjects\x12+.featmesh.management.v1.ListProjectsRequest\x1a,.featmesh.management.v1.ListProjectsResponse\"\x1d\x8a\xb5\x18\x19\n\rprojects.list\x12\x06parent(\x01\x12\x8b\x01\n\rCreateProject\x12,.featmesh.management.v1.CreateProjectRequest\x1a-.featmesh.management.v1.CreateProjectResponse\"\x1d\x8a\xb5\x18\x19\n\x0fprojects.create\x12\x06parent\x12\x91\x01\n\rUpdateProject\x12,.featmesh.management.v1.UpdateProjectRequest\x1a-.featmesh.management.v1.UpdateProjectResponse\"#\x8a\xb5\x18\x1f\n\x0fprojects.update\x12\x0cproject.name\x12\x89\x01\n\rDeleteProject\x12,.featmesh.management.v1.DeleteProjectRequest\x1a-.featmesh.management.v1.DeleteProjectResponse\"\x1b\x8a\xb5\x18\x17\n\x0fprojects.delete\x12\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.proj
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROJECT'].fields_by_name['name']._loaded_options = None
-  _globals['_PROJECT'].fields_by_name['name']._serialized_options = b'\222\265\030\002P\001'
+  _globals['_PROJECT'].fields_by_name['name']._serialized_options = b'\222\265\030\0132\007projectP\001'
   _globals['_PROJECT'].fields_by_name['key']._loaded_options = None
   _globals['_PROJECT'].fields_by_name['key']._serialized_options = b'\222\265\030\004\010\001(\002'
   _globals['_PROJECT'].fields_by_name['display_name']._loaded_options = None
@@ -75,27 +75,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROJECTSERVICE'].methods_by_name['DeleteProject']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['DeleteProject']._serialized_options = b'\212\265\030\027\n\017projects.delete\022\004name'
   _globals['_PROJECT']._serialized_start=255
-  _globals['_PROJECT']._serialized_end=404
-  _globals['_GETPROJECTREQUEST']._serialized_start=406
-  _globals['_GETPROJECTREQUEST']._serialized_end=456
-  _globals['_GETPROJECTRESPONSE']._serialized_start=458
-  _globals['_GETPROJECTRESPONSE']._serialized_end=528
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=531
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=693
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=695
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=808
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=811
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=987
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=989
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=1062
-  _globals['_UPDATEPROJECTREQUEST']._serialized_start=1065
-  _globals['_UPDATEPROJECTREQUEST']._serialized_end=1291
-  _globals['_UPDATEPROJECTRESPONSE']._serialized_start=1293
-  _globals['_UPDATEPROJECTRESPONSE']._serialized_end=1366
-  _globals['_DELETEPROJECTREQUEST']._serialized_start=1369
-  _globals['_DELETEPROJECTREQUEST']._serialized_end=1517
-  _globals['_DELETEPROJECTRESPONSE']._serialized_start=1519
-  _globals['_DELETEPROJECTRESPONSE']._serialized_end=1542
-  _globals['_PROJECTSERVICE']._serialized_start=1545
-  _globals['_PROJECTSERVICE']._serialized_end=2257
+  _globals['_PROJECT']._serialized_end=413
+  _globals['_GETPROJECTREQUEST']._serialized_start=415
+  _globals['_GETPROJECTREQUEST']._serialized_end=465
+  _globals['_GETPROJECTRESPONSE']._serialized_start=467
+  _globals['_GETPROJECTRESPONSE']._serialized_end=537
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=540
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=702
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=704
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=817
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=820
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=996
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=998
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=1071
+  _globals['_UPDATEPROJECTREQUEST']._serialized_start=1074
+  _globals['_UPDATEPROJECTREQUEST']._serialized_end=1300
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_start=1302
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_end=1375
+  _globals['_DELETEPROJECTREQUEST']._serialized_start=1378
+  _globals['_DELETEPROJECTREQUEST']._serialized_end=1526
+  _globals['_DELETEPROJECTRESPONSE']._serialized_start=1528
+  _globals['_DELETEPROJECTRESPONSE']._serialized_end=1551
+  _globals['_PROJECTSERVICE']._serialized_start=1554
+  _globals['_PROJECTSERVICE']._serialized_end=2266
 # @@protoc_insertion_point(module_scope)

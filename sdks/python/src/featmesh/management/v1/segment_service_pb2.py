@@ -30,7 +30,7 @@ from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_o
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,featmesh/management/v1/segment_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"B\n\rSegmentCounts\x12\x10\n\x08included\x18\x01 \x01(\x05\x12\x10\n\x08\x65xcluded\x18\x02 \x01(\x05\x12\r\n\x05rules\x18\x03 \x01(\x05\"\xb8\x02\n\x0fSegmentResource\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x37\n\x07segment\x18\x02 \x01(\x0b\x32\x19.featmesh.flag.v1.SegmentB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x80\x80\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12\x1c\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80 \x12\x1a\n\x04tags\x18\x05 \x03(\tB\x0c\x92\xb5\x18\x08\x10@\x18\x01 @(\x01\x12:\n\x04meta\x18\x06 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\x12=\n\x06\x63ounts\x18\x07 \x01(\x0b\x32%.featmesh.management.v1.SegmentCountsB\x06\x92\xb5\x18\x02P\x01\"2\n\x11GetSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\"O\n\x12GetSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\xe7\x01\n\x13ListSegmentsRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\x12*\n\x04view\x18\x05 \x01(\x0e\x32\x1c.featmesh.management.v1.View\x12\x18\n\x10include_archived\x18\x06 \x01(\x08\"z\n\x14ListSegmentsResponse\x12:\n\tresources\x18\x01 \x03(\x0b\x32\'.featmesh.management.v1.SegmentResource\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xb8\x01\n\x14\x43reateSegmentRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x41\n\x08resource\x18\x02 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResourceB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"R\n\x15\x43reateSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\xeb\x01\n\x14UpdateSegmentRequest\x12\x41\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResourceB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"R\n\x15UpdateSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\x94\x01\n\x14\x44\x65leteSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\")\n\x15\x44\x65leteSegmentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x95\x01\n\x15\x41rchiveSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"S\n\x16\x41rchiveSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\x95\x01\n\x15RestoreSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"S\n\x16RestoreSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"n\n\x0eSegmentVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x39\n\x08resource\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"n\n\x1aListSegmentVersionsRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"k\n\x1bListSegmentVersionsResponse\x12\x38\n\x08versions\x18\x01 \x03(\x0b\x32&.featmesh.management.v1.SegmentVersion\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xbb\x01\n\x16RollbackSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\nto_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"T\n\x17RollbackSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource2\xa0\n\n\x0eSegmentService\x12}\n\nGetSegment\x12).featmesh.management.v1.GetSegmentRequest\x1a*.featmesh.management.v1.GetSegmentResponse\"\x18\x8a\xb5\x18\x14\n\x0csegments.get\x12\x04name\x12\x86\x01\n\x0cListSegments\x12+.featmesh.management.v1.ListSegmentsRequest\x1a,.featmesh.management.v1.ListSegmentsResponse\"\x1b\x8a\xb5\x18\x17\n\rsegments.list\x12\x06parent\x12\x90\x01\n\rCreateSegment\x12,.featmesh.management.v1.CreateSegmentRequest\x1a-.featmesh.management.v1.CreateSegmentResponse\"\"\x8a\xb5\x18\x1e\n\x0fsegments.create\x12\x06parent \x80\x80\x84\x02\x12\x97\x01\n\rUpdateSegment\x12,.featmesh.management.v1.UpdateSegmentRequest\x1a-.featmesh.management.v1.UpdateSegmentResponse\")\x8a\xb5\x18%\n\x0fsegments.update\x12\rresource.name \x80\x80\x84\x02\x12\x89\x01\n\rDeleteSegment\x12,.featmesh.management.v1.DeleteSegmentRequest\x1a-.featmesh.management.v1.DeleteSegmentResponse\"\x1b\x8a\xb5\x18\x17\n\x0fsegments.delete\x12\x04name\x12\x8d\x01\n\x0e\x41rchiveSegment\x12-.featmesh.management.v1.ArchiveSegmentRequest\x1a..featmesh.management.v1.ArchiveSegmentResponse\"\x1c\x8a\xb5\x18\x18\n\x10segments.archive\x12\x04name\x12\x8d\x01\n\x0eRestoreSegment\x12-.featmesh.management.v1.RestoreSegmentRequest\x1a..featmesh.management.v1.RestoreSegmentResponse\"\x1c\x8a\xb5\x18\x18\n\x10segments.archive\x12\x04name\x12\x98\x01\n\x13ListSegmentVersions\x12\x32.featmesh.management.v1.ListSegmentVersionsRequest\x1a\x33.featmesh.management.v1.ListSegmentVersionsResponse\"\x18\x8a\xb5\x18\x14\n\x0csegments.get\x12\x04name\x12\x91\x01\n\x0fRollbackSegment\x12..featmesh.management.v1.RollbackSegmentRequest\x1a/.featmesh.management.v1.RollbackSegmentResponse\"\x1d\x8a\xb5\x18\x19\n\x11segments.rollback\x12\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,featmesh/management/v1/segment_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\"B\n\rSegmentCounts\x12\x10\n\x08included\x18\x01 \x01(\x05\x12\x10\n\x08\x65xcluded\x18\x02 \x01(\x05\x12\r\n\x05rules\x18\x03 \x01(\x05\"\xc1\x02\n\x0fSegmentResource\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x32\x07segmentP\x01\x12\x37\n\x07segment\x18\x02 \x01(\x0b\x32\x19.featmesh.flag.v1.SegmentB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x80\x80\x02\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12\x1c\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80 \x12\x1a\n\x04tags\x18\x05 \x03(\tB\x0c\x92\xb5\x18\x08\x10@\x18\x01 @(\x01\x12:\n\x04meta\x18\x06 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\x12=\n\x06\x63ounts\x18\x07 \x01(\x0b\x32%.featmesh.management.v1.SegmentCountsB\x06\x92\xb5\x18\x02P\x01\"2\n\x11GetSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\"O\n\x12GetSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\xe7\x01\n\x13ListSegmentsRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\x12*\n\x04view\x18\x05 \x01(\x0e\x32\x1c.featmesh.management.v1.View\x12\x18\n\x10include_archived\x18\x06 \x01(\x08\"z\n\x14ListSegmentsResponse\x12:\n\tresources\x18\x01 \x03(\x0b\x32\'.featmesh.management.v1.SegmentResource\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xb8\x01\n\x14\x43reateSegmentRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x41\n\x08resource\x18\x02 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResourceB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"R\n\x15\x43reateSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\xeb\x01\n\x14UpdateSegmentRequest\x12\x41\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResourceB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"R\n\x15UpdateSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\x94\x01\n\x14\x44\x65leteSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\")\n\x15\x44\x65leteSegmentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x95\x01\n\x15\x41rchiveSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"S\n\x16\x41rchiveSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"\x95\x01\n\x15RestoreSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"S\n\x16RestoreSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"n\n\x0eSegmentVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x39\n\x08resource\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource\"n\n\x1aListSegmentVersionsRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\"k\n\x1bListSegmentVersionsResponse\x12\x38\n\x08versions\x18\x01 \x03(\x0b\x32&.featmesh.management.v1.SegmentVersion\x12\x12\n\nnext_token\x18\x02 \x01(\t\"\xbb\x01\n\x16RollbackSegmentRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07segment\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\nto_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"T\n\x17RollbackSegmentResponse\x12\x39\n\x08resource\x18\x01 \x01(\x0b\x32\'.featmesh.management.v1.SegmentResource2\xa0\n\n\x0eSegmentService\x12}\n\nGetSegment\x12).featmesh.management.v1.GetSegmentRequest\x1a*.featmesh.management.v1.GetSegmentResponse\"\x18\x8a\xb5\x18\x14\n\x0csegments.get\x12\x04name\x12\x86\x01\n\x0cListSegments\x12+.featmesh.management.v1.ListSegmentsRequest\x1a,.featmesh.management.v1.ListSegmentsResponse\"\x1b\x8a\xb5\x18\x17\n\rsegments.list\x12\x06parent\x12\x90\x01\n\rCreateSegment\x12,.featmesh.management.v1.CreateSegmentRequest\x1a-.featmesh.management.v1.CreateSegmentResponse\"\"\x8a\xb5\x18\x1e\n\x0fsegments.create\x12\x06parent \x80\x80\x84\x02\x12\x97\x01\n\rUpdateSegment\x12,.featmesh.management.v1.UpdateSegmentRequest\x1a-.featmesh.management.v1.UpdateSegmentResponse\")\x8a\xb5\x18%\n\x0fsegments.update\x12\rresource.name \x80\x80\x84\x02\x12\x89\x01\n\rDeleteSegment\x12,.featmesh.management.v1.DeleteSegmentRequest\x1a-.featmesh.management.v1.DeleteSegmentResponse\"\x1b\x8a\xb5\x18\x17\n\x0fsegments.delete\x12\x04name\x12\x8d\x01\n\x0e\x41rchiveSegment\x12-.featmesh.management.v1.ArchiveSegmentRequest\x1a..featmesh.management.v1.ArchiveSegmentResponse\"\x1c\x8a\xb5\x18\x18\n\x10segments.archive\x12\x04name\x12\x8d\x01\n\x0eRestoreSegment\x12-.featmesh.management.v1.RestoreSegmentRequest\x1a..featmesh.management.v1.RestoreSegmentResponse\"\x1c\x8a\xb5\x18\x18\n\x10segments.archive\x12\x04name\x12\x98\x01\n\x13ListSegmentVersions\x12\x32.featmesh.management.v1.ListSegmentVersionsRequest\x1a\x33.featmesh.management.v1.ListSegmentVersionsResponse\"\x18\x8a\xb5\x18\x14\n\x0csegments.get\x12\x04name\x12\x91\x01\n\x0fRollbackSegment\x12..featmesh.management.v1.RollbackSegmentRequest\x1a/.featmesh.management.v1.RollbackSegmentResponse\"\x1d\x8a\xb5\x18\x19\n\x11segments.rollback\x12\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.segm
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SEGMENTRESOURCE'].fields_by_name['name']._loaded_options = None
-  _globals['_SEGMENTRESOURCE'].fields_by_name['name']._serialized_options = b'\222\265\030\002P\001'
+  _globals['_SEGMENTRESOURCE'].fields_by_name['name']._serialized_options = b'\222\265\030\0132\007segmentP\001'
   _globals['_SEGMENTRESOURCE'].fields_by_name['segment']._loaded_options = None
   _globals['_SEGMENTRESOURCE'].fields_by_name['segment']._serialized_options = b'\222\265\030\007\010\001\020\200\200\200\002'
   _globals['_SEGMENTRESOURCE'].fields_by_name['display_name']._loaded_options = None
@@ -108,45 +108,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEGMENTCOUNTS']._serialized_start=286
   _globals['_SEGMENTCOUNTS']._serialized_end=352
   _globals['_SEGMENTRESOURCE']._serialized_start=355
-  _globals['_SEGMENTRESOURCE']._serialized_end=667
-  _globals['_GETSEGMENTREQUEST']._serialized_start=669
-  _globals['_GETSEGMENTREQUEST']._serialized_end=719
-  _globals['_GETSEGMENTRESPONSE']._serialized_start=721
-  _globals['_GETSEGMENTRESPONSE']._serialized_end=800
-  _globals['_LISTSEGMENTSREQUEST']._serialized_start=803
-  _globals['_LISTSEGMENTSREQUEST']._serialized_end=1034
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=1036
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=1158
-  _globals['_CREATESEGMENTREQUEST']._serialized_start=1161
-  _globals['_CREATESEGMENTREQUEST']._serialized_end=1345
-  _globals['_CREATESEGMENTRESPONSE']._serialized_start=1347
-  _globals['_CREATESEGMENTRESPONSE']._serialized_end=1429
-  _globals['_UPDATESEGMENTREQUEST']._serialized_start=1432
-  _globals['_UPDATESEGMENTREQUEST']._serialized_end=1667
-  _globals['_UPDATESEGMENTRESPONSE']._serialized_start=1669
-  _globals['_UPDATESEGMENTRESPONSE']._serialized_end=1751
-  _globals['_DELETESEGMENTREQUEST']._serialized_start=1754
-  _globals['_DELETESEGMENTREQUEST']._serialized_end=1902
-  _globals['_DELETESEGMENTRESPONSE']._serialized_start=1904
-  _globals['_DELETESEGMENTRESPONSE']._serialized_end=1945
-  _globals['_ARCHIVESEGMENTREQUEST']._serialized_start=1948
-  _globals['_ARCHIVESEGMENTREQUEST']._serialized_end=2097
-  _globals['_ARCHIVESEGMENTRESPONSE']._serialized_start=2099
-  _globals['_ARCHIVESEGMENTRESPONSE']._serialized_end=2182
-  _globals['_RESTORESEGMENTREQUEST']._serialized_start=2185
-  _globals['_RESTORESEGMENTREQUEST']._serialized_end=2334
-  _globals['_RESTORESEGMENTRESPONSE']._serialized_start=2336
-  _globals['_RESTORESEGMENTRESPONSE']._serialized_end=2419
-  _globals['_SEGMENTVERSION']._serialized_start=2421
-  _globals['_SEGMENTVERSION']._serialized_end=2531
-  _globals['_LISTSEGMENTVERSIONSREQUEST']._serialized_start=2533
-  _globals['_LISTSEGMENTVERSIONSREQUEST']._serialized_end=2643
-  _globals['_LISTSEGMENTVERSIONSRESPONSE']._serialized_start=2645
-  _globals['_LISTSEGMENTVERSIONSRESPONSE']._serialized_end=2752
-  _globals['_ROLLBACKSEGMENTREQUEST']._serialized_start=2755
-  _globals['_ROLLBACKSEGMENTREQUEST']._serialized_end=2942
-  _globals['_ROLLBACKSEGMENTRESPONSE']._serialized_start=2944
-  _globals['_ROLLBACKSEGMENTRESPONSE']._serialized_end=3028
-  _globals['_SEGMENTSERVICE']._serialized_start=3031
-  _globals['_SEGMENTSERVICE']._serialized_end=4343
+  _globals['_SEGMENTRESOURCE']._serialized_end=676
+  _globals['_GETSEGMENTREQUEST']._serialized_start=678
+  _globals['_GETSEGMENTREQUEST']._serialized_end=728
+  _globals['_GETSEGMENTRESPONSE']._serialized_start=730
+  _globals['_GETSEGMENTRESPONSE']._serialized_end=809
+  _globals['_LISTSEGMENTSREQUEST']._serialized_start=812
+  _globals['_LISTSEGMENTSREQUEST']._serialized_end=1043
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=1045
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=1167
+  _globals['_CREATESEGMENTREQUEST']._serialized_start=1170
+  _globals['_CREATESEGMENTREQUEST']._serialized_end=1354
+  _globals['_CREATESEGMENTRESPONSE']._serialized_start=1356
+  _globals['_CREATESEGMENTRESPONSE']._serialized_end=1438
+  _globals['_UPDATESEGMENTREQUEST']._serialized_start=1441
+  _globals['_UPDATESEGMENTREQUEST']._serialized_end=1676
+  _globals['_UPDATESEGMENTRESPONSE']._serialized_start=1678
+  _globals['_UPDATESEGMENTRESPONSE']._serialized_end=1760
+  _globals['_DELETESEGMENTREQUEST']._serialized_start=1763
+  _globals['_DELETESEGMENTREQUEST']._serialized_end=1911
+  _globals['_DELETESEGMENTRESPONSE']._serialized_start=1913
+  _globals['_DELETESEGMENTRESPONSE']._serialized_end=1954
+  _globals['_ARCHIVESEGMENTREQUEST']._serialized_start=1957
+  _globals['_ARCHIVESEGMENTREQUEST']._serialized_end=2106
+  _globals['_ARCHIVESEGMENTRESPONSE']._serialized_start=2108
+  _globals['_ARCHIVESEGMENTRESPONSE']._serialized_end=2191
+  _globals['_RESTORESEGMENTREQUEST']._serialized_start=2194
+  _globals['_RESTORESEGMENTREQUEST']._serialized_end=2343
+  _globals['_RESTORESEGMENTRESPONSE']._serialized_start=2345
+  _globals['_RESTORESEGMENTRESPONSE']._serialized_end=2428
+  _globals['_SEGMENTVERSION']._serialized_start=2430
+  _globals['_SEGMENTVERSION']._serialized_end=2540
+  _globals['_LISTSEGMENTVERSIONSREQUEST']._serialized_start=2542
+  _globals['_LISTSEGMENTVERSIONSREQUEST']._serialized_end=2652
+  _globals['_LISTSEGMENTVERSIONSRESPONSE']._serialized_start=2654
+  _globals['_LISTSEGMENTVERSIONSRESPONSE']._serialized_end=2761
+  _globals['_ROLLBACKSEGMENTREQUEST']._serialized_start=2764
+  _globals['_ROLLBACKSEGMENTREQUEST']._serialized_end=2951
+  _globals['_ROLLBACKSEGMENTRESPONSE']._serialized_start=2953
+  _globals['_ROLLBACKSEGMENTRESPONSE']._serialized_end=3037
+  _globals['_SEGMENTSERVICE']._serialized_start=3040
+  _globals['_SEGMENTSERVICE']._serialized_end=4352
 # @@protoc_insertion_point(module_scope)

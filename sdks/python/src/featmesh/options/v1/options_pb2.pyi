@@ -69,7 +69,7 @@ class Access(google.protobuf.message.Message):
     any_caller: builtins.bool
     """Any caller who is known may call: the method tells a caller about itself."""
     request_bytes: builtins.int
-    """Largest request in bytes; 0 means 262,144."""
+    """Largest request in bytes; 0 means 1,048,576."""
     filtered: builtins.bool
     """The answer holds only what the caller may see; a caller with a role anywhere below the
     place may call.
