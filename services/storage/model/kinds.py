@@ -65,6 +65,7 @@ FLAG: Final = Kind[FlagRecord](
         "value_type": str,
         "enabled": bool,
         "archived": bool,
+        "tags": str,
     },
 )
 
@@ -76,7 +77,13 @@ SEGMENT: Final = Kind[SegmentRecord](
     local_id=lambda segment: segment.definition.id,
     synced=True,
     archivable=True,
-    filters={"key": str, "display_name": str, "description": str, "archived": bool},
+    filters={
+        "key": str,
+        "display_name": str,
+        "description": str,
+        "archived": bool,
+        "tags": str,
+    },
 )
 
 KINDS: Final[dict[str, AnyKind]] = {

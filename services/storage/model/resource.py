@@ -54,6 +54,17 @@ class Kind(Generic[R]):
     opens: Scope | None = None
     filters: Mapping[str, type] = field(default_factory=dict)
 
+    @property
+    def plural(self) -> str:
+        """As it stands in names of resources: ``sdkKeys``."""
+        first, *others = self.collection.split("_")
+        return first + "".join(map(str.capitalize, others))
+
+    @property
+    def label(self) -> str:
+        """As messages say it: ``SDK key``."""
+        return self.name.replace("_", " ").replace("sdk", "SDK")
+
 
 @dataclass(frozen=True, slots=True)
 class Meta:

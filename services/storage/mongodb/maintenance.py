@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 from pymongo.errors import DuplicateKeyError
 
+from services.storage.model.kinds import KINDS
 from services.storage.mongodb.driver.client import Part, milliseconds
 from services.storage.mongodb.driver.errors import translated
 from services.storage.mongodb.driver.transactions import Session
 from services.storage.mongodb.resources.removals import remove_deleted
-from services.storage.mongodb.resources.writes import COLLECTIONS
+
+_SYNCED: Final = tuple(kind.collection for kind in KINDS.values() if kind.synced)
+"""Collections that have tombstones."""
 
 
 class MongoMaintenance(Part):
@@ -49,7 +53,7 @@ class MongoMaintenance(Part):
 
     async def _environment_with_tombstones(self, before: int) -> str | None:
         query = {"deleted": True, "revision": {"$lt": before}}
-        for collection in COLLECTIONS.values():
+        for collection in _SYNCED:
             found = await self._connection[collection].find_one(query, {"environment": 1})
             if found is not None:
                 return str(found["environment"])
@@ -58,7 +62,7 @@ class MongoMaintenance(Part):
     async def _compact(self, environment_id: str, before: int, limit: int, session: Session) -> int:
         query = {"environment": environment_id, "deleted": True, "revision": {"$lt": before}}
         removed, floor = 0, 0
-        for collection in map(self._connection.__getitem__, COLLECTIONS.values()):
+        for collection in map(self._connection.__getitem__, _SYNCED):
             if removed == limit:
                 break
             cursor = collection.find(query, {"revision": 1}, session=session)

@@ -12,9 +12,10 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.driver.client import Connection
 from services.storage.mongodb.events.first_seen_days import fold_hours_into_days
+from services.storage.mongodb.resources.upgrade import upgrade_resources
 from services.storage.ports.progress import PROGRESS_SECONDS
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 REQUEST_SECONDS = 24 * 3600
 BATCH_SECONDS = 7 * 24 * 3600
@@ -33,21 +34,30 @@ def _index(*fields: str, **options: Any) -> IndexModel:
 TOMBSTONES = _index("revision", partialFilterExpression={"deleted": True})
 """Of all environments by age; it holds nothing that is alive."""
 
+LIST_ORDERS = tuple(
+    _index("environment", field, "_id") for field in ("display_name", "created_at", "updated_at")
+)
+"""What lists of flags and segments may be sorted by beside their key."""
+
+WITH_COPIES = _index("environment", partialFilterExpression={"before": {"$exists": True}})
+"""Audit entries of versions before 5, which go when their environment is removed."""
+
 EXPIRY = _index("expires_at", expireAfterSeconds=0)
 """A document is removed when its own time has come."""
 
 INDEXES: dict[str, list[IndexModel]] = {
-    "organizations": [_index("key", unique=True)],
-    "projects": [_index("organization", "key", unique=True)],
-    "environments": [_index("project", "key", unique=True)],
+    "organizations": [_index("key", unique=True), _index("path")],
+    "projects": [_index("organization", "key", unique=True), _index("path")],
+    "environments": [_index("project", "key", unique=True), _index("path")],
     "removed_environments": [_index("looked_at")],
     "leases": [_index("until")],
     "sdk_keys": [_index("hash", unique=True), _index("environment", "created_at", "_id")],
-    "access_tokens": [_index("hash", unique=True)],
+    "access_tokens": [_index("hash", unique=True), _index("organization", "created_at", "_id")],
     "flags": [
         _index("environment", "key", unique=True),
         _index("environment", "revision"),
         _index("environment", "tags"),
+        *LIST_ORDERS,
         TOMBSTONES,
     ],
     "segments": [
@@ -55,17 +65,26 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("environment", "key", unique=True, partialFilterExpression={"deleted": False}),
         _index("environment", "revision"),
         _index("environment", "tags"),
+        *LIST_ORDERS,
         TOMBSTONES,
     ],
     # Environment, kind, item and version are its `_id`, so unique without another index.
     "item_history": [
         _index("environment", "revision", "position", unique=True),
         _index("environment", "kind", "item", "version"),
-        _index("environment", "kind", "document.key", "revision", "position"),
+        _index("environment", "kind", "key", "revision", "position"),
+    ],
+    "resource_history": [
+        _index("scope", "kind", "item", "version"),
+        _index("scope", "kind", "key", "time", "version"),
     ],
     "audit_log": [
-        _index("environment", "-revision", "-position"),
-        _index("environment", "resource", "-revision", "-position"),
+        _index("-sequence", "-position", "-_id"),
+        _index("organization", "-sequence", "-position", "-_id"),
+        _index("project", "-sequence", "-position", "-_id"),
+        _index("environment", "-sequence", "-position", "-_id"),
+        _index("path", "-sequence", "-position", "-_id"),
+        WITH_COPIES,
     ],
     "outbox": [_index("revision", "_id"), _index("environment")],
     "requests": [_index("created_at", expireAfterSeconds=REQUEST_SECONDS)],
@@ -112,6 +131,9 @@ OLD_INDEXES = (
     ("flag_hours", "environment_1_flag_1_hour_1_variation_1"),
     ("flag_hours", "environment_1_flag_1_hour_1"),
     ("end_users", "environment_1_name_1"),
+    ("item_history", "environment_1_kind_1_document.key_1_revision_1_position_1"),
+    ("audit_log", "environment_1_revision_-1_position_-1"),
+    ("audit_log", "environment_1_resource_1_revision_-1_position_-1"),
 )
 """Of earlier versions, which this one does without."""
 
@@ -128,6 +150,7 @@ async def migrate(connection: Connection) -> None:
     await _from_version_2(connection)
     await _fold_names(connection)
     await fold_hours_into_days(connection)
+    await upgrade_resources(connection)
     await _record_version(connection)
 
 

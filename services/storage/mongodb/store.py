@@ -16,17 +16,16 @@ from services.storage.mongodb.reports.end_user_search import MongoEndUsers
 from services.storage.mongodb.reports.store import MongoReports
 from services.storage.mongodb.resources.credentials import MongoCredentials
 from services.storage.mongodb.resources.definitions import MongoDefinitions
-from services.storage.mongodb.resources.store import MongoItems
-from services.storage.mongodb.resources.tenancy import MongoTenancy
+from services.storage.mongodb.resources.store import MongoResources
+from services.storage.ports.credentials import CredentialStore
 from services.storage.ports.definitions import DefinitionStore
 from services.storage.ports.end_users import EndUserStore
 from services.storage.ports.events import InsightStore
-from services.storage.ports.items import ItemStore
 from services.storage.ports.maintenance import MaintenanceStore
 from services.storage.ports.outbox import OutboxStore
 from services.storage.ports.progress import ProgressStore
 from services.storage.ports.reports import ReportStore
-from services.storage.ports.tenancy import CredentialStore, TenancyStore
+from services.storage.ports.resources import Resources
 
 PING_SECONDS = 2.0
 
@@ -34,9 +33,8 @@ PING_SECONDS = 2.0
 class MongoStore:
     """`services.storage.ports.Store` on a MongoDB replica set (6.0 or later)."""
 
-    tenancy: TenancyStore
+    resources: Resources
     credentials: CredentialStore
-    items: ItemStore
     definitions: DefinitionStore
     outbox: OutboxStore
     maintenance: MaintenanceStore
@@ -47,9 +45,8 @@ class MongoStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.tenancy = MongoTenancy(connection)
+        self.resources = MongoResources(connection)
         self.credentials = MongoCredentials(connection)
-        self.items = MongoItems(connection)
         self.definitions = MongoDefinitions(connection)
         self.outbox = MongoOutbox(connection)
         self.maintenance = MongoMaintenance(connection)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from services.storage.ports.credentials import CredentialStore
 from services.storage.ports.definitions import DefinitionStore
 from services.storage.ports.end_users import EndUserStore
 from services.storage.ports.events import InsightStore
-from services.storage.ports.items import ItemStore
 from services.storage.ports.maintenance import MaintenanceStore
 from services.storage.ports.outbox import OutboxStore
 from services.storage.ports.progress import ProgressStore
 from services.storage.ports.reports import ReportStore
-from services.storage.ports.tenancy import CredentialStore, TenancyStore
+from services.storage.ports.resources import Resources
 
 
 class Store(Protocol):
     """All ports over one connection."""
 
-    tenancy: TenancyStore
+    resources: Resources
     credentials: CredentialStore
-    items: ItemStore
     definitions: DefinitionStore
     outbox: OutboxStore
     maintenance: MaintenanceStore

@@ -31,13 +31,15 @@ class Order:
     """Fields that order a list, most significant first; together they are unique.
 
     ``types`` are those of the fields: str, int or datetime. ``index``, if set, names the
-    fields of the index that must be used.
+    fields of the index that must be used. ``list_id``, if set, stands for the list: a token
+    of another one is refused.
     """
 
     fields: tuple[str, ...]
     types: tuple[type, ...]
     descending: bool = False
     index: tuple[str, ...] = ()
+    list_id: str = ""
 
     def sort(self) -> list[tuple[str, int]]:
         """As the driver wants it."""
@@ -73,6 +75,8 @@ class Order:
     def token(self, document: Document) -> str:
         """The token that continues after ``document``."""
         values = [_to_json(document[field]) for field in self.fields]
+        if self.list_id:
+            values.append(self.list_id)
         text = json.dumps(values, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -82,8 +86,10 @@ class Order:
             values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
             if not isinstance(values, list):
                 raise TypeError
+            if self.list_id and values.pop() != self.list_id:
+                raise ValueError
             return [_from_json(value, kind) for value, kind in zip(values, self.types, strict=True)]
-        except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
+        except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error, IndexError):
             raise InvalidArgument.of("page.token", "not a token of this list") from None
 
 
@@ -98,10 +104,23 @@ async def read_page(
     size: int,
     token: str,
     decode: Callable[[Document], T],
+    projection: Document | None = None,
+    weigh: Callable[[Document], int] | None = None,
 ) -> Page[T]:
-    """The page of ``query`` that follows ``token``; it may end early, at `PAGE_BYTES`."""
+    """The page of ``query`` that follows ``token``; it may end early, at `PAGE_BYTES`.
+
+    ``weigh`` gives the bytes of what a document stands for, where that is more than itself.
+    """
     ranges = [{"$and": [query, following]} for following in order.after(token)]
-    return await read_ranges(collection, ranges, order=order, size=size, decode=decode)
+    return await read_ranges(
+        collection,
+        ranges,
+        order=order,
+        size=size,
+        decode=decode,
+        projection=projection,
+        weigh=weigh,
+    )
 
 
 async def read_ranges(
@@ -111,13 +130,15 @@ async def read_ranges(
     order: Order,
     size: int,
     decode: Callable[[Document], T],
+    projection: Document | None = None,
+    weigh: Callable[[Document], int] | None = None,
 ) -> Page[T]:
     """The first page of filters that follow each other in ``order``."""
     shown: list[Document] = []
     total = 0
-    async with aclosing(_found(collection, ranges, order, size + 1)) as found:
+    async with aclosing(_found(collection, ranges, order, size + 1, projection)) as found:
         async for document, weight in found:
-            total += weight
+            total += max(weight, weigh(document)) if weigh else weight
             if len(shown) == size or (shown and total > PAGE_BYTES):
                 return Page(tuple(map(decode, shown)), order.token(shown[-1]))
             shown.append(document)
@@ -125,13 +146,17 @@ async def read_ranges(
 
 
 async def _found(
-    collection: Collection, ranges: Sequence[Document], order: Order, limit: int
+    collection: Collection,
+    ranges: Sequence[Document],
+    order: Order,
+    limit: int,
+    projection: Document | None,
 ) -> AsyncGenerator[tuple[Document, int], None]:
     """Documents and their sizes in bytes, no more than ``limit``."""
     options = collection.codec_options
     undecoded = collection.with_options(options.with_options(document_class=RawBSONDocument))
     for query in ranges:
-        cursor = undecoded.find(query).sort(order.sort()).limit(limit)
+        cursor = undecoded.find(query, projection).sort(order.sort()).limit(limit)
         if order.index:
             cursor = cursor.hint(order.hint())
         try:

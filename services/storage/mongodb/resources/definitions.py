@@ -12,10 +12,10 @@ from pymongo.read_concern import ReadConcern
 
 from services.runtime.errors import NotFound
 from services.storage.model.definitions import Definitions, Tombstone
+from services.storage.model.kinds import FLAG, SEGMENT
 from services.storage.mongodb.driver.client import LOOK_SECONDS, Document, Part
 from services.storage.mongodb.driver.errors import translated
 from services.storage.mongodb.resources.documents import flag_of, segment_of
-from services.storage.mongodb.resources.writes import FLAG, SEGMENT
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ HISTORY_ENTRIES = 64
 _SNAPSHOT_UNAVAILABLE = 246
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.05
-_UNUSED = {"name": 0, "description": 0, "tags": 0}
+_UNUSED = {"display_name": 0, "description": 0, "tags": 0}
 _HEAD = "environments"
 _ITEMS = ("flags", "segments")
 _ENTRY = {"_id": 0, "kind": 1, "item": 1, "revision": 1, "floor": 1, "document": 1}
@@ -73,13 +73,15 @@ class MongoDefinitions(Part):
             return None
         if not entries or len(entries) > HISTORY_ENTRIES:
             return None
+        if any("document" not in entry for entry in entries):
+            return None  # of a large item there is only what changed
         newest = {(entry["kind"], entry["item"]): entry["document"] for entry in entries}
         return _definitions(
             environment_id,
             revision=entries[-1]["revision"],
             floor=max(entry.get("floor", 0) for entry in entries),
-            flags=[each for (kind, _), each in newest.items() if kind == FLAG],
-            segments=[each for (kind, _), each in newest.items() if kind == SEGMENT],
+            flags=[each for (kind, _), each in newest.items() if kind == FLAG.name],
+            segments=[each for (kind, _), each in newest.items() if kind == SEGMENT.name],
         )
 
     async def _read(self, environment_id: str, since: int | None) -> Definitions:

@@ -1,4 +1,4 @@
-"""Flags and segments as documents and back, field by field.
+"""What operators set of flags and segments as documents and back, field by field.
 
 Reading is tolerant: a field that an older version did not write has the model's default.
 """
@@ -23,16 +23,16 @@ from featmesh.engine.model import (
     ValueType,
     Variation,
 )
-from services.storage.model.items import FlagRecord, ItemMeta, SegmentRecord
-from services.storage.mongodb.driver.client import Document, whole_milliseconds
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.mongodb.driver.client import Document
 
 
 def flag_document(record: FlagRecord) -> Document:
-    """A flag's fields; identity and environment are added by the writer."""
-    flag = record.item
+    """A flag's fields; the envelope is added by the writer."""
+    flag = record.definition
     return {
         "key": flag.key,
-        **_meta_document(record.meta),
+        **_texts_document(record),
         "value_type": flag.value_type.value,
         "variations": [
             {"id": one.id, "name": one.name, "value": _stored_value(one.value)}
@@ -60,8 +60,6 @@ def flag_document(record: FlagRecord) -> Document:
         "fallthrough": _rollout_document(flag.fallthrough),
         "include_all_targets": flag.include_all_targets,
         "archived": flag.archived,
-        "version": flag.version,
-        "revision": flag.revision,
     }
 
 
@@ -104,16 +102,16 @@ def flag_of(document: Document) -> Flag:
 
 def flag_record(document: Document) -> FlagRecord:
     """A flag with what operators see."""
-    return FlagRecord(flag_of(document), _meta_of(document))
+    return FlagRecord(flag_of(document), *_texts_of(document))
 
 
 def segment_document(record: SegmentRecord) -> Document:
-    """A segment's fields; identity and environment are added by the writer."""
-    segment = record.item
+    """A segment's fields; the envelope is added by the writer."""
+    segment = record.definition
     return {
         "id": segment.id,
         "key": segment.key,
-        **_meta_document(record.meta),
+        **_texts_document(record),
         "included": list(segment.included),
         "excluded": list(segment.excluded),
         "rules": [
@@ -125,8 +123,6 @@ def segment_document(record: SegmentRecord) -> Document:
             for rule in segment.rules
         ],
         "archived": segment.archived,
-        "version": segment.version,
-        "revision": segment.revision,
     }
 
 
@@ -151,31 +147,28 @@ def segment_of(document: Document) -> Segment:
 
 def segment_record(document: Document) -> SegmentRecord:
     """A segment with what operators see."""
-    return SegmentRecord(segment_of(document), _meta_of(document))
+    return SegmentRecord(segment_of(document), *_texts_of(document))
 
 
-def _meta_document(meta: ItemMeta) -> Document:
+def _texts_document(record: FlagRecord | SegmentRecord) -> Document:
     return {
-        "name": meta.name,
-        "description": meta.description,
-        "tags": list(meta.tags),
-        "created_at": whole_milliseconds(meta.created_at),
-        "created_by": meta.created_by,
-        "updated_at": whole_milliseconds(meta.updated_at),
-        "updated_by": meta.updated_by,
+        "display_name": record.display_name,
+        "description": record.description,
+        "tags": list(record.tags),
     }
 
 
-def _meta_of(document: Document) -> ItemMeta:
-    return ItemMeta(
-        name=document.get("name", ""),
-        description=document.get("description", ""),
-        tags=tuple(document.get("tags", ())),
-        created_at=document["created_at"],
-        created_by=document.get("created_by", ""),
-        updated_at=document["updated_at"],
-        updated_by=document.get("updated_by", ""),
+def _texts_of(document: Document) -> tuple[str, str, tuple[str, ...]]:
+    return (
+        display_name_of(document),
+        document.get("description", ""),
+        tuple(document.get("tags", ())),
     )
+
+
+def display_name_of(document: Document) -> str:
+    """Until version 5 of the schema, and in history since, it was called ``name``."""
+    return str(document.get("display_name", document.get("name", "")))
 
 
 def _stored_value(value: Value) -> Value:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from services.runtime.errors import NotFound
 from services.storage.mongodb.driver.client import Connection, Document
 from services.storage.mongodb.driver.transactions import Session
 
@@ -14,7 +13,6 @@ BY_FIELD: Final = (
     "segments",
     "sdk_keys",
     "item_history",
-    "audit_log",
     "outbox",
     "end_users",
     "user_properties",
@@ -29,6 +27,9 @@ BY_FIELD: Final = (
 )
 """Collections whose documents name their environment."""
 
+BY_SCOPE: Final = ("resource_history",)
+"""Collections whose documents name the scope that they lie in, here the environment."""
+
 BY_ID: Final = ("requests", "insight_batches")
 """Collections whose documents' ids begin with it."""
 
@@ -41,29 +42,12 @@ ENVIRONMENTS: Final = 20
 _CHUNK: Final = 1_000
 
 
-async def hold_environment(connection: Connection, environment_id: str, session: Session) -> None:
-    """Keeps it from being deleted before the transaction ends; raises `NotFound`.
-
-    Reading it would not: only two writes of one document get into each other's way.
-    """
-    held = await connection["environments"].update_one(
-        {"_id": environment_id}, {"$inc": {"keys_made": 1}}, session=session
-    )
-    if not held.matched_count:
-        raise NotFound(f"environment {environment_id!r} does not exist")
-
-
-async def begin_removal(connection: Connection, environment_id: str, session: Session) -> Document:
-    """Environment and keys go, a note of what is left to do comes; raises `NotFound`."""
-    query = {"_id": environment_id}
-    gone = await connection["environments"].find_one_and_delete(query, session=session)
-    if gone is None:
-        raise NotFound(f"environment {environment_id!r} does not exist")
+async def begin_removal(connection: Connection, environment_id: str, session: Session) -> None:
+    """Its keys go at once, a note of what is left to do comes."""
     await connection["sdk_keys"].delete_many({"environment": environment_id}, session=session)
     # Never looked at sorts first: it has its turn before those that were found empty.
     note = {"_id": environment_id, "deleted_at": connection.now(), "looked_at": None}
     await connection["removed_environments"].insert_one(note, session=session)
-    return {}
 
 
 async def remove_deleted(connection: Connection, limit: int) -> int:
@@ -87,6 +71,9 @@ async def _empty(connection: Connection, environment_id: str, limit: int) -> int
     by_id = {"_id": {"$gte": f"{environment_id}/", "$lt": f"{environment_id}0"}}  # "0" follows "/"
     queries: list[tuple[str, Document]] = [
         *((collection, {"environment": environment_id}) for collection in BY_FIELD),
+        *((collection, {"scope": environment_id}) for collection in BY_SCOPE),
+        # Entries stay: they say who deleted what. Those of old versions hold copies of it.
+        ("audit_log", {"environment": environment_id, "before": {"$exists": True}}),
         *((collection, by_id) for collection in BY_ID),
     ]
     removed = 0
