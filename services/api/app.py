@@ -121,7 +121,9 @@ class ApiApp:
         self._maintenance = Maintenance(store.maintenance, settings.tombstone_retention)
         self.metrics = ApiMetrics(store.outbox)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
-        self._bootstrap = Bootstrap(store.credentials, settings.bootstrap_token_file)
+        self._bootstrap = Bootstrap(
+            store.resources, store.credentials, settings.bootstrap_token_file
+        )
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,

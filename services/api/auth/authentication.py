@@ -19,8 +19,10 @@ from services.runtime.secrets import (
     bearer_secret,
     hash_secret,
 )
+from services.storage.model.actor import Actor, ActorKind
 from services.storage.model.credentials import AccessToken
-from services.storage.ports.tenancy import CredentialStore
+from services.storage.model.resource import Stored
+from services.storage.ports.credentials import CredentialStore
 
 PROTECTED: Final = "/featmesh.management."
 """Methods of these packages need a token; health and reflection do not."""
@@ -32,11 +34,11 @@ CACHE_SIZE: Final = 1_024
 
 _SDK_KEYS: Final = {SERVER_KEY: "a server", CLIENT_KEY: "a client"}
 
-_actor: ContextVar[str] = ContextVar("actor")
+_actor: ContextVar[Actor] = ContextVar("actor")
 
 
-def current_actor() -> str:
-    """The name of the token that the call under way was made with."""
+def current_actor() -> Actor:
+    """The token that the call under way was made with."""
     return _actor.get()
 
 
@@ -45,9 +47,9 @@ class Tokens:
 
     def __init__(self, credentials: CredentialStore) -> None:
         self._credentials = credentials
-        self._known: dict[str, tuple[float, AccessToken]] = {}
+        self._known: dict[str, tuple[float, Stored[AccessToken]]] = {}
 
-    async def find(self, secret: str) -> AccessToken:
+    async def find(self, secret: str) -> Stored[AccessToken]:
         """Raises `Unauthenticated` for an unknown or revoked one, `PermissionDenied` for a key."""
         prefix = secret.partition("_")[0]
         if prefix in _SDK_KEYS:
@@ -62,13 +64,13 @@ class Tokens:
             return known
         return await self._look_up(secret_hash, now)
 
-    async def _look_up(self, secret_hash: str, now: float) -> AccessToken:
+    async def _look_up(self, secret_hash: str, now: float) -> Stored[AccessToken]:
         self._known.pop(secret_hash, None)
         token = await self._credentials.find_access_token(secret_hash)
         if token is None:
             raise Unauthenticated("the access token is unknown")
-        if token.revoked_at is not None:
-            raise Unauthenticated(f"the access token '{token.name}' is revoked")
+        if token.content.revoked_at is not None:
+            raise Unauthenticated(f"the access token '{token.content.display_name}' is revoked")
         if len(self._known) >= CACHE_SIZE:
             del self._known[next(iter(self._known))]  # the one that was looked up first
         self._known[secret_hash] = (now + CACHE_SECONDS, token)
@@ -98,4 +100,5 @@ class Authentication(aio.ServerInterceptor):
         secret = bearer_secret(context.invocation_metadata())
         if not self._ready():
             raise StoreUnavailable("the service is starting; its store has not been reached yet")
-        _actor.set((await self._tokens.find(secret)).name)
+        token = await self._tokens.find(secret)
+        _actor.set(Actor(ActorKind.TOKEN, token.meta.id, token.content.display_name))

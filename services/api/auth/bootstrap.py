@@ -8,8 +8,21 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
-from services.storage.ports.tenancy import CredentialStore
+from services.runtime import secrets
+from services.runtime.errors import AlreadyExists
+from services.runtime.secrets import hash_secret, new_secret
+from services.storage.model.actor import SYSTEM
+from services.storage.model.changes import Change, ItemChange
+from services.storage.model.credentials import (
+    BOOTSTRAP_TOKEN_ID,
+    AccessToken,
+    AccessTokenKind,
+    RoleGrant,
+)
+from services.storage.model.kinds import ACCESS_TOKEN
+from services.storage.model.resource import INSTALLATION_ID, Scope
+from services.storage.ports.credentials import CredentialStore
+from services.storage.ports.resources import Resources
 
 TOKEN_NAME: Final = "bootstrap"  # noqa: S105 -- a name in the audit log, not a secret
 
@@ -24,10 +37,13 @@ class Bootstrap:
     that a crash in between loses no token and spoils none.
     """
 
-    def __init__(self, credentials: CredentialStore, path: Path | None) -> None:
+    def __init__(
+        self, resources: Resources, credentials: CredentialStore, path: Path | None
+    ) -> None:
+        self._resources = resources
         self._credentials = credentials
         self._path = path
-        self._secret = new_secret(ACCESS_TOKEN)
+        self._secret = new_secret(secrets.ACCESS_TOKEN)
 
     async def run(self) -> None:
         """Raises `StoreUnavailable`, and OSError for a file that cannot be written."""
@@ -45,9 +61,23 @@ class Bootstrap:
     async def _create(self) -> bool:
         """Whether this secret is the one; also when an earlier try had made it unanswered."""
         secret_hash = hash_secret(self._secret)
-        if await self._credentials.create_bootstrap_token(TOKEN_NAME, secret_hash) is not None:
-            return True
-        return await self._credentials.find_access_token(secret_hash) is not None
+        try:
+            await self._resources.commit(_creation(self._secret))
+        except AlreadyExists:
+            return await self._credentials.find_access_token(secret_hash) is not None
+        return True
+
+
+def _creation(secret: str) -> Change:
+    token = AccessToken(
+        display_name=TOKEN_NAME,
+        kind=AccessTokenKind.SERVICE,
+        secret_hash=hash_secret(secret),
+        last_characters=secret[-4:],
+        grants=(RoleGrant("owner", Scope.INSTALLATION, INSTALLATION_ID),),
+    )
+    item = ItemChange(ACCESS_TOKEN, "create", None, token, id=BOOTSTRAP_TOKEN_ID)
+    return Change(INSTALLATION_ID, SYSTEM, (item,))
 
 
 def _show(secret: str) -> None:

@@ -5,85 +5,90 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from services.api.changes.edits import Edit, Mutation
+from services.api.changes.edits import Mutation, Planned
 from services.api.changes.effects import CommitHooks
 from services.api.changes.integrity import check_integrity
 from services.api.changes.references import ReferenceGraph, needs_graph
-from services.runtime.errors import MeshError, StaleVersion, Unavailable
-from services.storage.model.changes import Change, Committed
-from services.storage.ports.items import RevisionMoved
-from services.storage.ports.store import Store
+from services.runtime.errors import AlreadyExists, StaleVersion, Unavailable
+from services.storage.model.changes import AnyItemChange, Change, Committed, ItemChange
+from services.storage.ports.definitions import DefinitionStore
+from services.storage.ports.resources import Resources, RevisionMoved
 
 ATTEMPTS: Final = 5
 """Of one change, while others change the environment at the same time."""
 
-Plan = Callable[[], Awaitable[Sequence[Edit]]]
-"""Reads the items as they are now and says what shall become of them."""
+Plan = Callable[[], Awaitable[Sequence[Planned]]]
+"""Reads the resources as they are now and says what shall become of them."""
 
 
 class Changes:
-    """Commits edits, and tells of each commit."""
+    """Commits changes of resources of any kind, and tells of those that SDKs see."""
 
-    def __init__(self, store: Store, effects: CommitHooks) -> None:
-        self._store = store
+    def __init__(
+        self, resources: Resources, definitions: DefinitionStore, effects: CommitHooks
+    ) -> None:
+        self._resources = resources
+        self._definitions = definitions
         self._effects = effects
 
     async def commit(
-        self, environment_id: str, plan: Plan, mutation: Mutation, *, latest: bool = False
+        self, scope_id: str, plan: Plan, mutation: Mutation, *, latest: bool = False
     ) -> Committed:
-        """The outcome: records of the edits that write, in order, and of those that do not.
+        """The outcome: resources that were written, in order, and those that were not.
 
-        ``latest`` says that the edits are meant for whichever version is current: when
-        another write comes between, they are planned anew.
+        ``latest`` says that the change is meant for whichever version is current: when
+        another write comes between, it is planned anew.
         """
-        items, request = self._store.items, mutation.request
-        earlier = await items.find_committed(environment_id, request)
+        resources, options = self._resources, mutation.options
+        earlier = await resources.find_committed(scope_id, options)
         if earlier is not None:
             return earlier
         try:
-            return await self._commit(environment_id, plan, mutation, latest=latest)
-        except MeshError:
+            return await self._commit(scope_id, plan, mutation, latest=latest)
+        except (StaleVersion, AlreadyExists):
             # Of two at once with one request id, one may fail on what the other has done.
-            earlier = await items.find_committed(environment_id, request)
+            earlier = await resources.find_committed(scope_id, options)
             if earlier is None:
                 raise
             return earlier
 
     async def _commit(
-        self, environment_id: str, plan: Plan, mutation: Mutation, *, latest: bool
+        self, scope_id: str, plan: Plan, mutation: Mutation, *, latest: bool
     ) -> Committed:
         for _ in range(ATTEMPTS):
             try:
-                return await self._attempt(environment_id, await plan(), mutation)
+                return await self._attempt(scope_id, await plan(), mutation)
             except RevisionMoved:
                 continue
             except StaleVersion:
                 if not latest:
                     raise
-        raise Unavailable(f"environment '{environment_id}' is changing too often; try again")
+        raise Unavailable(f"'{scope_id}' is changing too often; try again")
 
     async def _attempt(
-        self, environment_id: str, edits: Sequence[Edit], mutation: Mutation
+        self, scope_id: str, planned: Sequence[Planned], mutation: Mutation
     ) -> Committed:
-        writing = [edit for edit in edits if edit.writes]
+        items = tuple(each for each in planned if isinstance(each, ItemChange))
         change = Change(
-            environment_id=environment_id,
+            scope_id=scope_id,
             actor=mutation.actor,
-            writes=tuple(edit.write() for edit in writing),
+            items=items,
             comment=mutation.comment,
-            request=mutation.request,
-            based_on=await self._check(environment_id, writing),
-            kept=tuple(edit.after for edit in edits if edit.after and not edit.writes),
+            options=mutation.options,
+            expected_revision=await self._check(scope_id, items),
+            unchanged=tuple(each for each in planned if not isinstance(each, ItemChange)),
         )
-        committed = await self._store.items.commit(change)
-        if writing and not mutation.request.validate_only:
+        committed = await self._resources.commit(change)
+        synced = any(item.kind.synced for item in items)
+        if synced and not mutation.options.validate_only:
             await self._effects.committed(change, committed)
         return committed
 
-    async def _check(self, environment_id: str, edits: Sequence[Edit]) -> int | None:
+    async def _check(self, scope_id: str, items: Sequence[AnyItemChange]) -> int | None:
         """The revision that the checks saw, if they had to look."""
-        if not needs_graph(edits):
+        synced = [item for item in items if item.kind.synced]
+        if not needs_graph(synced):
             return None
-        definitions = await self._store.definitions.read_definitions(environment_id)
-        check_integrity(edits, ReferenceGraph(definitions.flags, definitions.segments, edits))
+        definitions = await self._definitions.read_definitions(scope_id)
+        check_integrity(synced, ReferenceGraph(definitions.flags, definitions.segments, synced))
         return definitions.revision

@@ -9,11 +9,13 @@ from uuid import uuid4
 
 from featmesh.engine.model import Flag
 from services.api.changes.commit import Changes
-from services.api.changes.edits import Edit, Label, Mutation, created_meta, updated_meta
+from services.api.changes.edits import Label, Mutation, Planned
 from services.api.changes.rollbacks import rolled_back, to_version_noted
-from services.storage.model.changes import Committed
+from services.storage.model.changes import Committed, ItemChange
 from services.storage.model.items import FlagRecord
-from services.storage.ports.items import ItemStore
+from services.storage.model.kinds import FLAG
+from services.storage.model.resource import Stored
+from services.storage.ports.resources import Resources
 
 PATH: Final = "resource.flag"
 
@@ -24,77 +26,77 @@ class FlagChanges:
     A ``version`` of 0 stands for whichever is current.
     """
 
-    def __init__(self, items: ItemStore, changes: Changes) -> None:
-        self._items = items
+    def __init__(self, resources: Resources, changes: Changes) -> None:
+        self._resources = resources
         self._changes = changes
 
     async def create(
         self, environment_id: str, flag: Flag, label: Label, mutation: Mutation
-    ) -> FlagRecord:
+    ) -> Stored[FlagRecord]:
         """Version 1, as stored."""
-        record = FlagRecord(completed(flag), created_meta(label, mutation))
+        record = labelled(completed(flag), label)
 
-        async def plan() -> Sequence[Edit]:
-            return [Edit("create", None, record, PATH)]
+        async def plan() -> Sequence[Planned]:
+            return [ItemChange(FLAG, "create", None, record, path=PATH)]
 
         return _only(await self._changes.commit(environment_id, plan, mutation))
 
     async def update(
         self, environment_id: str, flag: Flag, label: Label, mutation: Mutation
-    ) -> FlagRecord:
+    ) -> Stored[FlagRecord]:
         """Replaces the version that ``flag`` says it is based on."""
 
-        async def plan() -> Sequence[Edit]:
-            current = await self._items.get_flag(environment_id, flag.key)
-            after = FlagRecord(
-                completed(flag, current.item), updated_meta(current.meta, mutation, label)
-            )
-            return [Edit("update", at_version(current, flag.version), after, PATH)]
+        async def plan() -> Sequence[Planned]:
+            current = await self._resources.get(FLAG, environment_id, flag.key)
+            after = labelled(completed(flag, current.content.definition), label)
+            return [
+                ItemChange(FLAG, "update", current, after, expected_version=flag.version, path=PATH)
+            ]
 
         return _only(await self._changes.commit(environment_id, plan, mutation))
 
     async def toggle(
         self, environment_id: str, key: str, mutation: Mutation, *, enabled: bool, version: int
-    ) -> FlagRecord:
+    ) -> Stored[FlagRecord]:
         """Doing what is already so answers with the flag as it is and writes nothing."""
 
-        async def plan() -> Sequence[Edit]:
-            current = await self._items.get_flag(environment_id, key)
-            if current.item.enabled == enabled:
-                return [Edit("toggle", current, current)]
-            item = replace(current.item, enabled=enabled)
-            after = FlagRecord(item, updated_meta(current.meta, mutation))
-            return [Edit("toggle", at_version(current, version), after)]
+        async def plan() -> Sequence[Planned]:
+            current = await self._resources.get(FLAG, environment_id, key)
+            if current.content.definition.enabled == enabled:
+                return [current]
+            definition = replace(current.content.definition, enabled=enabled)
+            after = replace(current.content, definition=definition)
+            return [ItemChange(FLAG, "toggle", current, after, expected_version=version)]
 
         latest = version == 0
         return _only(await self._changes.commit(environment_id, plan, mutation, latest=latest))
 
     async def archive(
         self, environment_id: str, key: str, mutation: Mutation, *, archived: bool, version: int
-    ) -> FlagRecord:
+    ) -> Stored[FlagRecord]:
         """Archives, or restores; `FailedPrecondition` while a live flag needs it."""
         operation = "archive" if archived else "restore"
 
-        async def plan() -> Sequence[Edit]:
-            current = await self._items.get_flag(environment_id, key)
-            if current.item.archived == archived:
-                return [Edit(operation, current, current)]
-            item = replace(current.item, archived=archived)
-            after = FlagRecord(item, updated_meta(current.meta, mutation))
-            return [Edit(operation, at_version(current, version), after)]
+        async def plan() -> Sequence[Planned]:
+            current = await self._resources.get(FLAG, environment_id, key)
+            if current.content.definition.archived == archived:
+                return [current]
+            definition = replace(current.content.definition, archived=archived)
+            after = replace(current.content, definition=definition)
+            return [ItemChange(FLAG, operation, current, after, expected_version=version)]
 
         latest = version == 0
         return _only(await self._changes.commit(environment_id, plan, mutation, latest=latest))
 
     async def rollback(
         self, environment_id: str, key: str, mutation: Mutation, *, to_version: int, version: int
-    ) -> FlagRecord:
+    ) -> Stored[FlagRecord]:
         """Stores an earlier version again, as a new one; a deleted flag comes back."""
 
-        async def plan() -> Sequence[Edit]:
-            earlier = await self._items.get_flag_version(environment_id, key, to_version)
-            newest = await self._items.list_flag_versions(environment_id, key, 1, "")
-            return [rolled_back(earlier, newest.items[0], mutation, version)]
+        async def plan() -> Sequence[Planned]:
+            earlier = await self._resources.version(FLAG, environment_id, key, to_version)
+            newest = await self._resources.history(FLAG, environment_id, key, 1, "")
+            return [rolled_back(earlier, newest.items[0], version)]
 
         mutation = to_version_noted(mutation, to_version)
         latest = version == 0
@@ -105,9 +107,9 @@ class FlagChanges:
     ) -> int:
         """The revision of the tombstone; `FailedPrecondition` while a live flag needs it."""
 
-        async def plan() -> Sequence[Edit]:
-            current = await self._items.get_flag(environment_id, key)
-            return [Edit("delete", at_version(current, version), None)]
+        async def plan() -> Sequence[Planned]:
+            current = await self._resources.get(FLAG, environment_id, key)
+            return [ItemChange(FLAG, "delete", current, None, expected_version=version)]
 
         committed = await self._changes.commit(environment_id, plan, mutation, latest=version == 0)
         return committed.revision
@@ -120,17 +122,13 @@ def completed(flag: Flag, current: Flag | None = None) -> Flag:
     return replace(flag, rules=rules, salt=salt)
 
 
-def at_version(record: FlagRecord, version: int) -> FlagRecord:
-    """The record as of the version that the write is based on.
-
-    Whether that is the current one is for the store to say, which also knows whether this
-    very write was done before.
-    """
-    return replace(record, item=replace(record.item, version=version)) if version else record
+def labelled(flag: Flag, label: Label) -> FlagRecord:
+    """The flag with what operators say of it."""
+    return FlagRecord(flag, label.display_name, label.description, label.tags)
 
 
-def _only(committed: Committed) -> FlagRecord:
-    (record,) = committed.records or committed.kept
-    if not isinstance(record, FlagRecord):
+def _only(committed: Committed) -> Stored[FlagRecord]:
+    (stored,) = committed.resources or committed.unchanged
+    if stored is None or stored.kind is not FLAG:
         raise TypeError("a flag's change was answered with something else")
-    return record
+    return stored

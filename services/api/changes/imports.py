@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, TypeVar
+from typing import Final
 
 from featmesh.engine.model import Flag, Segment
 from services.api.changes import flags as flag_changes
 from services.api.changes import segments as segment_changes
 from services.api.changes.commit import Changes
-from services.api.changes.edits import Edit, Label, Mutation, created_meta, named, updated_meta
+from services.api.changes.edits import Label, Mutation, Planned, named
 from services.api.rpc.validation.faults import Faults
 from services.runtime.errors import AlreadyExists
-from services.storage.model.items import FlagRecord, Record, SegmentRecord
-from services.storage.ports.items import ItemStore
-
-R = TypeVar("R", FlagRecord, SegmentRecord)
+from services.storage.model.changes import ItemChange
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.model.kinds import FLAG, SEGMENT
+from services.storage.model.resource import AnyStored, R, Stored
+from services.storage.ports.resources import Resources
 
 _LISTED: Final = 10
 """Taken keys that a message names; of more only the number is said."""
@@ -53,8 +54,8 @@ class Imported:
 class ImportChanges:
     """Imports bundles."""
 
-    def __init__(self, items: ItemStore, changes: Changes) -> None:
-        self._items = items
+    def __init__(self, resources: Resources, changes: Changes) -> None:
+        self._resources = resources
         self._changes = changes
 
     async def run(
@@ -62,12 +63,12 @@ class ImportChanges:
     ) -> Imported:
         """Raises `AlreadyExists` for taken keys if those are to fail."""
 
-        async def plan() -> Sequence[Edit]:
-            return await self._plan(environment_id, bundle, conflict, mutation)
+        async def plan() -> Sequence[Planned]:
+            return await self._plan(environment_id, bundle, conflict)
 
         committed = await self._changes.commit(environment_id, plan, mutation)
-        flags = sum(isinstance(record, FlagRecord) for record in committed.records)
-        segments = len(committed.records) - flags
+        flags = sum(one is not None and one.kind is FLAG for one in committed.resources)
+        segments = len(committed.resources) - flags
         return Imported(
             revision=committed.revision,
             flags_written=flags,
@@ -77,14 +78,14 @@ class ImportChanges:
         )
 
     async def _plan(
-        self, environment_id: str, bundle: Bundle, conflict: Conflict, mutation: Mutation
-    ) -> Sequence[Edit]:
+        self, environment_id: str, bundle: Bundle, conflict: Conflict
+    ) -> Sequence[Planned]:
         flags = _by_key(
-            await self._items.find_flags(environment_id, [flag.key for flag, _ in bundle.flags])
+            await self._resources.find(FLAG, environment_id, [flag.key for flag, _ in bundle.flags])
         )
         segments = _by_key(
-            await self._items.find_segments(
-                environment_id, [item.key for item, _ in bundle.segments]
+            await self._resources.find(
+                SEGMENT, environment_id, [item.key for item, _ in bundle.segments]
             )
         )
         if conflict is Conflict.FAIL and (flags or segments):
@@ -94,75 +95,76 @@ class ImportChanges:
             _check_ids(bundle.segments, segments)
         return [
             *(
-                _segment_edit(index, imported, segments, mutation, skip=skip)
+                _segment_edit(index, imported, segments, skip=skip)
                 for index, imported in enumerate(bundle.segments)
             ),
             *(
-                _flag_edit(index, imported, flags, mutation, skip=skip)
+                _flag_edit(index, imported, flags, skip=skip)
                 for index, imported in enumerate(bundle.flags)
             ),
         ]
 
 
-def _by_key(records: Iterable[R]) -> dict[str, R]:
-    return {record.item.key: record for record in records}
+def _by_key(found: Iterable[Stored[R]]) -> dict[str, Stored[R]]:
+    return {stored.key: stored for stored in found}
 
 
 def _flag_edit(
     index: int,
     imported: tuple[Flag, Label],
-    taken: Mapping[str, FlagRecord],
-    mutation: Mutation,
+    taken: Mapping[str, Stored[FlagRecord]],
     *,
     skip: bool,
-) -> Edit:
+) -> Planned:
     flag, label = imported
     path = f"flags[{index}].flag"
     current = taken.get(flag.key)
     if current is None:
-        created = FlagRecord(flag_changes.completed(flag), created_meta(label, mutation))
-        return Edit("import", None, created, path)
+        created = flag_changes.labelled(flag_changes.completed(flag), label)
+        return ItemChange(FLAG, "import", None, created, path=path)
     if skip:
-        return Edit("import", current, current, path)
-    item = flag_changes.completed(flag, current.item)
-    after = FlagRecord(item, updated_meta(current.meta, mutation, label))
-    return Edit("import", current, after, path)
+        return current
+    definition = flag_changes.completed(flag, current.content.definition)
+    after = flag_changes.labelled(definition, label)
+    return ItemChange(FLAG, "import", current, after, path=path)
 
 
 def _segment_edit(
     index: int,
     imported: tuple[Segment, Label],
-    taken: Mapping[str, SegmentRecord],
-    mutation: Mutation,
+    taken: Mapping[str, Stored[SegmentRecord]],
     *,
     skip: bool,
-) -> Edit:
+) -> Planned:
     segment, label = imported
     path = f"segments[{index}].segment"
     current = taken.get(segment.key)
     if current is None:
-        created = SegmentRecord(segment_changes.completed(segment), created_meta(label, mutation))
-        return Edit("import", None, created, path)
+        created = segment_changes.labelled(segment_changes.completed(segment), label)
+        return ItemChange(SEGMENT, "import", None, created, path=path)
     if skip:
-        return Edit("import", current, current, path)
-    item = segment_changes.completed(segment, current.item)
-    after = SegmentRecord(item, updated_meta(current.meta, mutation, label))
-    return Edit("import", current, after, path)
+        return current
+    definition = segment_changes.completed(segment, current.content.definition)
+    after = segment_changes.labelled(definition, label)
+    return ItemChange(SEGMENT, "import", current, after, path=path)
 
 
 def _check_ids(
-    imported: Sequence[tuple[Segment, Label]], taken: Mapping[str, SegmentRecord]
+    imported: Sequence[tuple[Segment, Label]], taken: Mapping[str, Stored[SegmentRecord]]
 ) -> None:
     faults = Faults()
     for index, (segment, _) in enumerate(imported):
         current = taken.get(segment.key)
-        if current is not None and segment.id not in {"", current.item.id}:
+        if current is not None and segment.id not in {"", current.content.definition.id}:
             path = f"segments[{index}].segment.id"
-            faults.add(path, f"is not that of the segment to be replaced, '{current.item.id}'")
+            faults.add(
+                path,
+                f"is not that of the segment to be replaced, '{current.content.definition.id}'",
+            )
     faults.finish()
 
 
-def _taken(records: Sequence[Record]) -> AlreadyExists:
+def _taken(records: Sequence[AnyStored]) -> AlreadyExists:
     shown = ", ".join(named(record) for record in records[:_LISTED])
     more = f" and {len(records) - _LISTED} more" if len(records) > _LISTED else ""
     return AlreadyExists(f"there is already {shown}{more}")

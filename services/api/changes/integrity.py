@@ -7,7 +7,7 @@ from typing import Final
 
 from featmesh.engine import find_prerequisite_cycle, find_segment_cycle
 from featmesh.engine.model import Flag, Segment
-from services.api.changes.edits import Edit, named
+from services.api.changes.edits import named
 from services.api.changes.references import (
     Item,
     Reference,
@@ -20,12 +20,13 @@ from services.api.changes.references import (
 )
 from services.api.rpc.validation.faults import Faults, quoted
 from services.runtime.errors import FailedPrecondition
+from services.storage.model.changes import AnyItemChange
 
 _LISTED: Final = 10
 """Dependents that a message names; of more only the number is said."""
 
 
-def check_integrity(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
+def check_integrity(edits: Sequence[AnyItemChange], graph: ReferenceGraph) -> None:
     """Raises `InvalidArgument` for what the request's items name, else `FailedPrecondition`.
 
     The latter for items that others need, and for those that the request only names.
@@ -41,7 +42,9 @@ def check_integrity(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
     _check_dependents(edits, graph)
 
 
-def _check_references(faults: Faults, edit: Edit, item: Item, graph: ReferenceGraph) -> None:
+def _check_references(
+    faults: Faults, edit: AnyItemChange, item: Item, graph: ReferenceGraph
+) -> None:
     for reference in references(item):
         complaint = _complaint(reference, graph)
         if complaint is not None:
@@ -70,14 +73,15 @@ def _absent(field: str, kind: str, target: str, item: Item | None) -> tuple[str,
     return field, f"names {kind} {quoted(target)}, which {state}"
 
 
-def _refuse(faults: Faults, edit: Edit, field: str, description: str) -> None:
+def _refuse(faults: Faults, edit: AnyItemChange, field: str, description: str) -> None:
     if edit.path:
         faults.add(f"{edit.path}.{field}", description)
     elif edit.after is not None:
-        raise FailedPrecondition(f"{named(edit.after)} {field} {description}")
+        name = f"{edit.kind.label} '{edit.after.key}'"
+        raise FailedPrecondition(f"{name} {field} {description}")
 
 
-def _check_cycles(faults: Faults, edits: Sequence[Edit], graph: ReferenceGraph) -> None:
+def _check_cycles(faults: Faults, edits: Sequence[AnyItemChange], graph: ReferenceGraph) -> None:
     flags = [flag for flag in graph.flags.values() if live(flag)]
     segments = [segment for segment in graph.segments.values() if live(segment)]
     by_kind = {Flag: find_prerequisite_cycle(flags), Segment: find_segment_cycle(segments)}
@@ -97,7 +101,7 @@ def _chain(circle: Sequence[str]) -> str:
     return " → ".join(shown if len(circle) <= _LISTED else [*shown, "…"])
 
 
-def _check_dependents(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
+def _check_dependents(edits: Sequence[AnyItemChange], graph: ReferenceGraph) -> None:
     for edit in edits:
         dependents = _dependents(edit, graph)
         if dependents and edit.before is not None:
@@ -109,7 +113,7 @@ def _check_dependents(edits: Sequence[Edit], graph: ReferenceGraph) -> None:
             )
 
 
-def _dependents(edit: Edit, graph: ReferenceGraph) -> list[str]:
+def _dependents(edit: AnyItemChange, graph: ReferenceGraph) -> list[str]:
     old = before(edit)
     if isinstance(old, Flag):
         lost = removed_variations(edit)

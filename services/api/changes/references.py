@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from featmesh.engine.model import Flag, Rule, Segment, SegmentRule
-from services.api.changes.edits import Edit
 from services.api.rpc.validation.conditions import SEGMENT_OPERATORS
-from services.storage.model.items import FlagRecord
+from services.storage.model.changes import AnyItemChange
 
 Item = Flag | Segment
 
@@ -53,17 +52,17 @@ def live(item: Item | None) -> bool:
     return item is not None and not item.archived
 
 
-def before(edit: Edit) -> Item | None:
+def before(edit: AnyItemChange) -> Item | None:
     """The item that was."""
-    return edit.before.item if edit.before else None
+    return edit.before.content.definition if edit.before else None
 
 
-def after(edit: Edit) -> Item | None:
+def after(edit: AnyItemChange) -> Item | None:
     """The item that shall be."""
-    return edit.after.item if edit.after else None
+    return edit.after.definition if edit.after else None
 
 
-def removed_variations(edit: Edit) -> frozenset[str]:
+def removed_variations(edit: AnyItemChange) -> frozenset[str]:
     """Variations that a live flag served and will not serve any more."""
     old, new = before(edit), after(edit)
     if not isinstance(old, Flag) or not live(old):
@@ -72,12 +71,12 @@ def removed_variations(edit: Edit) -> frozenset[str]:
     return frozenset(each.id for each in old.variations) - {each.id for each in kept}
 
 
-def needs_graph(edits: Iterable[Edit]) -> bool:
+def needs_graph(edits: Iterable[AnyItemChange]) -> bool:
     """Whether the edits can only be checked against the rest of the environment."""
     return any(_reaches_out(edit) for edit in edits)
 
 
-def _reaches_out(edit: Edit) -> bool:
+def _reaches_out(edit: AnyItemChange) -> bool:
     old, new = before(edit), after(edit)
     if (live(old) and not live(new)) or removed_variations(edit):
         return True  # somebody may name it
@@ -90,20 +89,33 @@ def _reaches_out(edit: Edit) -> bool:
 class ReferenceGraph:
     """An environment's flags and segments as they would be after some edits."""
 
-    def __init__(self, flags: Iterable[Flag], segments: Iterable[Segment], edits: Sequence[Edit]):
+    def __init__(
+        self,
+        flags: Iterable[Flag],
+        segments: Iterable[Segment],
+        edits: Sequence[AnyItemChange],
+    ) -> None:
         self.flags = {flag.key: flag for flag in flags}
         self.segments = {segment.id: segment for segment in segments}
         self._referrers: dict[tuple[type[Item], str], list[tuple[Item, str]]] | None = None
         for edit in edits:
-            if isinstance(edit.before, FlagRecord):
-                self.flags.pop(edit.before.item.key, None)
-            elif edit.before is not None:
-                self.segments.pop(edit.before.item.id, None)
+            if (old := before(edit)) is not None:
+                self._remove(old)
         for edit in edits:
-            if isinstance(edit.after, FlagRecord):
-                self.flags[edit.after.item.key] = edit.after.item
-            elif edit.after is not None:
-                self.segments[edit.after.item.id] = edit.after.item
+            if (new := after(edit)) is not None:
+                self._add(new)
+
+    def _remove(self, item: Item) -> None:
+        if isinstance(item, Flag):
+            self.flags.pop(item.key, None)
+        else:
+            self.segments.pop(item.id, None)
+
+    def _add(self, item: Item) -> None:
+        if isinstance(item, Flag):
+            self.flags[item.key] = item
+        else:
+            self.segments[item.id] = item
 
     def referrers(self, kind: type[Item], target: str) -> Sequence[tuple[Item, str]]:
         """Live items that name this one, each with the variation that it needs."""

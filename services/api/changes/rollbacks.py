@@ -1,13 +1,14 @@
-"""Going back: an earlier version of a flag or segment becomes its newest."""
+"""Going back: an earlier version of a resource becomes its newest."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
 
-from services.api.changes.edits import Edit, Mutation, updated_meta
+from services.api.changes.edits import Mutation
 from services.runtime.errors import FailedPrecondition, StaleVersion
-from services.storage.model.items import FlagRecord, ItemVersion, R, Record
+from services.storage.model.changes import ItemChange
+from services.storage.model.resource import R, Version
 
 OPERATION: Final = "rollback"
 
@@ -18,29 +19,18 @@ def to_version_noted(mutation: Mutation, to_version: int) -> Mutation:
     return replace(mutation, comment=f"to version {to_version}{why}")
 
 
-def rolled_back(
-    earlier: ItemVersion[R], newest: ItemVersion[R], mutation: Mutation, version: int
-) -> Edit:
+def rolled_back(earlier: Version[R], newest: Version[R], version: int) -> ItemChange[R]:
     """Makes ``earlier`` follow ``newest``, which must be ``version`` unless that is 0.
 
     Raises `FailedPrecondition` for a version that is a deletion, `StaleVersion`.
     """
-    if earlier.record is None:
+    if earlier.stored is None:
         raise FailedPrecondition(f"version {earlier.version} is a deletion; name another one")
     if version not in {0, newest.version}:
         raise StaleVersion(
             f"the current version is {newest.version}, not {version}",
             current_version=str(newest.version),
         )
-    after = _again(earlier.record, mutation)
-    if newest.record is None:
-        return Edit(OPERATION, None, after, revives=newest.version)
-    return Edit(OPERATION, newest.record, after)
-
-
-def _again(record: Record, mutation: Mutation) -> Record:
-    """Content, label and maker of an earlier version; who stores it again is the updater."""
-    meta = updated_meta(record.meta, mutation)
-    if isinstance(record, FlagRecord):
-        return FlagRecord(record.item, meta)
-    return replace(record, meta=meta)
+    kind, content = earlier.stored.kind, earlier.stored.content
+    restores = 0 if newest.stored else newest.version
+    return ItemChange(kind, OPERATION, newest.stored, content, restores_version=restores)

@@ -12,18 +12,19 @@ from services.api.rpc.messages import end_user_message, evaluation_count_message
 from services.api.rpc.validation.faults import Faults
 from services.api.rpc.validation.requests import check_id, check_range, page_size
 from services.storage.model.end_users import UserFilter
+from services.storage.model.kinds import ENVIRONMENT
 from services.storage.ports.end_users import EndUserStore
 from services.storage.ports.events import InsightStore
-from services.storage.ports.tenancy import TenancyStore
+from services.storage.ports.resources import Resources
 
 
 class InsightServicer(insight_service_pb2_grpc.InsightServiceServicer):
     """Checks, asks the store, answers."""
 
-    def __init__(self, insights: InsightStore, users: EndUserStore, tenancy: TenancyStore) -> None:
+    def __init__(self, insights: InsightStore, users: EndUserStore, resources: Resources) -> None:
         self._insights = insights
         self._users = users
-        self._tenancy = tenancy
+        self._resources = resources
 
     async def QueryFlagEvaluations(
         self, request: pb.QueryFlagEvaluationsRequest, context: Any
@@ -35,7 +36,7 @@ class InsightServicer(insight_service_pb2_grpc.InsightServiceServicer):
         if request.granularity not in {pb.GRANULARITY_UNSPECIFIED, pb.GRANULARITY_HOUR}:
             faults.add("granularity", f"is {request.granularity}, which is unknown")
         faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        await self._resources.get_by_id(ENVIRONMENT, request.environment_id)
         counts = await self._insights.count_evaluations(
             request.environment_id, request.flag_key, start, end
         )

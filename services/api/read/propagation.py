@@ -13,9 +13,10 @@ from services.api.read.propagation_state import RolloutState, Spread, rollout_st
 from services.api.rpc.validation.faults import Faults
 from services.api.rpc.validation.requests import check_id
 from services.runtime.errors import DeadlineExceeded, ResourceExhausted, StoreUnavailable
+from services.storage.model.kinds import ENVIRONMENT
 from services.storage.model.progress import StreamProgress
 from services.storage.ports.progress import ProgressStore
-from services.storage.ports.tenancy import TenancyStore
+from services.storage.ports.resources import Resources
 
 WATCHES: Final = 100
 """Open at once; further ones are refused."""
@@ -30,8 +31,8 @@ LOOK_SECONDS: Final = 0.2
 class RolloutServicer(rollout_service_pb2_grpc.RolloutServiceServicer):
     """Checks, watches, answers."""
 
-    def __init__(self, tenancy: TenancyStore, progress: ProgressStore) -> None:
-        self._tenancy = tenancy
+    def __init__(self, resources: Resources, progress: ProgressStore) -> None:
+        self._resources = resources
         self._rollouts = Rollouts(progress)
 
     async def WatchRollout(  # noqa: N802 -- gRPC's name
@@ -47,7 +48,9 @@ class RolloutServicer(rollout_service_pb2_grpc.RolloutServiceServicer):
         faults = Faults()
         check_id(faults, "environment_id", request.environment_id)
         faults.finish()
-        current = (await self._tenancy.get_environment(request.environment_id)).revision
+        current = (
+            await self._resources.get_by_id(ENVIRONMENT, request.environment_id)
+        ).meta.revision
         if not 0 <= request.revision <= current:
             text = f"is {request.revision}; it must be from 1 to the environment's {current}, or 0"
             faults.add("revision", text)

@@ -42,8 +42,8 @@ def stale_flag_message(stale: StaleFlag) -> pb.StaleFlag:
     """A flag that may not be needed any more."""
     use = stale.use
     return pb.StaleFlag(
-        flag_key=stale.record.item.key,
-        name=stale.record.meta.name,
+        flag_key=stale.record.key,
+        name=stale.record.content.display_name,
         reason=pb.StaleReason.Value(f"STALE_REASON_{stale.reason.name}"),
         last_evaluated=timestamp(use.last_hour) if use else None,
         variation_id=use.variation_id if use else "",

@@ -14,18 +14,19 @@ from services.api.rpc import limits
 from services.api.rpc.validation.faults import Faults
 from services.api.rpc.validation.reports import USAGE_INTERVALS, check_bounds
 from services.api.rpc.validation.requests import check_id, page_size
+from services.storage.model.kinds import ENVIRONMENT
 from services.storage.model.reports import ReportDetail, VariationOfFlag
 from services.storage.ports.reports import ReportStore
-from services.storage.ports.tenancy import TenancyStore
+from services.storage.ports.resources import Resources
 
 
 class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
     """Checks, asks the store, answers."""
 
-    def __init__(self, reports: ReportStore, stale: StaleFlags, tenancy: TenancyStore) -> None:
+    def __init__(self, reports: ReportStore, stale: StaleFlags, resources: Resources) -> None:
         self._reports = reports
         self._stale = stale
-        self._tenancy = tenancy
+        self._resources = resources
 
     async def QueryEvaluations(
         self, request: pb.QueryEvaluationsRequest, context: Any
@@ -33,7 +34,7 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
         faults = _of_flag(request)
         bounds = check_bounds(faults, request, datetime.now(UTC), time_zone=request.time_zone)
         faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        await self._resources.get_by_id(ENVIRONMENT, request.environment_id)
         report = await self._reports.report_evaluations(
             request.environment_id,
             request.flag_key,
@@ -50,7 +51,7 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
         faults.text("key_prefix", request.key_prefix, limits.CONTEXT_KEY_BYTES)
         size = page_size(faults, request.page)
         faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        await self._resources.get_by_id(ENVIRONMENT, request.environment_id)
         page = await self._reports.list_variation_users(
             VariationOfFlag(request.environment_id, request.flag_key, request.variation_id),
             size,
@@ -69,7 +70,7 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
         check_id(faults, "environment_id", request.environment_id)
         bounds = check_bounds(faults, request, datetime.now(UTC), allowed=USAGE_INTERVALS)
         faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        await self._resources.get_by_id(ENVIRONMENT, request.environment_id)
         usage, total = await self._reports.report_usage(request.environment_id, bounds)
         return pb.QueryUsageResponse(
             usage=map(report_messages.usage_message, usage),
@@ -100,7 +101,7 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
         faults = _of_flag(request)
         faults.text("event_name", request.event_name, limits.EVENT_NAME_BYTES)
         faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        await self._resources.get_by_id(ENVIRONMENT, request.environment_id)
         variations = await self._reports.read_experiment(
             request.environment_id, request.flag_key, request.event_name
         )

@@ -20,14 +20,16 @@ from services.api.rpc.validation.requests import (
     check_version,
     page_size,
 )
-from services.storage.ports.items import ItemStore
+from services.storage.model.kinds import FLAG
+from services.storage.model.queries import HasTag, Query
+from services.storage.ports.resources import Resources
 
 
 class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
     """Checks, has it done, answers."""
 
-    def __init__(self, items: ItemStore, changes: FlagChanges) -> None:
-        self._items = items
+    def __init__(self, resources: Resources, changes: FlagChanges) -> None:
+        self._resources = resources
         self._changes = changes
 
     async def CreateFlag(
@@ -44,7 +46,7 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
 
     async def GetFlag(self, request: pb.GetFlagRequest, context: Any) -> pb.GetFlagResponse:
         _named(request).finish()
-        record = await self._items.get_flag(request.environment_id, request.key)
+        record = await self._resources.get(FLAG, request.environment_id, request.key)
         return pb.GetFlagResponse(resource=flag_resource(record))
 
     async def ListFlags(self, request: pb.ListFlagsRequest, context: Any) -> pb.ListFlagsResponse:
@@ -53,12 +55,15 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
         faults.line("tag", request.tag, limits.TAG_BYTES)
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._items.list_flags(
+        page = await self._resources.list(
+            FLAG,
             request.environment_id,
-            size,
-            request.page.token,
-            include_archived=request.include_archived,
-            tag=request.tag,
+            Query(
+                size,
+                request.page.token,
+                where=HasTag(request.tag) if request.tag else None,
+                include_archived=request.include_archived,
+            ),
         )
         return pb.ListFlagsResponse(
             resources=map(flag_resource, page.items), next_token=page.next_token
@@ -122,8 +127,8 @@ class FlagServicer(flag_service_pb2_grpc.FlagServiceServicer):
         faults = _named(request)
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._items.list_flag_versions(
-            request.environment_id, request.key, size, request.page.token
+        page = await self._resources.history(
+            FLAG, request.environment_id, request.key, size, request.page.token
         )
         return pb.ListFlagVersionsResponse(
             versions=map(flag_version, page.items), next_token=page.next_token

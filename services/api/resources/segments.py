@@ -20,14 +20,16 @@ from services.api.rpc.validation.requests import (
     page_size,
 )
 from services.api.rpc.validation.segments import check_segment_resource
-from services.storage.ports.items import ItemStore
+from services.storage.model.kinds import SEGMENT
+from services.storage.model.queries import HasTag, Query
+from services.storage.ports.resources import Resources
 
 
 class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
     """Checks, has it done, answers."""
 
-    def __init__(self, items: ItemStore, changes: SegmentChanges) -> None:
-        self._items = items
+    def __init__(self, resources: Resources, changes: SegmentChanges) -> None:
+        self._resources = resources
         self._changes = changes
 
     async def CreateSegment(
@@ -46,7 +48,7 @@ class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
         self, request: pb.GetSegmentRequest, context: Any
     ) -> pb.GetSegmentResponse:
         _named(request).finish()
-        record = await self._items.get_segment(request.environment_id, request.key)
+        record = await self._resources.get(SEGMENT, request.environment_id, request.key)
         return pb.GetSegmentResponse(resource=segment_resource(record))
 
     async def ListSegments(
@@ -57,12 +59,15 @@ class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
         faults.line("tag", request.tag, limits.TAG_BYTES)
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._items.list_segments(
+        page = await self._resources.list(
+            SEGMENT,
             request.environment_id,
-            size,
-            request.page.token,
-            include_archived=request.include_archived,
-            tag=request.tag,
+            Query(
+                size,
+                request.page.token,
+                where=HasTag(request.tag) if request.tag else None,
+                include_archived=request.include_archived,
+            ),
         )
         return pb.ListSegmentsResponse(
             resources=map(segment_resource, page.items), next_token=page.next_token
@@ -115,8 +120,8 @@ class SegmentServicer(segment_service_pb2_grpc.SegmentServiceServicer):
         faults = _named(request)
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._items.list_segment_versions(
-            request.environment_id, request.key, size, request.page.token
+        page = await self._resources.history(
+            SEGMENT, request.environment_id, request.key, size, request.page.token
         )
         return pb.ListSegmentVersionsResponse(
             versions=map(segment_version, page.items), next_token=page.next_token

@@ -12,18 +12,17 @@ from services.api.rpc import limits, messages
 from services.api.rpc.validation.faults import Faults
 from services.api.rpc.validation.requests import check_id, check_options, page_size
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.tenancy import EnvironmentSettings
-from services.storage.ports.tenancy import CredentialStore, TenancyStore
+from services.storage.model.kinds import ENVIRONMENT, ORGANIZATION, PROJECT, SDK_KEY
+from services.storage.model.queries import Query
+from services.storage.model.resource import INSTALLATION_ID
+from services.storage.ports.resources import Resources
 
 
 class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
     """Checks, asks the store, answers."""
 
-    def __init__(
-        self, tenancy: TenancyStore, credentials: CredentialStore, changes: TenancyChanges
-    ) -> None:
-        self._tenancy = tenancy
-        self._credentials = credentials
+    def __init__(self, resources: Resources, changes: TenancyChanges) -> None:
+        self._resources = resources
         self._changes = changes
 
     async def CreateOrganization(
@@ -45,7 +44,9 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         faults = Faults()
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._tenancy.list_organizations(size, request.page.token)
+        page = await self._resources.list(
+            ORGANIZATION, INSTALLATION_ID, Query(size, request.page.token)
+        )
         return pb.ListOrganizationsResponse(
             organizations=map(messages.organization_message, page.items),
             next_token=page.next_token,
@@ -70,7 +71,9 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         check_id(faults, "organization_id", request.organization_id)
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._tenancy.list_projects(request.organization_id, size, request.page.token)
+        page = await self._resources.list(
+            PROJECT, request.organization_id, Query(size, request.page.token)
+        )
         return pb.ListProjectsResponse(
             projects=map(messages.project_message, page.items), next_token=page.next_token
         )
@@ -93,15 +96,18 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         faults = Faults()
         check_id(faults, "environment_id", request.environment_id)
         faults.finish()
-        environment = await self._tenancy.get_environment(request.environment_id)
+        environment = await self._resources.get_by_id(ENVIRONMENT, request.environment_id)
         return pb.GetEnvironmentResponse(environment=messages.environment_message(environment))
 
     async def UpdateEnvironment(
         self, request: pb.UpdateEnvironmentRequest, context: Any
     ) -> pb.UpdateEnvironmentResponse:
-        settings = _settings_of(request)
+        name, retention_days = _settings_of(request)
         environment = await self._changes.update_environment(
-            request.environment_id, settings, messages.mutation_of(request)
+            request.environment_id,
+            messages.mutation_of(request),
+            name=name,
+            retention_days=retention_days,
         )
         return pb.UpdateEnvironmentResponse(environment=messages.environment_message(environment))
 
@@ -112,7 +118,9 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         check_id(faults, "project_id", request.project_id)
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._tenancy.list_environments(request.project_id, size, request.page.token)
+        page = await self._resources.list(
+            ENVIRONMENT, request.project_id, Query(size, request.page.token)
+        )
         return pb.ListEnvironmentsResponse(
             environments=map(messages.environment_message, page.items),
             next_token=page.next_token,
@@ -156,8 +164,8 @@ class TenancyServicer(tenancy_pb2_grpc.TenancyServiceServicer):
         check_id(faults, "environment_id", request.environment_id)
         size = page_size(faults, request.page)
         faults.finish()
-        page = await self._credentials.list_sdk_keys(
-            request.environment_id, size, request.page.token
+        page = await self._resources.list(
+            SDK_KEY, request.environment_id, Query(size, request.page.token)
         )
         return pb.ListSdkKeysResponse(
             sdk_keys=map(messages.sdk_key_message, page.items), next_token=page.next_token
@@ -186,7 +194,7 @@ def _check_named(
     check_options(faults, request.options)
 
 
-def _settings_of(request: pb.UpdateEnvironmentRequest) -> EnvironmentSettings:
+def _settings_of(request: pb.UpdateEnvironmentRequest) -> tuple[str | None, int | None]:
     """What is set in the request; raises `InvalidArgument`."""
     faults = Faults()
     check_id(faults, "environment_id", request.environment_id)
@@ -199,4 +207,4 @@ def _settings_of(request: pb.UpdateEnvironmentRequest) -> EnvironmentSettings:
         text = f"is {days}; it must be from 1 to {limits.RETENTION_DAYS} days"
         faults.add("retention_days", text)
     faults.finish()
-    return EnvironmentSettings(name, days)
+    return name, days

@@ -25,11 +25,12 @@ from services.api.auth.authentication import current_actor
 from services.api.changes.edits import Label, Mutation
 from services.api.changes.end_users import UserImport
 from services.api.read.served import Membership
-from services.storage.model.changes import AuditEntry, Request
+from services.storage.model.changes import AuditEntry, WriteOptions
 from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.model.end_users import EndUser, LastServed, UserProperty
 from services.storage.model.events import EvaluationCount
-from services.storage.model.items import FlagRecord, ItemVersion, SegmentRecord
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.model.resource import Stored, Version
 from services.storage.model.tenancy import Environment, Organization, Project
 
 SDK_KEY_KINDS: Final = {
@@ -66,7 +67,7 @@ def mutation_of(request: _Mutating) -> Mutation:
     """How a write is asked for, by whoever makes the call."""
     options = request.options
     digest = _digest(request) if options.request_id else ""
-    asked = Request(options.request_id, digest, options.validate_only)
+    asked = WriteOptions(options.request_id, digest, options.validate_only)
     return Mutation(current_actor(), options.comment, asked)
 
 
@@ -84,95 +85,96 @@ def label_of(resource: _Labelled) -> Label:
     return Label(resource.name, resource.description, tuple(resource.tags))
 
 
-def flag_resource(record: FlagRecord) -> flag_service_pb2.FlagResource:
+def flag_resource(stored: Stored[FlagRecord]) -> flag_service_pb2.FlagResource:
     """A flag as operators see it."""
-    meta = record.meta
+    meta, content = stored.meta, stored.content
     return flag_service_pb2.FlagResource(
-        flag=flag_to_proto(record.item),
-        name=meta.name,
-        description=meta.description,
-        tags=meta.tags,
+        flag=flag_to_proto(content.definition),
+        name=content.display_name,
+        description=content.description,
+        tags=content.tags,
         created_at=timestamp(meta.created_at),
-        created_by=meta.created_by,
+        created_by=meta.created_by.display_name,
         updated_at=timestamp(meta.updated_at),
-        updated_by=meta.updated_by,
+        updated_by=meta.updated_by.display_name,
     )
 
 
-def segment_resource(record: SegmentRecord) -> segment_service_pb2.SegmentResource:
+def segment_resource(stored: Stored[SegmentRecord]) -> segment_service_pb2.SegmentResource:
     """A segment as operators see it."""
-    meta = record.meta
+    meta, content = stored.meta, stored.content
     return segment_service_pb2.SegmentResource(
-        segment=segment_to_proto(record.item),
-        name=meta.name,
-        description=meta.description,
-        tags=meta.tags,
+        segment=segment_to_proto(content.definition),
+        name=content.display_name,
+        description=content.description,
+        tags=content.tags,
         created_at=timestamp(meta.created_at),
-        created_by=meta.created_by,
+        created_by=meta.created_by.display_name,
         updated_at=timestamp(meta.updated_at),
-        updated_by=meta.updated_by,
+        updated_by=meta.updated_by.display_name,
     )
 
 
-def flag_version(version: ItemVersion[FlagRecord]) -> flag_service_pb2.FlagVersion:
+def flag_version(version: Version[FlagRecord]) -> flag_service_pb2.FlagVersion:
     """A flag as it once was."""
     return flag_service_pb2.FlagVersion(
         version=version.version,
         revision=version.revision,
-        resource=flag_resource(version.record) if version.record else None,
+        resource=flag_resource(version.stored) if version.stored else None,
     )
 
 
 def segment_version(
-    version: ItemVersion[SegmentRecord],
+    version: Version[SegmentRecord],
 ) -> segment_service_pb2.SegmentVersion:
     """A segment as it once was."""
     return segment_service_pb2.SegmentVersion(
         version=version.version,
         revision=version.revision,
-        resource=segment_resource(version.record) if version.record else None,
+        resource=segment_resource(version.stored) if version.stored else None,
     )
 
 
-def organization_message(organization: Organization) -> tenancy_pb2.Organization:
+def organization_message(stored: Stored[Organization]) -> tenancy_pb2.Organization:
     """An organization."""
     return tenancy_pb2.Organization(
-        id=organization.id, key=organization.key, name=organization.name
+        id=stored.meta.id, key=stored.key, name=stored.content.display_name
     )
 
 
-def project_message(project: Project) -> tenancy_pb2.Project:
+def project_message(stored: Stored[Project]) -> tenancy_pb2.Project:
     """A project."""
     return tenancy_pb2.Project(
-        id=project.id,
-        organization_id=project.organization_id,
-        key=project.key,
-        name=project.name,
+        id=stored.meta.id,
+        organization_id=stored.meta.scope_id,
+        key=stored.key,
+        name=stored.content.display_name,
     )
 
 
-def environment_message(environment: Environment) -> tenancy_pb2.Environment:
+def environment_message(stored: Stored[Environment]) -> tenancy_pb2.Environment:
     """An environment."""
     return tenancy_pb2.Environment(
-        id=environment.id,
-        project_id=environment.project_id,
-        key=environment.key,
-        name=environment.name,
-        revision=environment.revision,
-        retention_days=environment.retention_days,
+        id=stored.meta.id,
+        project_id=stored.meta.scope_id,
+        key=stored.key,
+        name=stored.content.display_name,
+        revision=stored.meta.revision,
+        retention_days=stored.content.retention_days,
     )
 
 
-def sdk_key_message(sdk_key: SdkKey) -> tenancy_pb2.SdkKey:
+def sdk_key_message(stored: Stored[SdkKey]) -> tenancy_pb2.SdkKey:
     """An SDK key, without its secret."""
+    sdk_key = stored.content
     revoked = sdk_key.revoked_at
     return tenancy_pb2.SdkKey(
-        id=sdk_key.id,
-        environment_id=sdk_key.environment_id,
+        id=stored.meta.id,
+        environment_id=stored.meta.scope_id,
         kind=_SDK_KEY_NUMBERS[sdk_key.kind],
-        name=sdk_key.name,
+        name=sdk_key.display_name,
         last_characters=sdk_key.last_characters,
-        created_at=timestamp(sdk_key.created_at),
+        created_at=timestamp(stored.meta.created_at),
         revoked_at=timestamp(revoked) if revoked else None,
     )
 
@@ -182,8 +184,8 @@ def audit_entry_message(entry: AuditEntry) -> audit_service_pb2.AuditEntry:
     return audit_service_pb2.AuditEntry(
         id=entry.id,
         time=timestamp(entry.time),
-        actor=entry.actor,
-        resource=entry.resource,
+        actor=entry.actor.display_name,
+        resource=f"{entry.kind}/{entry.path.rpartition('/')[2]}",
         operation=entry.operation,
         comment=entry.comment,
         revision=entry.revision,

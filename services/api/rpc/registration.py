@@ -85,42 +85,40 @@ def registration(
     """Adds every servicer to a server."""
 
     def register(server: aio.Server) -> None:
-        changes = Changes(store, effects)
+        changes = Changes(store.resources, store.definitions, effects)
         tenancy_pb2_grpc.add_TenancyServiceServicer_to_server(
-            TenancyServicer(
-                store.tenancy,
-                store.credentials,
-                TenancyChanges(store.tenancy, store.credentials, effects),
-            ),
+            TenancyServicer(store.resources, TenancyChanges(store.resources, changes, effects)),
             server,
         )
         flag_service_pb2_grpc.add_FlagServiceServicer_to_server(
-            FlagServicer(store.items, FlagChanges(store.items, changes)), server
+            FlagServicer(store.resources, FlagChanges(store.resources, changes)), server
         )
         segment_service_pb2_grpc.add_SegmentServiceServicer_to_server(
-            SegmentServicer(store.items, SegmentChanges(store.items, changes)), server
+            SegmentServicer(store.resources, SegmentChanges(store.resources, changes)), server
         )
         import_service_pb2_grpc.add_ImportServiceServicer_to_server(
-            ImportServicer(ImportChanges(store.items, changes)), server
+            ImportServicer(ImportChanges(store.resources, changes)), server
         )
         insight_service_pb2_grpc.add_InsightServiceServicer_to_server(
-            InsightServicer(store.insights, store.end_users, store.tenancy), server
+            InsightServicer(store.insights, store.end_users, store.resources), server
         )
         end_user_service_pb2_grpc.add_EndUserServiceServicer_to_server(
             EndUserServicer(store.end_users, Snapshots(store.definitions)), server
         )
         report_service_pb2_grpc.add_ReportServiceServicer_to_server(
-            ReportServicer(store.reports, StaleFlags(store.items, store.reports), store.tenancy),
+            ReportServicer(
+                store.reports, StaleFlags(store.resources, store.reports), store.resources
+            ),
             server,
         )
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditServicer(store.items), server
+            AuditServicer(store.resources), server
         )
         dead_letter_service_pb2_grpc.add_DeadLetterServiceServicer_to_server(
             DeadLetterServicer(dead_letters), server
         )
         rollout_service_pb2_grpc.add_RolloutServiceServicer_to_server(
-            RolloutServicer(store.tenancy, store.progress), server
+            RolloutServicer(store.resources, store.progress), server
         )
 
     return register
