@@ -8,7 +8,7 @@ from services.evaluation.auth.sdk_keys import Metadata, SdkKeys
 from services.runtime.errors import InvalidArgument, Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, bearer_secret, hash_secret
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.ports.tenancy import CredentialStore
+from services.storage.ports.credentials import CredentialStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Callers:
         if secret.startswith(f"{ACCESS_TOKEN}_"):
             return await self._operator(secret, environment_id)
         key = await self._keys.any_key(metadata)
-        if environment_id not in {"", key.environment_id}:
+        if environment_id not in {"", key.meta.scope_id}:
             raise InvalidArgument.of("environment_id", "is not the environment of the SDK key")
-        return Caller(key.environment_id, key.kind is SdkKeyKind.SERVER, is_application=True)
+        return Caller(key.meta.scope_id, key.content.kind is SdkKeyKind.SERVER, is_application=True)
 
     async def _operator(self, secret: str, environment_id: str) -> Caller:
         token = await self._credentials.find_access_token(hash_secret(secret))
-        if token is None or token.revoked_at is not None:
+        if token is None or token.content.revoked_at is not None:
             raise Unauthenticated("the access token is unknown or revoked")
         if not environment_id:
             raise InvalidArgument.of("environment_id", "is required with a management token")
