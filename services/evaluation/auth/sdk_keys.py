@@ -13,7 +13,8 @@ from services.runtime.errors import NotFound, PermissionDenied, StoreUnavailable
 from services.runtime.secrets import ACCESS_TOKEN, bearer_secret, hash_secret
 from services.runtime.single_flight import SingleFlight
 from services.storage.model.credentials import SdkKey, SdkKeyKind
-from services.storage.ports.tenancy import CredentialStore
+from services.storage.model.resource import Stored
+from services.storage.ports.credentials import CredentialStore
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def environment_of_key() -> Iterator[None]:
 class _Refused:
     """A key that opens nothing: revoked, or None for one that does not exist."""
 
-    key: SdkKey | None
+    key: Stored[SdkKey] | None
     seen: float
 
 
@@ -53,7 +54,7 @@ class _Refused:
 class _Good:
     """``seen`` is when the store last said so, ``used`` when a call last came with it."""
 
-    key: SdkKey
+    key: Stored[SdkKey]
     seen: float
     used: float
 
@@ -71,14 +72,14 @@ class SdkKeys:
         self._refused: dict[str, _Refused] = {}
         self._look_ups = SingleFlight(self._read)
 
-    async def server_key(self, metadata: Metadata) -> SdkKey:
+    async def server_key(self, metadata: Metadata) -> Stored[SdkKey]:
         """A server key; raises `PermissionDenied` for a client key, `Unauthenticated`."""
         key = await self.any_key(metadata)
-        if key.kind is not SdkKeyKind.SERVER:
+        if key.content.kind is not SdkKeyKind.SERVER:
             raise PermissionDenied("a client SDK key does not open this; use a server SDK key")
         return key
 
-    async def any_key(self, metadata: Metadata) -> SdkKey:
+    async def any_key(self, metadata: Metadata) -> Stored[SdkKey]:
         """A key of either kind; raises `Unauthenticated` for an unknown or revoked one."""
         secret = bearer_secret(metadata)
         if secret.startswith(f"{ACCESS_TOKEN}_"):
@@ -86,8 +87,8 @@ class SdkKeys:
         key = await self._find(hash_secret(secret))
         if key is None:
             raise Unauthenticated("the SDK key is unknown")
-        if key.revoked_at is not None:
-            raise Unauthenticated(f"the SDK key …{key.last_characters} is revoked")
+        if key.content.revoked_at is not None:
+            raise Unauthenticated(f"the SDK key …{key.content.last_characters} is revoked")
         return key
 
     def remembered(self) -> frozenset[str]:
@@ -96,7 +97,7 @@ class SdkKeys:
         old = [each for each, good in self._good.items() if now - good.used > STALE_SECONDS]
         for secret_hash in old:
             del self._good[secret_hash]
-        return frozenset(good.key.id for good in self._good.values())
+        return frozenset(good.key.meta.id for good in self._good.values())
 
     def confirm(self, asked: Collection[str], good: Collection[str], at: float) -> None:
         """Of the key ids ``asked``, the store said at loop time ``at`` which are ``good``.
@@ -104,16 +105,16 @@ class SdkKeys:
         The others are forgotten: the next call with one asks the store what became of it.
         """
         for secret_hash, known in tuple(self._good.items()):
-            if known.key.id in good:
+            if known.key.meta.id in good:
                 known.seen = max(known.seen, at)
-            elif known.key.id in asked:
+            elif known.key.meta.id in asked:
                 del self._good[secret_hash]
 
     async def close(self) -> None:
         """Cancels look-ups under way."""
         await self._look_ups.close()
 
-    async def _find(self, secret_hash: str) -> SdkKey | None:
+    async def _find(self, secret_hash: str) -> Stored[SdkKey] | None:
         now = asyncio.get_running_loop().time()
         refused = self._refused.get(secret_hash)
         if refused is not None and now - refused.seen < REFUSED_SECONDS:
@@ -130,12 +131,12 @@ class SdkKeys:
                 return known.key
             raise
 
-    async def _read(self, secret_hash: str) -> SdkKey | None:
+    async def _read(self, secret_hash: str) -> Stored[SdkKey] | None:
         asked = asyncio.get_running_loop().time()
         key = await self._credentials.find_sdk_key(secret_hash)
         self._good.pop(secret_hash, None)
         self._refused.pop(secret_hash, None)
-        if key is None or key.revoked_at is not None:
+        if key is None or key.content.revoked_at is not None:
             _make_room(self._refused)
             self._refused[secret_hash] = _Refused(key, asked)
         else:

@@ -17,7 +17,7 @@ from services.evaluation.auth.sdk_keys import SdkKeys
 from services.evaluation.clock import ClockMs
 from services.evaluation.events.ordered import map_ordered
 from services.evaluation.events.rate_limits import RateLimits
-from services.evaluation.events.validation import CheckedBatch, user_list_violations
+from services.evaluation.events.validation import CheckedBatch, check_users
 from services.evaluation.limits import STREAM_BATCHES, TRACK_BYTES
 from services.evaluation.progress.reports import Reports
 from services.messaging.ports import Bus, Message, Topic
@@ -25,6 +25,7 @@ from services.runtime.errors import InvalidArgument, MeshError, ResourceExhauste
 from services.runtime.interceptor import Context
 from services.runtime.status import status_code, status_text
 from services.storage.model.credentials import SdkKey
+from services.storage.model.resource import Stored
 
 SERVICE: Final = "featmesh.insights.v1.InsightsService"
 
@@ -78,11 +79,9 @@ class InsightsServicer:
     ) -> insights_pb2.IdentifyResponse:
         """See insights.proto."""
         key = await self._keys.any_key(context.invocation_metadata())
-        violations = user_list_violations(request.users)
-        if violations:
-            raise InvalidArgument(violations)
-        self._rate_limits.take(key.id, len(request.users))
-        await self._publish_users(key.environment_id, request.users)
+        check_users(request)
+        self._rate_limits.take(key.meta.id, len(request.users))
+        await self._publish_users(key.meta.scope_id, request.users)
         return insights_pb2.IdentifyResponse()
 
     async def track_stream(
@@ -100,7 +99,7 @@ class InsightsServicer:
         async for response in map_ordered(requests, answer, at_once=STREAM_BATCHES):
             yield response
 
-    async def _answer(self, key: SdkKey, data: bytes) -> insights_pb2.TrackStreamResponse:
+    async def _answer(self, key: Stored[SdkKey], data: bytes) -> insights_pb2.TrackStreamResponse:
         """What Track answers, as a message."""
         batch_id = ""
         try:
@@ -119,18 +118,18 @@ class InsightsServicer:
         return insights_pb2.TrackStreamResponse(batch_id=batch_id, taken=taken)
 
     async def _take(
-        self, key: SdkKey, data: bytes, request: insights_pb2.TrackRequest
+        self, key: Stored[SdkKey], data: bytes, request: insights_pb2.TrackRequest
     ) -> insights_pb2.TrackResponse:
         now_ms = self._clock_ms()
         batch = CheckedBatch(request, now_ms)
-        self._rate_limits.take(key.id, batch.accepted)
-        self._reports.take(_report(key.environment_id, request, now_ms))
+        self._rate_limits.take(key.meta.id, batch.accepted)
+        self._reports.take(_report(key.meta.scope_id, request, now_ms))
         if batch.users:
-            await self._publish_users(key.environment_id, batch.users)
+            await self._publish_users(key.meta.scope_id, batch.users)
         if batch.evaluations or batch.metrics or request.dropped_events:
             untouched = not batch.rejected and not request.users
             message = messaging_pb2.InsightBatch(
-                environment_id=key.environment_id,
+                environment_id=key.meta.scope_id,
                 batch_id=request.batch_id,
                 received_at_ms=now_ms,
                 skew_ms=batch.skew_ms,

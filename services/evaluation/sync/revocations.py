@@ -16,6 +16,7 @@ from services.evaluation.sync.stream import Stream
 from services.runtime.backoff import wait_at_most
 from services.runtime.errors import StoreUnavailable
 from services.storage.model.credentials import SdkKey
+from services.storage.model.resource import Stored
 from services.storage.ports.store import Store
 
 LOOK_SECONDS: Final = 2.0
@@ -35,22 +36,22 @@ class Revocations:
     def __init__(self, keys: SdkKeys, store: Store) -> None:
         self._keys = keys
         self._store = store
-        self._watched: dict[str, SdkKey] = {}
+        self._watched: dict[str, Stored[SdkKey]] = {}
         self._streams: dict[str, set[Stream]] = {}
         self._told = asyncio.Event()
 
     @contextmanager
-    def watched(self, key: SdkKey, stream: Stream) -> Iterator[None]:
+    def watched(self, key: Stored[SdkKey], stream: Stream) -> Iterator[None]:
         """While the block runs, ``stream`` is ended when ``key`` no longer opens it."""
-        self._watched[key.id] = key
-        streams = self._streams.setdefault(key.id, set())
+        self._watched[key.meta.id] = key
+        streams = self._streams.setdefault(key.meta.id, set())
         streams.add(stream)
         try:
             yield
         finally:
             streams.discard(stream)
             if not streams:
-                del self._streams[key.id], self._watched[key.id]
+                del self._streams[key.meta.id], self._watched[key.meta.id]
 
     def note(self) -> None:
         """Some key was revoked."""
@@ -80,11 +81,11 @@ class Revocations:
             good |= await self._store.credentials.good_sdk_keys(chunk)
         return frozenset(good)
 
-    async def _end(self, keys: Collection[SdkKey]) -> None:
+    async def _end(self, keys: Collection[Stored[SdkKey]]) -> None:
         if not keys:
             return
-        environments = {key.environment_id for key in keys}
+        environments = {key.meta.scope_id for key in keys}
         present = await self._store.definitions.read_revisions(environments)
         for key in keys:
-            goodbye = KEY_REVOKED if key.environment_id in present else ENVIRONMENT_DELETED
-            await end_in_turns(self._streams.get(key.id, ()), goodbye)
+            goodbye = KEY_REVOKED if key.meta.scope_id in present else ENVIRONMENT_DELETED
+            await end_in_turns(self._streams.get(key.meta.id, ()), goodbye)

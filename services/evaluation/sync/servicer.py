@@ -18,6 +18,7 @@ from services.evaluation.sync.revocations import Revocations
 from services.evaluation.sync.stream import RECONNECT_JITTER_MS, Stream, StreamDeps
 from services.runtime.errors import InvalidArgument, Unavailable, Violation
 from services.storage.model.credentials import SdkKey
+from services.storage.model.resource import Stored
 
 SERVICE: Final = "featmesh.sync.v1.SyncService"
 
@@ -69,7 +70,7 @@ class SyncServicer:
         key = await self._keys.any_key(opening.metadata)
         _check(opening.request)
         whom = read_context(opening.request.context)
-        self._users.see(key.environment_id, whom)
+        self._users.see(key.meta.scope_id, whom)
         feed = EvaluationFeed(whom, self._deps.clock_ms)
         await self._stream(key, feed, opening.request, writer)
 
@@ -86,9 +87,11 @@ class SyncServicer:
                 stream.end(frame)
             await asyncio.sleep(window / GOODBYE_BATCHES)
 
-    async def _stream(self, key: SdkKey, feed: Feed, request: Request, writer: FrameWriter) -> None:
+    async def _stream(
+        self, key: Stored[SdkKey], feed: Feed, request: Request, writer: FrameWriter
+    ) -> None:
         with environment_of_key():
-            replica = await self._replicas.get(key.environment_id)
+            replica = await self._replicas.get(key.meta.scope_id)
             if self._draining:  # asked last: a stream that joins later would not be told to go
                 raise Unavailable("this server is stopping; another one serves")
             instance_id = request.sdk.instance_id
