@@ -16,6 +16,7 @@ from grpc import aio
 
 from featmesh.evaluation.v1 import evaluation_pb2_grpc
 from featmesh.messaging.v1 import messaging_pb2
+from services.access.tokens import Tokens
 from services.evaluation.auth.callers import Callers
 from services.evaluation.auth.sdk_keys import SdkKeys
 from services.evaluation.clock import now_ms
@@ -196,7 +197,8 @@ class EvaluationApp:
 
     def _register(self, server: aio.Server) -> None:
         GrpcTransport(SERVICE, self._sync.routes()).register(server)
-        callers = Callers(self._keys, self._store.credentials)
+        tokens = Tokens(self._store.credentials)
+        callers = Callers(self._keys, tokens, self._store.resources)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
             EvaluationServicer(callers, self._replicas, self._users, now_ms), server
         )

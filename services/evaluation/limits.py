@@ -40,24 +40,14 @@ FIRST_SYNC_PATIENCE: Final = 30.0
 PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
 
-SDK_TEXT_BYTES: Final = 64
 DIGEST_BYTES: Final = 64
+"""Most bytes of the digest that an SDK holds."""
 
-EVALUATED_FLAGS: Final = 1_000
 EXPLAINED_FLAGS: Final = 100
-FLAG_KEY_BYTES: Final = 128
-VARIATION_ID_BYTES: Final = 64
-BATCH_ID_BYTES: Final = 64
-EVENT_NAME_BYTES: Final = 128
-BATCH_USERS: Final = 1_000
-BATCH_EVENTS: Final = 10_000
-DROPPED_EVENTS: Final = 1_000_000_000_000
-EVENT_COUNT: Final = 1_000_000_000
+"""Largest number of flags that one call explains."""
+
 STREAM_BATCHES: Final = 16
 """Batches of one TrackStream under way at once."""
 
 TRACK_BYTES: Final = 8 * 1024 * 1024
 """A Track or Identify request is at most so large."""
-
-LATEST_TIME_MS: Final = 253_402_300_799_000
-"""The end of the year 9999: later times cannot be stored."""

@@ -7,15 +7,14 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from services.runtime.events import LAST_TIME_MS
+
 M = TypeVar("M", bound=Message)
 
 MAX_ID_BYTES: Final = 64
-MAX_USER_KEY_BYTES: Final = 512
+"""Most bytes of an environment's id."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-LAST_MS: Final = 253_402_300_799_999
-"""The last millisecond of year 9999, the end of what `datetime` holds."""
 
 
 class Undecodable(Exception):
@@ -45,7 +44,7 @@ def text(field: str, value: str, limit: int) -> str:
 
 def milliseconds(field: str, value: int) -> int:
     """Milliseconds since the epoch, after it and before year 10000."""
-    if not 0 < value <= LAST_MS:
+    if not 0 < value <= LAST_TIME_MS:
         raise Undecodable(field, f"{value} is no time in milliseconds since the epoch")
     return value
 

@@ -1,4 +1,7 @@
-"""Limits of contexts, as evaluation.proto states them, checked field by field."""
+"""Contexts, checked field by field by the limits of evaluation.proto.
+
+Half the work of `field_rules`: contexts come with every stream, evaluation and new user.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,32 @@ from typing import Final
 
 from featmesh.evaluation.v1 import evaluation_pb2
 from services.runtime.errors import Violation
+from services.runtime.field_rules import rule_of
 
-KEY_BYTES: Final = 512
-NAME_BYTES: Final = 512
-ATTRIBUTES: Final = 200
-ATTRIBUTE_NAME_BYTES: Final = 128
-TEXT_BYTES: Final = 4_096
-LIST_ELEMENTS: Final = 1_000
+_CONTEXT: Final = evaluation_pb2.Context.DESCRIPTOR
+_VALUE: Final = evaluation_pb2.AttributeValue.DESCRIPTOR
+_LIST: Final = evaluation_pb2.StringList.DESCRIPTOR
+
+KEY_BYTES: Final = rule_of(_CONTEXT, "key").max_bytes
+"""Most bytes of a context's key."""
+
+NAME_BYTES: Final = rule_of(_CONTEXT, "name").max_bytes
+"""Most bytes of its name."""
+
+ATTRIBUTES: Final = rule_of(_CONTEXT, "attributes").max_count
+"""Largest number of its attributes."""
+
+ATTRIBUTE_NAME_BYTES: Final = rule_of(_CONTEXT, "attributes").max_key_bytes
+"""Most bytes of an attribute's name."""
+
+TEXT_BYTES: Final = rule_of(_VALUE, "string_value").max_bytes
+"""Most bytes of an attribute's text."""
+
+LIST_ELEMENTS: Final = rule_of(_LIST, "values").max_count
+"""Largest number of texts in a list."""
+
+ELEMENT_BYTES: Final = rule_of(_LIST, "values").max_bytes
+"""Most bytes of a text in a list."""
 
 
 def context_violations(message: evaluation_pb2.Context, path: str) -> Iterator[Violation]:
@@ -57,4 +79,4 @@ def _list_violations(path: str, values: evaluation_pb2.StringList) -> Iterator[V
         yield Violation(path, f"has {len(values.values)} elements; at most {LIST_ELEMENTS}")
         return
     for index, text in enumerate(values.values):
-        yield from text_violations(f"{path}[{index}]", text, 0, TEXT_BYTES)
+        yield from text_violations(f"{path}[{index}]", text, 0, ELEMENT_BYTES)

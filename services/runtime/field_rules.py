@@ -119,7 +119,8 @@ def _single_check(field: FieldDescriptor, rule: FieldRule) -> Check | None:
 
 
 def _list_check(field: FieldDescriptor, rule: FieldRule) -> Check | None:
-    name, element_check, low = field.name, _value_check(field, rule), int(rule.required)
+    name, low = field.name, int(rule.required)
+    element_check = None if rule.each_alone else _value_check(field, rule)
     high = rule.max_count
     if element_check is None and not (high or low):
         return None

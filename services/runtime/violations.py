@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from services.runtime.errors import InvalidArgument, Violation
@@ -36,9 +36,16 @@ class Violations:
     def __len__(self) -> int:
         return len(self._found)
 
+    def __iter__(self) -> Iterator[Violation]:
+        return iter(self._found)
+
     def add(self, path: str, description: str) -> None:
         """Adds one."""
         self._found.append(Violation(path, description))
+
+    def extend(self, found: Iterable[Violation]) -> None:
+        """Adds several."""
+        self._found.extend(found)
 
     def finish(self) -> None:
         """Raises `InvalidArgument` with everything that was found, if anything was."""

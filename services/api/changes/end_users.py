@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from featmesh.management.v1 import end_user_service_pb2 as pb
-from services.api.rpc import limits
 from services.api.rpc.validation.end_users import imported_user
 from services.storage.model.end_users import ImportedUser, ImportedUsers
 from services.storage.ports.end_users import EndUserStore
+
+REFUSALS: Final = 1_000
+"""Number of refused users that an import names; further ones it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class UserImport:
 
     def __init__(self, store: EndUserStore, environment_id: str, *, validate_only: bool) -> None:
         self._store = store
-        self.environment_id = environment_id
+        self._environment_id = environment_id
         self._dry_run = validate_only
         self.counts = ImportedUsers()
         self.refused = 0
@@ -37,7 +40,7 @@ class UserImport:
         """One chunk; raises `NotFound` for the environment."""
         for run in _runs(self._good(users)):
             self.counts += await self._store.import_end_users(
-                self.environment_id, run, validate_only=self._dry_run
+                self._environment_id, run, validate_only=self._dry_run
             )
 
     def _good(self, users: Iterable[pb.ImportedUser]) -> Iterator[ImportedUser]:
@@ -48,7 +51,7 @@ class UserImport:
                 yield read
                 continue
             self.refused += 1
-            if len(self.refusals) < limits.REFUSALS:
+            if len(self.refusals) < REFUSALS:
                 first = read[0]
                 self.refusals.append(Refused(user.line, first.field, first.description))
 

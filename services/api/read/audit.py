@@ -1,36 +1,91 @@
 """AuditService: who changed what."""
 
-# ruff: noqa: N802 -- the methods have the names that the protos give them
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Final
 
 from featmesh.management.v1 import audit_service_pb2 as pb
-from featmesh.management.v1 import audit_service_pb2_grpc
-from services.api.rpc import limits
-from services.api.rpc.messages import audit_entry_message
-from services.api.rpc.validation.faults import Faults
-from services.api.rpc.validation.requests import check_id, page_size
-from services.storage.ports.items import ItemStore
+from services.api.rpc.call import Call
+from services.api.rpc.dispatch import Behaviour
+from services.api.rpc.filters import parse_predicate
+from services.api.rpc.messages import actor_message, timestamp
+from services.api.rpc.requests import page_size
+from services.runtime.errors import InvalidArgument
+from services.storage.model.changes import AuditEntry
+from services.storage.model.queries import And, AuditQuery, Equals, Predicate
+from services.storage.ports.resources import Resources
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["AuditService"]
+
+ENTRIES_WITH_CONTENTS: Final = 20
+"""Most entries of a page that shows contents: each may be two resources."""
+
+_FIELDS: Final[Mapping[str, type]] = {"resource": str, "actor": str, "operation": str}
+"""Fields that a filter may name."""
 
 
-class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
-    """Checks, asks the store, answers."""
+class AuditMethods:
+    """Shows the log."""
 
-    def __init__(self, items: ItemStore) -> None:
-        self._items = items
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
 
-    async def ListAuditEntries(
-        self, request: pb.ListAuditEntriesRequest, context: Any
+    def methods(self) -> dict[str, Behaviour]:
+        """Returns all of them."""
+        return {"ListAuditEntries": self.list}
+
+    async def list(
+        self, request: pb.ListAuditEntriesRequest, call: Call
     ) -> pb.ListAuditEntriesResponse:
-        faults = Faults()
-        check_id(faults, "environment_id", request.environment_id)
-        faults.line("resource", request.resource, limits.RESOURCE_BYTES)
-        size = page_size(faults, request.page)
-        faults.finish()
-        page = await self._items.list_audit_entries(
-            request.environment_id, size, request.page.token, resource=request.resource
+        """Answers with a page, newest first."""
+        wanted, size = _wanted(request.filter), page_size(request.page)
+        query = AuditQuery(
+            size=min(size, ENTRIES_WITH_CONTENTS) if request.contents else size,
+            token=request.page.token,
+            scope_id=call.scope_id,
+            path=wanted.get("resource", ""),
+            actor_id=wanted.get("actor", ""),
+            operation=wanted.get("operation", ""),
+            is_basic=not request.contents,
         )
+        page = await self._resources.list_audit_entries(query)
         return pb.ListAuditEntriesResponse(
-            entries=map(audit_entry_message, page.items), next_token=page.next_token
+            entries=map(_message, page.items), next_token=page.next_token
         )
+
+
+def _wanted(text: str) -> dict[str, str]:
+    """Returns the values that a filter compares fields with; raises `InvalidArgument`."""
+    predicate = parse_predicate(text, _FIELDS)
+    wanted: dict[str, str] = {}
+    for part in _parts(predicate):
+        if not isinstance(part, Equals) or part.field in wanted or not part.value:
+            known = ", ".join(_FIELDS)
+            text = f"may only ask for one value each of {known}: field = value, joined by AND"
+            raise InvalidArgument.of("filter", text)
+        wanted[part.field] = str(part.value)
+    return wanted
+
+
+def _parts(predicate: Predicate | None) -> tuple[Predicate, ...]:
+    if predicate is None:
+        return ()
+    return predicate.parts if isinstance(predicate, And) else (predicate,)
+
+
+def _message(entry: AuditEntry) -> pb.AuditEntry:
+    return pb.AuditEntry(
+        id=entry.id,
+        time=timestamp(entry.time),
+        actor=actor_message(entry.actor),
+        resource=entry.path,
+        operation=entry.operation,
+        comment=entry.comment,
+        revision=entry.revision,
+        version_before=entry.before_version,
+        version_after=entry.after_version,
+        request_id=entry.request_id,
+        before_json=entry.before,
+        after_json=entry.after,
+    )

@@ -1,16 +1,19 @@
 """DeadLetterService: messages that could not be stored."""
 
-# ruff: noqa: N802 -- the methods have the names that the protos give them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from featmesh.management.v1 import dead_letter_service_pb2 as pb
-from featmesh.management.v1 import dead_letter_service_pb2_grpc
-from services.api.rpc import limits
-from services.api.rpc.validation.faults import Faults
+from services.api.rpc.call import Call
+from services.api.rpc.dispatch import Behaviour
 from services.messaging.ports import DeadLetterFilter, DeadLetterInfo, DeadLetters, Topic
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["DeadLetterService"]
+
+LETTERS: Final = 100
+"""Number of letters of a request that does not say how many."""
 
 _TOPICS: Final[Mapping[int, Topic | None]] = {
     pb.MESSAGE_TOPIC_UNSPECIFIED: None,
@@ -33,43 +36,47 @@ class _Request(Protocol):
     def limit(self) -> int: ...
 
 
-class DeadLetterServicer(dead_letter_service_pb2_grpc.DeadLetterServiceServicer):
-    """Checks, asks the bus, answers."""
+class DeadLetterMethods:
+    """Shows letters, publishes them again, drops them."""
 
     def __init__(self, dead_letters: DeadLetters) -> None:
         self._dead_letters = dead_letters
 
-    async def ListDeadLetters(
-        self, request: pb.ListDeadLettersRequest, context: Any
+    def methods(self) -> dict[str, Behaviour]:
+        """Returns all of them."""
+        return {
+            "ListDeadLetters": self.list,
+            "ReplayDeadLetters": self.replay,
+            "DropDeadLetters": self.drop,
+        }
+
+    async def list(
+        self, request: pb.ListDeadLettersRequest, call: Call
     ) -> pb.ListDeadLettersResponse:
-        letters = await self._dead_letters.list_dead_letters(*_checked(request))
+        """Answers with the oldest; they stay where they are."""
+        letters = await self._dead_letters.list_dead_letters(*_asked(request))
         return pb.ListDeadLettersResponse(dead_letters=map(_message, letters))
 
-    async def ReplayDeadLetters(
-        self, request: pb.ReplayDeadLettersRequest, context: Any
+    async def replay(
+        self, request: pb.ReplayDeadLettersRequest, call: Call
     ) -> pb.ReplayDeadLettersResponse:
-        replayed = await self._dead_letters.replay_dead_letters(*_checked(request))
+        """Publishes them again."""
+        replayed = await self._dead_letters.replay_dead_letters(*_asked(request))
         return pb.ReplayDeadLettersResponse(replayed=replayed)
 
-    async def DropDeadLetters(
-        self, request: pb.DropDeadLettersRequest, context: Any
+    async def drop(
+        self, request: pb.DropDeadLettersRequest, call: Call
     ) -> pb.DropDeadLettersResponse:
-        dropped = await self._dead_letters.drop_dead_letters(*_checked(request))
+        """Removes them for good."""
+        dropped = await self._dead_letters.drop_dead_letters(*_asked(request))
         return pb.DropDeadLettersResponse(dropped=dropped)
 
 
-def _checked(request: _Request) -> tuple[int, DeadLetterFilter]:
-    """How many, and which; raises `InvalidArgument`."""
-    faults, asked = Faults(), request.filter
-    faults.range("limit", request.limit, limits.DEAD_LETTERS)
-    if asked.topic not in _TOPICS:
-        faults.add("filter.topic", f"is {asked.topic}, which is unknown")
-    faults.count("filter.message_ids", len(asked.message_ids), limits.DEAD_LETTERS)
-    for index, each in enumerate(asked.message_ids[: limits.DEAD_LETTERS]):
-        faults.text(f"filter.message_ids[{index}]", each, limits.MESSAGE_ID_BYTES, low=1)
-    faults.finish()
-    wanted = DeadLetterFilter(_TOPICS[asked.topic], frozenset(asked.message_ids))
-    return request.limit or limits.PAGE_SIZE, wanted
+def _asked(request: _Request) -> tuple[int, DeadLetterFilter]:
+    """How many, and which."""
+    wanted = request.filter
+    letters = DeadLetterFilter(_TOPICS[wanted.topic], frozenset(wanted.message_ids))
+    return request.limit or LETTERS, letters
 
 
 def _message(letter: DeadLetterInfo) -> pb.DeadLetter:

@@ -1,69 +1,79 @@
-"""RolloutService: how far a change has come."""
+"""PropagationService: how far a change has come."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, Final
+from typing import Final
 
-from featmesh.management.v1 import rollout_service_pb2 as pb
-from featmesh.management.v1 import rollout_service_pb2_grpc
-from services.api.read.propagation_state import RolloutState, Spread, rollout_state
-from services.api.rpc.validation.faults import Faults
-from services.api.rpc.validation.requests import check_id
-from services.runtime.errors import DeadlineExceeded, ResourceExhausted, StoreUnavailable
+from featmesh.management.v1 import propagation_service_pb2 as pb
+from services.api.read.propagation_state import PropagationState, Spread, propagation_state
+from services.api.rpc.call import Call
+from services.api.rpc.dispatch import Behaviour
+from services.runtime.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    ResourceExhausted,
+    StoreUnavailable,
+)
+from services.storage.model.kinds import ENVIRONMENT
 from services.storage.model.progress import StreamProgress
 from services.storage.ports.progress import ProgressStore
-from services.storage.ports.tenancy import TenancyStore
+from services.storage.ports.resources import Resources
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["PropagationService"]
 
 WATCHES: Final = 100
-"""Open at once; further ones are refused."""
+"""Number of watches open at once above which further ones are refused."""
 
 LONGEST_SECONDS: Final = 600.0
-"""A watch ends after so long, complete or not."""
+"""Seconds after which a watch ends, complete or not."""
 
 LOOK_SECONDS: Final = 0.2
-"""Between two reads of an environment's censuses, however many watch it."""
+"""Seconds between two reads of an environment's censuses, however many watch it."""
 
 
-class RolloutServicer(rollout_service_pb2_grpc.RolloutServiceServicer):
-    """Checks, watches, answers."""
+class PropagationMethods:
+    """Watches changes on their way."""
 
-    def __init__(self, tenancy: TenancyStore, progress: ProgressStore) -> None:
-        self._tenancy = tenancy
-        self._rollouts = Rollouts(progress)
+    def __init__(self, resources: Resources, progress: ProgressStore) -> None:
+        self._resources = resources
+        self._watches = Watches(progress)
 
-    async def WatchRollout(  # noqa: N802 -- gRPC's name
-        self, request: pb.WatchRolloutRequest, context: Any
-    ) -> AsyncIterator[pb.WatchRolloutResponse]:
-        """See rollout_service.proto."""
-        revision = await self._revision(request)
-        async with aclosing(self._rollouts.watch(request.environment_id, revision)) as states:
+    def methods(self) -> dict[str, Behaviour]:
+        """Returns all of them."""
+        return {"WatchPropagation": self.watch}
+
+    async def watch(
+        self, request: pb.WatchPropagationRequest, call: Call
+    ) -> AsyncIterator[pb.WatchPropagationResponse]:
+        """Tells the state until it is complete."""
+        revision = await self._revision(request.revision, call.scope_id)
+        async with aclosing(self._watches.watch(call.scope_id, revision)) as states:
             async for state in states:
                 yield _response(state)
 
-    async def _revision(self, request: pb.WatchRolloutRequest) -> int:
-        faults = Faults()
-        check_id(faults, "environment_id", request.environment_id)
-        faults.finish()
-        current = (await self._tenancy.get_environment(request.environment_id)).revision
-        if not 0 <= request.revision <= current:
-            text = f"is {request.revision}; it must be from 1 to the environment's {current}, or 0"
-            faults.add("revision", text)
-        faults.finish()
-        return request.revision or current
+    async def _revision(self, asked: int, environment_id: str) -> int:
+        """Returns the one to watch; raises `InvalidArgument` for one that is still to come."""
+        current = (await self._resources.get_by_id(ENVIRONMENT, environment_id)).meta.revision
+        if asked > current:
+            text = f"is {asked}; it must be from 1 to the environment's {current}, or 0"
+            raise InvalidArgument.of("revision", text)
+        return asked or current
 
 
-class Rollouts:
-    """Watches of rollouts. All watches of one environment share the reads of its censuses."""
+class Watches:
+    """All open watches. Those of one environment share the reads of its censuses."""
 
     def __init__(self, progress: ProgressStore) -> None:
         self._progress = progress
         self._looks: dict[str, _Look] = {}
         self._watches = 0
 
-    async def watch(self, environment_id: str, revision: int) -> AsyncGenerator[RolloutState, None]:
+    async def watch(
+        self, environment_id: str, revision: int
+    ) -> AsyncGenerator[PropagationState, None]:
         """The state at once and whenever it differs; the last one is complete.
 
         Raises `ResourceExhausted` beyond `WATCHES`, `DeadlineExceeded` after
@@ -71,7 +81,7 @@ class Rollouts:
         ones are tried again.
         """
         with self._watching(environment_id) as look:
-            state = rollout_state(await look.progresses(self._progress), revision)
+            state = propagation_state(await look.progresses(self._progress), revision)
             yield state
             end = asyncio.get_running_loop().time() + LONGEST_SECONDS
             while not state.complete:
@@ -82,14 +92,14 @@ class Rollouts:
                     progresses = await look.progresses(self._progress)
                 except StoreUnavailable:
                     continue  # it may come back; the caller's deadline bounds the waiting
-                before, state = state, rollout_state(progresses, revision)
+                before, state = state, propagation_state(progresses, revision)
                 if state != before:
                     yield state
 
     @contextmanager
     def _watching(self, environment_id: str) -> Iterator[_Look]:
         if self._watches >= WATCHES:
-            raise ResourceExhausted(f"{WATCHES} rollouts are watched already")
+            raise ResourceExhausted(f"{WATCHES} changes are watched already")
         self._watches += 1
         look = self._looks.setdefault(environment_id, _Look(environment_id))
         look.watches += 1
@@ -121,8 +131,8 @@ class _Look:
         return self._censuses
 
 
-def _response(state: RolloutState) -> pb.WatchRolloutResponse:
-    return pb.WatchRolloutResponse(
+def _response(state: PropagationState) -> pb.WatchPropagationResponse:
+    return pb.WatchPropagationResponse(
         revision=state.revision,
         connected_streams=state.connected,
         delivered_streams=state.delivered,
@@ -133,5 +143,5 @@ def _response(state: RolloutState) -> pb.WatchRolloutResponse:
     )
 
 
-def _times(spread: Spread) -> pb.RolloutTimes:
-    return pb.RolloutTimes(p50_ms=spread.p50_ms, p99_ms=spread.p99_ms, streams=spread.streams)
+def _times(spread: Spread) -> pb.PropagationTimes:
+    return pb.PropagationTimes(p50_ms=spread.p50_ms, p99_ms=spread.p99_ms, streams=spread.streams)

@@ -19,7 +19,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutState:
+class PropagationState:
     """How many streams of all processes are at or past ``revision``, and how soon they were."""
 
     revision: int
@@ -35,13 +35,13 @@ class RolloutState:
         return self.applied >= self.connected
 
 
-def rollout_state(progresses: Iterable[StreamProgress], revision: int) -> RolloutState:
+def propagation_state(progresses: Iterable[StreamProgress], revision: int) -> PropagationState:
     """The sum over processes. One that has not loaded the revision yet counts as behind."""
     counted = list(progresses)
     reached = [
         each for progress in counted for each in progress.revisions if each.revision >= revision
     ]
-    return RolloutState(
+    return PropagationState(
         revision=revision,
         connected=sum(progress.streams for progress in counted),
         delivered=sum(each.delivered for each in reached),

@@ -42,12 +42,12 @@ def stale_flag_message(stale: StaleFlag) -> pb.StaleFlag:
     """A flag that may not be needed any more."""
     use = stale.use
     return pb.StaleFlag(
-        flag_key=stale.record.item.key,
-        name=stale.record.meta.name,
+        flag_key=stale.flag.key,
+        name=stale.flag.content.display_name,
         reason=pb.StaleReason.Value(f"STALE_REASON_{stale.reason.name}"),
         last_evaluated=timestamp(use.last_hour) if use else None,
         variation_id=use.variation_id if use else "",
-        created_at=timestamp(stale.record.meta.created_at),
+        created_at=timestamp(stale.flag.meta.created_at),
     )
 
 

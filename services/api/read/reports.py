@@ -1,59 +1,63 @@
 """ReportService: what SDKs reported, summed up."""
 
-# ruff: noqa: N802 -- the methods have the names that the protos give them
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Final
 
 from featmesh.management.v1 import report_service_pb2 as pb
-from featmesh.management.v1 import report_service_pb2_grpc
 from services.api.read import report_messages
 from services.api.read.stale import StaleFlags
-from services.api.rpc import limits
-from services.api.rpc.validation.faults import Faults
-from services.api.rpc.validation.reports import USAGE_INTERVALS, check_bounds
-from services.api.rpc.validation.requests import check_id, page_size
+from services.api.rpc.call import Call
+from services.api.rpc.dispatch import Behaviour
+from services.api.rpc.requests import page_size
+from services.api.rpc.validation.reports import USAGE_INTERVALS, read_bounds
 from services.storage.model.reports import ReportDetail, VariationOfFlag
 from services.storage.ports.reports import ReportStore
-from services.storage.ports.tenancy import TenancyStore
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["ReportService"]
+
+STALE_DAYS: Final = 30
+"""Days of a request for stale flags that does not say how many."""
 
 
-class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
-    """Checks, asks the store, answers."""
+class ReportMethods:
+    """Asks the roll-ups."""
 
-    def __init__(self, reports: ReportStore, stale: StaleFlags, tenancy: TenancyStore) -> None:
+    def __init__(self, reports: ReportStore, stale: StaleFlags) -> None:
         self._reports = reports
         self._stale = stale
-        self._tenancy = tenancy
 
-    async def QueryEvaluations(
-        self, request: pb.QueryEvaluationsRequest, context: Any
+    def methods(self) -> dict[str, Behaviour]:
+        """Returns all of them."""
+        return {
+            "QueryEvaluations": self.query_evaluations,
+            "ListVariationUsers": self.list_variation_users,
+            "QueryUsage": self.query_usage,
+            "ListStaleFlags": self.list_stale_flags,
+            "GetExperimentData": self.get_experiment_data,
+        }
+
+    async def query_evaluations(
+        self, request: pb.QueryEvaluationsRequest, call: Call
     ) -> pb.QueryEvaluationsResponse:
-        faults = _of_flag(request)
-        bounds = check_bounds(faults, request, datetime.now(UTC), time_zone=request.time_zone)
-        faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        """Counts evaluations, and users if asked, per variation and interval."""
+        bounds = read_bounds(request, datetime.now(UTC), time_zone=request.time_zone)
         report = await self._reports.report_evaluations(
-            request.environment_id,
+            call.scope_id,
             request.flag_key,
             bounds,
             ReportDetail(request.interval == pb.INTERVAL_MINUTE, request.count_users),
         )
         return report_messages.evaluations_message(report)
 
-    async def ListVariationUsers(
-        self, request: pb.ListVariationUsersRequest, context: Any
+    async def list_variation_users(
+        self, request: pb.ListVariationUsersRequest, call: Call
     ) -> pb.ListVariationUsersResponse:
-        faults = _of_flag(request)
-        faults.text("variation_id", request.variation_id, limits.ID_BYTES, low=1)
-        faults.text("key_prefix", request.key_prefix, limits.CONTEXT_KEY_BYTES)
-        size = page_size(faults, request.page)
-        faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        """Answers with a page of those who were served a variation."""
         page = await self._reports.list_variation_users(
-            VariationOfFlag(request.environment_id, request.flag_key, request.variation_id),
-            size,
+            VariationOfFlag(call.scope_id, request.flag_key, request.variation_id),
+            page_size(request.page),
             request.page.token,
             key_prefix=request.key_prefix,
         )
@@ -62,59 +66,36 @@ class ReportServicer(report_service_pb2_grpc.ReportServiceServicer):
             next_token=page.next_token,
         )
 
-    async def QueryUsage(
-        self, request: pb.QueryUsageRequest, context: Any
-    ) -> pb.QueryUsageResponse:
-        faults = Faults()
-        check_id(faults, "environment_id", request.environment_id)
-        bounds = check_bounds(faults, request, datetime.now(UTC), allowed=USAGE_INTERVALS)
-        faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
-        usage, total = await self._reports.report_usage(request.environment_id, bounds)
+    async def query_usage(self, request: pb.QueryUsageRequest, call: Call) -> pb.QueryUsageResponse:
+        """Counts what the environment was used for, per interval and in all."""
+        bounds = read_bounds(request, datetime.now(UTC), allowed=USAGE_INTERVALS)
+        usage, total = await self._reports.report_usage(call.scope_id, bounds)
         return pb.QueryUsageResponse(
             usage=map(report_messages.usage_message, usage),
             total=report_messages.usage_message(total),
         )
 
-    async def ListStaleFlags(
-        self, request: pb.ListStaleFlagsRequest, context: Any
+    async def list_stale_flags(
+        self, request: pb.ListStaleFlagsRequest, call: Call
     ) -> pb.ListStaleFlagsResponse:
-        faults = Faults()
-        check_id(faults, "environment_id", request.environment_id)
-        faults.range("days", request.days, limits.MAX_STALE_DAYS)
-        size = page_size(faults, request.page)
-        faults.finish()
+        """Answers with those among a page of flags."""
         page = await self._stale.list(
-            request.environment_id,
-            size,
+            call.scope_id,
+            page_size(request.page),
             request.page.token,
-            days=request.days or limits.STALE_DAYS,
+            days=request.days or STALE_DAYS,
         )
         return pb.ListStaleFlagsResponse(
             flags=map(report_messages.stale_flag_message, page.items), next_token=page.next_token
         )
 
-    async def GetExperimentData(
-        self, request: pb.GetExperimentDataRequest, context: Any
+    async def get_experiment_data(
+        self, request: pb.GetExperimentDataRequest, call: Call
     ) -> pb.GetExperimentDataResponse:
-        faults = _of_flag(request)
-        faults.text("event_name", request.event_name, limits.EVENT_NAME_BYTES)
-        faults.finish()
-        await self._tenancy.get_environment(request.environment_id)
+        """Answers with what a result is made from, per variation."""
         variations = await self._reports.read_experiment(
-            request.environment_id, request.flag_key, request.event_name
+            call.scope_id, request.flag_key, request.event_name
         )
         return pb.GetExperimentDataResponse(
             variations=map(report_messages.experiment_message, variations)
         )
-
-
-def _of_flag(
-    request: pb.QueryEvaluationsRequest
-    | pb.ListVariationUsersRequest
-    | pb.GetExperimentDataRequest,
-) -> Faults:
-    faults = Faults()
-    check_id(faults, "environment_id", request.environment_id)
-    faults.key("flag_key", request.flag_key)
-    return faults

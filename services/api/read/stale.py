@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from services.storage.model.items import FlagRecord
+from services.storage.model.kinds import FLAG
 from services.storage.model.pages import Page
+from services.storage.model.queries import Query
 from services.storage.model.reports import FlagUse
-from services.storage.ports.items import ItemStore
+from services.storage.model.resource import Stored
 from services.storage.ports.reports import ReportStore
+from services.storage.ports.resources import Resources
 
 
 class StaleReason(StrEnum):
@@ -26,7 +29,7 @@ class StaleReason(StrEnum):
 class StaleFlag:
     """A flag, why it is stale, and how it was used last, if ever."""
 
-    record: FlagRecord
+    flag: Stored[FlagRecord]
     reason: StaleReason
     use: FlagUse | None
 
@@ -34,31 +37,30 @@ class StaleFlag:
 class StaleFlags:
     """Finds them among the flags that are not archived."""
 
-    def __init__(self, items: ItemStore, reports: ReportStore) -> None:
-        self._items = items
+    def __init__(self, resources: Resources, reports: ReportStore) -> None:
+        self._resources = resources
         self._reports = reports
 
     async def list(
         self, environment_id: str, size: int, token: str, *, days: int
     ) -> Page[StaleFlag]:
-        """Those among ``size`` flags by key; raises `NotFound`."""
+        """Returns those among ``size`` flags by key; raises `NotFound`."""
         since = datetime.now(UTC) - timedelta(days=days)
-        flags = await self._items.list_flags(
-            environment_id, size, token, include_archived=False, tag=""
-        )
-        keys = [record.item.key for record in flags.items]
+        query = Query(size, token, is_basic=True)
+        flags = await self._resources.list(FLAG, environment_id, query)
+        keys = [flag.key for flag in flags.items]
         used = await self._reports.find_flag_use(environment_id, keys, since)
         return Page(tuple(_stale(flags.items, used, since)), flags.next_token)
 
 
 def _stale(
-    flags: Sequence[FlagRecord], used: dict[str, FlagUse], since: datetime
+    flags: Sequence[Stored[FlagRecord]], used: dict[str, FlagUse], since: datetime
 ) -> Iterator[StaleFlag]:
-    for record in flags:
-        use = used.get(record.item.key)
-        reason = _reason(use, since, is_old=record.meta.created_at < since)
+    for flag in flags:
+        use = used.get(flag.key)
+        reason = _reason(use, since, is_old=flag.meta.created_at < since)
         if reason is not None:
-            yield StaleFlag(record, reason, use)
+            yield StaleFlag(flag, reason, use)
 
 
 def _reason(use: FlagUse | None, since: datetime, *, is_old: bool) -> StaleReason | None:

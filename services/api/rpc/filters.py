@@ -47,9 +47,16 @@ def parse_filter(text: str, kind: AnyKind, *, has_tags: bool) -> Predicate | Non
     ``=`` and ``!=`` compare; ``:`` asks for a part of a text, for a tag, or, where the value
     ends in ``*``, for a beginning. Raises `InvalidArgument` with the position of the fault.
     """
+    return parse_predicate(text, kind.filters, has_tags=has_tags)
+
+
+def parse_predicate(
+    text: str, fields: Mapping[str, type], *, has_tags: bool = False
+) -> Predicate | None:
+    """Returns as `parse_filter` what ``text`` says of these ``fields`` of these types."""
     if not text.strip():
         return None
-    return _Parser(text, kind.filters, has_tags=has_tags).parse()
+    return _Parser(text, fields, has_tags=has_tags).parse()
 
 
 def parse_order(text: str) -> tuple[OrderBy, bool]:

@@ -14,9 +14,9 @@ from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from featmesh.wire import context_to_proto
 from services.evaluation.clock import ClockMs
-from services.evaluation.limits import BATCH_USERS
 from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import MeshError
+from services.runtime.events import BATCH_USERS
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from services.evaluation.auth.sdk_keys import SdkKeys
 from services.evaluation.clock import ClockMs
 from services.evaluation.events.ordered import map_ordered
 from services.evaluation.events.rate_limits import RateLimits
-from services.evaluation.events.validation import CheckedBatch, user_list_violations
+from services.evaluation.events.validation import CheckedBatch, check_users
 from services.evaluation.limits import STREAM_BATCHES, TRACK_BYTES
 from services.evaluation.progress.reports import Reports
 from services.messaging.ports import Bus, Message, Topic
@@ -79,9 +79,7 @@ class InsightsServicer:
     ) -> insights_pb2.IdentifyResponse:
         """See insights.proto."""
         key = await self._keys.any_key(context.invocation_metadata())
-        violations = user_list_violations(request.users)
-        if violations:
-            raise InvalidArgument(violations)
+        check_users(request)
         self._rate_limits.take(key.meta.id, len(request.users))
         await self._publish_users(key.meta.scope_id, request.users)
         return insights_pb2.IdentifyResponse()

@@ -7,17 +7,18 @@ from typing import Any
 
 from featmesh.engine import evaluate, explain
 from featmesh.evaluation.v1 import evaluation_pb2, evaluation_pb2_grpc
-from featmesh.wire import explanation_to_proto, result_to_proto
+from featmesh.wire import context_from_proto, explanation_to_proto, result_to_proto
 from services.evaluation.auth.callers import Callers
 from services.evaluation.auth.sdk_keys import environment_of_key
 from services.evaluation.clock import ClockMs
-from services.evaluation.contexts import read_context
 from services.evaluation.events.end_users import SeenUsers
-from services.evaluation.limits import EVALUATED_FLAGS, EXPLAINED_FLAGS, FLAG_KEY_BYTES
+from services.evaluation.limits import EXPLAINED_FLAGS
 from services.evaluation.replica.replica import Replicas
-from services.runtime.contexts import text_violations
-from services.runtime.errors import InvalidArgument, PermissionDenied
+from services.runtime.contexts import context_violations
+from services.runtime.errors import PermissionDenied
+from services.runtime.field_rules import check_message
 from services.runtime.interceptor import Context
+from services.runtime.violations import Violations
 
 
 class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
@@ -35,11 +36,11 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         self, request: evaluation_pb2.EvaluateRequest, context: Context | Any
     ) -> evaluation_pb2.EvaluateResponse:
         """See evaluation.proto."""
-        caller = await self._callers.find(context.invocation_metadata(), request.environment_id)
+        caller = await self._callers.find(context.invocation_metadata(), request.environment)
         if request.explain and not caller.sees_rules:
             raise PermissionDenied("a client SDK key does not see rules; explain needs another key")
-        whom = read_context(request.context)
-        _check_keys(request)
+        _check(request)
+        whom = context_from_proto(request.context)
         with environment_of_key() if caller.is_application else nullcontext():
             replica = await self._replicas.get(caller.environment_id)
         if caller.is_application:
@@ -62,15 +63,13 @@ class EvaluationServicer(evaluation_pb2_grpc.EvaluationServiceServicer):
         return response
 
 
-def _check_keys(request: evaluation_pb2.EvaluateRequest) -> None:
-    limit = EXPLAINED_FLAGS if request.explain else EVALUATED_FLAGS
-    if len(request.flag_keys) > limit:
-        text = f"has {len(request.flag_keys)} keys; at most {limit}"
-        raise InvalidArgument.of("flag_keys", text)
-    violations = [
-        violation
-        for index, flag_key in enumerate(request.flag_keys)
-        for violation in text_violations(f"flag_keys[{index}]", flag_key, 1, FLAG_KEY_BYTES)
-    ]
-    if violations:
-        raise InvalidArgument(violations)
+def _check(request: evaluation_pb2.EvaluateRequest) -> None:
+    """Raises `InvalidArgument` with every broken field."""
+    violations = Violations()
+    # The context apart: that is half the work of its rules.
+    check_message(violations, "", request, only=("flag_keys", "environment"))
+    violations.extend(context_violations(request.context, "context"))
+    keys = len(request.flag_keys)
+    if request.explain and keys > EXPLAINED_FLAGS:
+        violations.add("flag_keys", f"has {keys} entries; with explain at most {EXPLAINED_FLAGS}")
+    violations.finish()

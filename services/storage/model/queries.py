@@ -94,7 +94,8 @@ class Query:
 class AuditQuery:
     """A page of the audit log of a scope and all below it, newest first.
 
-    ``path`` is a resource's name, and stands for all below it too; empty for any.
+    ``path`` is a resource's name, and stands for all below it too. ``path``, ``actor_id``
+    and ``operation`` are empty for any.
     ``is_basic`` leaves ``before`` and ``after`` of entries empty, which are read from
     history.
     """
@@ -104,4 +105,5 @@ class AuditQuery:
     scope_id: str = INSTALLATION_ID
     path: str = ""
     actor_id: str = ""
+    operation: str = ""
     is_basic: bool = False

@@ -101,6 +101,8 @@ def _filter(query: AuditQuery, scope: Ancestry) -> Document:
         conditions["$or"] = [{"path": query.path}, {"path": below}]
     if query.actor_id:
         conditions["actor.id"] = query.actor_id
+    if query.operation:
+        conditions["operation"] = query.operation
     return conditions
 
 

@@ -532,7 +532,7 @@ class EvaluateRequest(google.protobuf.message.Message):
 
     @property
     def flag_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """At most 1,000 keys; none means every flag that is not archived."""
+        """At most 1,000 keys of 1 to 128 bytes; none means every flag that is not archived."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_o
 from featmesh.sync.v1 import sync_pb2 as featmesh_dot_sync_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#featmesh/insights/v1/insights.proto\x12\x14\x66\x65\x61tmesh.insights.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a!featmesh/options/v1/options.proto\x1a\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\"\xed\x01\n\x0f\x45valuationEvent\x12\x1b\n\x08\x66lag_key\x18\x01 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x01\x12\x1e\n\x0cvariation_id\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\x12\x1b\n\x08user_key\x18\x03 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\x12\x15\n\rflag_revision\x18\x04 \x01(\x03\x12\x15\n\rin_experiment\x18\x05 \x01(\x08\x12%\n\x05\x63ount\x18\x06 \x01(\x03\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\xf0?A\x00\x00\x00\x00\x65\xcd\xcd\x41\x12\x15\n\rfirst_time_ms\x18\x07 \x01(\x03\x12\x14\n\x0clast_time_ms\x18\x08 \x01(\x03\"\x93\x01\n\x0bMetricEvent\x12\x17\n\x04name\x18\x01 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x01\x12\x1b\n\x08user_key\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\x12\r\n\x05value\x18\x03 \x01(\x01\x12.\n\x04kind\x18\x04 \x01(\x0e\x32 .featmesh.insights.v1.MetricKind\x12\x0f\n\x07time_ms\x18\x05 \x01(\x03\"\x83\x03\n\x0cTrackRequest\x12\x1a\n\x08\x62\x61tch_id\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x03\x12&\n\x03sdk\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x37\n\x05users\x18\x04 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.ContextB\x07\x92\xb5\x18\x03 \xe8\x07\x12\x43\n\x0b\x65valuations\x18\x05 \x03(\x0b\x32%.featmesh.insights.v1.EvaluationEventB\x07\x92\xb5\x18\x03 \x90N\x12;\n\x07metrics\x18\x06 \x03(\x0b\x32!.featmesh.insights.v1.MetricEventB\x07\x92\xb5\x18\x03 \x90N\x12.\n\x0e\x64ropped_events\x18\x07 \x01(\x03\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\xa2\x94\x1amB\x12\x18\n\x10\x61pplied_revision\x18\x08 \x01(\x03\x12\x16\n\x0e\x61pplied_age_ms\x18\t \x01(\x03\"]\n\rRejectedEvent\x12-\n\x04part\x18\x01 \x01(\x0e\x32\x1f.featmesh.insights.v1.EventPart\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\"X\n\rTrackResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x35\n\x08rejected\x18\x02 \x03(\x0b\x32#.featmesh.insights.v1.RejectedEvent\"#\n\x12TrackStreamRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"\x8f\x01\n\x13TrackStreamResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0bpushback_ms\x18\x04 \x01(\x03\x12\x32\n\x05taken\x18\x05 \x01(\x0b\x32#.featmesh.insights.v1.TrackResponse\"L\n\x0fIdentifyRequest\x12\x39\n\x05users\x18\x01 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.ContextB\t\x92\xb5\x18\x05\x08\x01 \xe8\x07\"\x12\n\x10IdentifyResponse*s\n\nMetricKind\x12\x1b\n\x17METRIC_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12METRIC_KIND_CUSTOM\x10\x01\x12\x19\n\x15METRIC_KIND_PAGE_VIEW\x10\x02\x12\x15\n\x11METRIC_KIND_CLICK\x10\x03*q\n\tEventPart\x12\x1a\n\x16\x45VENT_PART_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_PART_USERS\x10\x01\x12\x1a\n\x16\x45VENT_PART_EVALUATIONS\x10\x02\x12\x16\n\x12\x45VENT_PART_METRICS\x10\x03\x32\xa6\x02\n\x0fInsightsService\x12P\n\x05Track\x12\".featmesh.insights.v1.TrackRequest\x1a#.featmesh.insights.v1.TrackResponse\x12\x66\n\x0bTrackStream\x12(.featmesh.insights.v1.TrackStreamRequest\x1a).featmesh.insights.v1.TrackStreamResponse(\x01\x30\x01\x12Y\n\x08Identify\x12%.featmesh.insights.v1.IdentifyRequest\x1a&.featmesh.insights.v1.IdentifyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#featmesh/insights/v1/insights.proto\x12\x14\x66\x65\x61tmesh.insights.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a!featmesh/options/v1/options.proto\x1a\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\"\x9d\x02\n\x0f\x45valuationEvent\x12\x1b\n\x08\x66lag_key\x18\x01 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x01\x12\x1e\n\x0cvariation_id\x18\x02 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\x12\x1b\n\x08user_key\x18\x03 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\x12\x15\n\rflag_revision\x18\x04 \x01(\x03\x12\x15\n\rin_experiment\x18\x05 \x01(\x08\x12%\n\x05\x63ount\x18\x06 \x01(\x03\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\xf0?A\x00\x00\x00\x00\x65\xcd\xcd\x41\x12-\n\rfirst_time_ms\x18\x07 \x01(\x03\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\xf0?A\xe0\x7f\xfb\x43\xfa\xce\xec\x42\x12,\n\x0clast_time_ms\x18\x08 \x01(\x03\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\xf0?A\xe0\x7f\xfb\x43\xfa\xce\xec\x42\"\xab\x01\n\x0bMetricEvent\x12\x17\n\x04name\x18\x01 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x01\x12\x1b\n\x08user_key\x18\x02 \x01(\tB\t\x92\xb5\x18\x05\x08\x01\x10\x80\x04\x12\r\n\x05value\x18\x03 \x01(\x01\x12.\n\x04kind\x18\x04 \x01(\x0e\x32 .featmesh.insights.v1.MetricKind\x12\'\n\x07time_ms\x18\x05 \x01(\x03\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\xf0?A\xe0\x7f\xfb\x43\xfa\xce\xec\x42\"\xa7\x03\n\x0cTrackRequest\x12\x1a\n\x08\x62\x61tch_id\x18\x01 \x01(\tB\x08\x92\xb5\x18\x04\x08\x01\x10@\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x03\x12&\n\x03sdk\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x39\n\x05users\x18\x04 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.ContextB\t\x92\xb5\x18\x05 \xe8\x07X\x01\x12\x45\n\x0b\x65valuations\x18\x05 \x03(\x0b\x32%.featmesh.insights.v1.EvaluationEventB\t\x92\xb5\x18\x05 \x90NX\x01\x12=\n\x07metrics\x18\x06 \x03(\x0b\x32!.featmesh.insights.v1.MetricEventB\t\x92\xb5\x18\x05 \x90NX\x01\x12.\n\x0e\x64ropped_events\x18\x07 \x01(\x03\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\xa2\x94\x1amB\x12\'\n\x10\x61pplied_revision\x18\x08 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12%\n\x0e\x61pplied_age_ms\x18\t \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\"]\n\rRejectedEvent\x12-\n\x04part\x18\x01 \x01(\x0e\x32\x1f.featmesh.insights.v1.EventPart\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\"X\n\rTrackResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x35\n\x08rejected\x18\x02 \x03(\x0b\x32#.featmesh.insights.v1.RejectedEvent\"#\n\x12TrackStreamRequest\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"\x8f\x01\n\x13TrackStreamResponse\x12\x10\n\x08\x62\x61tch_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0bpushback_ms\x18\x04 \x01(\x03\x12\x32\n\x05taken\x18\x05 \x01(\x0b\x32#.featmesh.insights.v1.TrackResponse\"L\n\x0fIdentifyRequest\x12\x39\n\x05users\x18\x01 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.ContextB\t\x92\xb5\x18\x05\x08\x01 \xe8\x07\"\x12\n\x10IdentifyResponse*s\n\nMetricKind\x12\x1b\n\x17METRIC_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12METRIC_KIND_CUSTOM\x10\x01\x12\x19\n\x15METRIC_KIND_PAGE_VIEW\x10\x02\x12\x15\n\x11METRIC_KIND_CLICK\x10\x03*q\n\tEventPart\x12\x1a\n\x16\x45VENT_PART_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_PART_USERS\x10\x01\x12\x1a\n\x16\x45VENT_PART_EVALUATIONS\x10\x02\x12\x16\n\x12\x45VENT_PART_METRICS\x10\x03\x32\xa6\x02\n\x0fInsightsService\x12P\n\x05Track\x12\".featmesh.insights.v1.TrackRequest\x1a#.featmesh.insights.v1.TrackResponse\x12\x66\n\x0bTrackStream\x12(.featmesh.insights.v1.TrackStreamRequest\x1a).featmesh.insights.v1.TrackStreamResponse(\x01\x30\x01\x12Y\n\x08Identify\x12%.featmesh.insights.v1.IdentifyRequest\x1a&.featmesh.insights.v1.IdentifyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,44 +42,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALUATIONEVENT'].fields_by_name['user_key']._serialized_options = b'\222\265\030\005\010\001\020\200\004'
   _globals['_EVALUATIONEVENT'].fields_by_name['count']._loaded_options = None
   _globals['_EVALUATIONEVENT'].fields_by_name['count']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\360?A\000\000\000\000e\315\315A'
+  _globals['_EVALUATIONEVENT'].fields_by_name['first_time_ms']._loaded_options = None
+  _globals['_EVALUATIONEVENT'].fields_by_name['first_time_ms']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\360?A\340\177\373C\372\316\354B'
+  _globals['_EVALUATIONEVENT'].fields_by_name['last_time_ms']._loaded_options = None
+  _globals['_EVALUATIONEVENT'].fields_by_name['last_time_ms']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\360?A\340\177\373C\372\316\354B'
   _globals['_METRICEVENT'].fields_by_name['name']._loaded_options = None
   _globals['_METRICEVENT'].fields_by_name['name']._serialized_options = b'\222\265\030\005\010\001\020\200\001'
   _globals['_METRICEVENT'].fields_by_name['user_key']._loaded_options = None
   _globals['_METRICEVENT'].fields_by_name['user_key']._serialized_options = b'\222\265\030\005\010\001\020\200\004'
+  _globals['_METRICEVENT'].fields_by_name['time_ms']._loaded_options = None
+  _globals['_METRICEVENT'].fields_by_name['time_ms']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\360?A\340\177\373C\372\316\354B'
   _globals['_TRACKREQUEST'].fields_by_name['batch_id']._loaded_options = None
   _globals['_TRACKREQUEST'].fields_by_name['batch_id']._serialized_options = b'\222\265\030\004\010\001\020@'
   _globals['_TRACKREQUEST'].fields_by_name['users']._loaded_options = None
-  _globals['_TRACKREQUEST'].fields_by_name['users']._serialized_options = b'\222\265\030\003 \350\007'
+  _globals['_TRACKREQUEST'].fields_by_name['users']._serialized_options = b'\222\265\030\005 \350\007X\001'
   _globals['_TRACKREQUEST'].fields_by_name['evaluations']._loaded_options = None
-  _globals['_TRACKREQUEST'].fields_by_name['evaluations']._serialized_options = b'\222\265\030\003 \220N'
+  _globals['_TRACKREQUEST'].fields_by_name['evaluations']._serialized_options = b'\222\265\030\005 \220NX\001'
   _globals['_TRACKREQUEST'].fields_by_name['metrics']._loaded_options = None
-  _globals['_TRACKREQUEST'].fields_by_name['metrics']._serialized_options = b'\222\265\030\003 \220N'
+  _globals['_TRACKREQUEST'].fields_by_name['metrics']._serialized_options = b'\222\265\030\005 \220NX\001'
   _globals['_TRACKREQUEST'].fields_by_name['dropped_events']._loaded_options = None
   _globals['_TRACKREQUEST'].fields_by_name['dropped_events']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\000\000A\000\000\000\242\224\032mB'
+  _globals['_TRACKREQUEST'].fields_by_name['applied_revision']._loaded_options = None
+  _globals['_TRACKREQUEST'].fields_by_name['applied_revision']._serialized_options = b'\222\265\030\t9\000\000\000\000\000\000\000\000'
+  _globals['_TRACKREQUEST'].fields_by_name['applied_age_ms']._loaded_options = None
+  _globals['_TRACKREQUEST'].fields_by_name['applied_age_ms']._serialized_options = b'\222\265\030\t9\000\000\000\000\000\000\000\000'
   _globals['_IDENTIFYREQUEST'].fields_by_name['users']._loaded_options = None
   _globals['_IDENTIFYREQUEST'].fields_by_name['users']._serialized_options = b'\222\265\030\005\010\001 \350\007'
-  _globals['_METRICKIND']._serialized_start=1412
-  _globals['_METRICKIND']._serialized_end=1527
-  _globals['_EVENTPART']._serialized_start=1529
-  _globals['_EVENTPART']._serialized_end=1642
+  _globals['_METRICKIND']._serialized_start=1520
+  _globals['_METRICKIND']._serialized_end=1635
+  _globals['_EVENTPART']._serialized_start=1637
+  _globals['_EVENTPART']._serialized_end=1750
   _globals['_EVALUATIONEVENT']._serialized_start=167
-  _globals['_EVALUATIONEVENT']._serialized_end=404
-  _globals['_METRICEVENT']._serialized_start=407
-  _globals['_METRICEVENT']._serialized_end=554
-  _globals['_TRACKREQUEST']._serialized_start=557
-  _globals['_TRACKREQUEST']._serialized_end=944
-  _globals['_REJECTEDEVENT']._serialized_start=946
-  _globals['_REJECTEDEVENT']._serialized_end=1039
-  _globals['_TRACKRESPONSE']._serialized_start=1041
-  _globals['_TRACKRESPONSE']._serialized_end=1129
-  _globals['_TRACKSTREAMREQUEST']._serialized_start=1131
-  _globals['_TRACKSTREAMREQUEST']._serialized_end=1166
-  _globals['_TRACKSTREAMRESPONSE']._serialized_start=1169
-  _globals['_TRACKSTREAMRESPONSE']._serialized_end=1312
-  _globals['_IDENTIFYREQUEST']._serialized_start=1314
-  _globals['_IDENTIFYREQUEST']._serialized_end=1390
-  _globals['_IDENTIFYRESPONSE']._serialized_start=1392
-  _globals['_IDENTIFYRESPONSE']._serialized_end=1410
-  _globals['_INSIGHTSSERVICE']._serialized_start=1645
-  _globals['_INSIGHTSSERVICE']._serialized_end=1939
+  _globals['_EVALUATIONEVENT']._serialized_end=452
+  _globals['_METRICEVENT']._serialized_start=455
+  _globals['_METRICEVENT']._serialized_end=626
+  _globals['_TRACKREQUEST']._serialized_start=629
+  _globals['_TRACKREQUEST']._serialized_end=1052
+  _globals['_REJECTEDEVENT']._serialized_start=1054
+  _globals['_REJECTEDEVENT']._serialized_end=1147
+  _globals['_TRACKRESPONSE']._serialized_start=1149
+  _globals['_TRACKRESPONSE']._serialized_end=1237
+  _globals['_TRACKSTREAMREQUEST']._serialized_start=1239
+  _globals['_TRACKSTREAMREQUEST']._serialized_end=1274
+  _globals['_TRACKSTREAMRESPONSE']._serialized_start=1277
+  _globals['_TRACKSTREAMRESPONSE']._serialized_end=1420
+  _globals['_IDENTIFYREQUEST']._serialized_start=1422
+  _globals['_IDENTIFYREQUEST']._serialized_end=1498
+  _globals['_IDENTIFYRESPONSE']._serialized_start=1500
+  _globals['_IDENTIFYRESPONSE']._serialized_end=1518
+  _globals['_INSIGHTSSERVICE']._serialized_start=1753
+  _globals['_INSIGHTSSERVICE']._serialized_end=2047
 # @@protoc_insertion_point(module_scope)

@@ -104,7 +104,7 @@ class EvaluationEvent(google.protobuf.message.Message):
     count: builtins.int
     """How many, 1 to 1,000,000,000."""
     first_time_ms: builtins.int
-    """First evaluation, milliseconds since the epoch."""
+    """First evaluation, milliseconds since the epoch, up to the end of the year 9999."""
     last_time_ms: builtins.int
     """Last evaluation, milliseconds since the epoch; not before the first."""
     def __init__(
@@ -143,7 +143,7 @@ class MetricEvent(google.protobuf.message.Message):
     kind: global___MetricKind.ValueType
     """What it is."""
     time_ms: builtins.int
-    """When, milliseconds since the epoch."""
+    """When, milliseconds since the epoch, up to the end of the year 9999."""
     def __init__(
         self,
         *,

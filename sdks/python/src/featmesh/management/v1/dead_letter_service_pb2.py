@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0featmesh/management/v1/dead_letter_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a!featmesh/options/v1/options.proto\"h\n\x10\x44\x65\x61\x64LetterFilter\x12\x33\n\x05topic\x18\x01 \x01(\x0e\x32$.featmesh.management.v1.MessageTopic\x12\x1f\n\x0bmessage_ids\x18\x02 \x03(\tB\n\x92\xb5\x18\x06\x10\xff\x01 \xe8\x07\"\x94\x01\n\nDeadLetter\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x33\n\x05topic\x18\x02 \x01(\x0e\x32$.featmesh.management.v1.MessageTopic\x12\x16\n\x0e\x65nvironment_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rpayload_bytes\x18\x05 \x01(\x03\"y\n\x16ListDeadLettersRequest\x12\x38\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.featmesh.management.v1.DeadLetterFilter\x12%\n\x05limit\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00@\x8f@\"S\n\x17ListDeadLettersResponse\x12\x38\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.DeadLetter\"{\n\x18ReplayDeadLettersRequest\x12\x38\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.featmesh.management.v1.DeadLetterFilter\x12%\n\x05limit\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00@\x8f@\"-\n\x19ReplayDeadLettersResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x05\"y\n\x16\x44ropDeadLettersRequest\x12\x38\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.featmesh.management.v1.DeadLetterFilter\x12%\n\x05limit\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00@\x8f@\"*\n\x17\x44ropDeadLettersResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x01(\x05*b\n\x0cMessageTopic\x12\x1d\n\x19MESSAGE_TOPIC_UNSPECIFIED\x10\x00\x12\x17\n\x13MESSAGE_TOPIC_USERS\x10\x01\x12\x1a\n\x16MESSAGE_TOPIC_INSIGHTS\x10\x02\x32\xc2\x03\n\x11\x44\x65\x61\x64LetterService\x12\x8a\x01\n\x0fListDeadLetters\x12..featmesh.management.v1.ListDeadLettersRequest\x1a/.featmesh.management.v1.ListDeadLettersResponse\"\x16\x8a\xb5\x18\x12\n\x10\x64\x65\x61\x64Letters.list\x12\x92\x01\n\x11ReplayDeadLetters\x12\x30.featmesh.management.v1.ReplayDeadLettersRequest\x1a\x31.featmesh.management.v1.ReplayDeadLettersResponse\"\x18\x8a\xb5\x18\x14\n\x12\x64\x65\x61\x64Letters.replay\x12\x8a\x01\n\x0f\x44ropDeadLetters\x12..featmesh.management.v1.DropDeadLettersRequest\x1a/.featmesh.management.v1.DropDeadLettersResponse\"\x16\x8a\xb5\x18\x12\n\x10\x64\x65\x61\x64Letters.dropb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0featmesh/management/v1/dead_letter_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a!featmesh/options/v1/options.proto\"j\n\x10\x44\x65\x61\x64LetterFilter\x12\x33\n\x05topic\x18\x01 \x01(\x0e\x32$.featmesh.management.v1.MessageTopic\x12!\n\x0bmessage_ids\x18\x02 \x03(\tB\x0c\x92\xb5\x18\x08\x10\xff\x01\x18\x01 \xe8\x07\"\x94\x01\n\nDeadLetter\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x33\n\x05topic\x18\x02 \x01(\x0e\x32$.featmesh.management.v1.MessageTopic\x12\x16\n\x0e\x65nvironment_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\rpayload_bytes\x18\x05 \x01(\x03\"y\n\x16ListDeadLettersRequest\x12\x38\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.featmesh.management.v1.DeadLetterFilter\x12%\n\x05limit\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00@\x8f@\"S\n\x17ListDeadLettersResponse\x12\x38\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\".featmesh.management.v1.DeadLetter\"{\n\x18ReplayDeadLettersRequest\x12\x38\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.featmesh.management.v1.DeadLetterFilter\x12%\n\x05limit\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00@\x8f@\"-\n\x19ReplayDeadLettersResponse\x12\x10\n\x08replayed\x18\x01 \x01(\x05\"y\n\x16\x44ropDeadLettersRequest\x12\x38\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.featmesh.management.v1.DeadLetterFilter\x12%\n\x05limit\x18\x02 \x01(\x05\x42\x16\x92\xb5\x18\x12\x39\x00\x00\x00\x00\x00\x00\x00\x00\x41\x00\x00\x00\x00\x00@\x8f@\"*\n\x17\x44ropDeadLettersResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x01(\x05*b\n\x0cMessageTopic\x12\x1d\n\x19MESSAGE_TOPIC_UNSPECIFIED\x10\x00\x12\x17\n\x13MESSAGE_TOPIC_USERS\x10\x01\x12\x1a\n\x16MESSAGE_TOPIC_INSIGHTS\x10\x02\x32\xc2\x03\n\x11\x44\x65\x61\x64LetterService\x12\x8a\x01\n\x0fListDeadLetters\x12..featmesh.management.v1.ListDeadLettersRequest\x1a/.featmesh.management.v1.ListDeadLettersResponse\"\x16\x8a\xb5\x18\x12\n\x10\x64\x65\x61\x64Letters.list\x12\x92\x01\n\x11ReplayDeadLetters\x12\x30.featmesh.management.v1.ReplayDeadLettersRequest\x1a\x31.featmesh.management.v1.ReplayDeadLettersResponse\"\x18\x8a\xb5\x18\x14\n\x12\x64\x65\x61\x64Letters.replay\x12\x8a\x01\n\x0f\x44ropDeadLetters\x12..featmesh.management.v1.DropDeadLettersRequest\x1a/.featmesh.management.v1.DropDeadLettersResponse\"\x16\x8a\xb5\x18\x12\n\x10\x64\x65\x61\x64Letters.dropb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.management.v1.dead
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DEADLETTERFILTER'].fields_by_name['message_ids']._loaded_options = None
-  _globals['_DEADLETTERFILTER'].fields_by_name['message_ids']._serialized_options = b'\222\265\030\006\020\377\001 \350\007'
+  _globals['_DEADLETTERFILTER'].fields_by_name['message_ids']._serialized_options = b'\222\265\030\010\020\377\001\030\001 \350\007'
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['limit']._loaded_options = None
   _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['limit']._serialized_options = b'\222\265\030\0229\000\000\000\000\000\000\000\000A\000\000\000\000\000@\217@'
   _globals['_REPLAYDEADLETTERSREQUEST'].fields_by_name['limit']._loaded_options = None
@@ -46,24 +46,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEADLETTERSERVICE'].methods_by_name['ReplayDeadLetters']._serialized_options = b'\212\265\030\024\n\022deadLetters.replay'
   _globals['_DEADLETTERSERVICE'].methods_by_name['DropDeadLetters']._loaded_options = None
   _globals['_DEADLETTERSERVICE'].methods_by_name['DropDeadLetters']._serialized_options = b'\212\265\030\022\n\020deadLetters.drop'
-  _globals['_MESSAGETOPIC']._serialized_start=915
-  _globals['_MESSAGETOPIC']._serialized_end=1013
+  _globals['_MESSAGETOPIC']._serialized_start=917
+  _globals['_MESSAGETOPIC']._serialized_end=1015
   _globals['_DEADLETTERFILTER']._serialized_start=111
-  _globals['_DEADLETTERFILTER']._serialized_end=215
-  _globals['_DEADLETTER']._serialized_start=218
-  _globals['_DEADLETTER']._serialized_end=366
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=368
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=489
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=491
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=574
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=576
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=699
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=701
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=746
-  _globals['_DROPDEADLETTERSREQUEST']._serialized_start=748
-  _globals['_DROPDEADLETTERSREQUEST']._serialized_end=869
-  _globals['_DROPDEADLETTERSRESPONSE']._serialized_start=871
-  _globals['_DROPDEADLETTERSRESPONSE']._serialized_end=913
-  _globals['_DEADLETTERSERVICE']._serialized_start=1016
-  _globals['_DEADLETTERSERVICE']._serialized_end=1466
+  _globals['_DEADLETTERFILTER']._serialized_end=217
+  _globals['_DEADLETTER']._serialized_start=220
+  _globals['_DEADLETTER']._serialized_end=368
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=370
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=491
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=493
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=576
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=578
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=701
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=703
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=748
+  _globals['_DROPDEADLETTERSREQUEST']._serialized_start=750
+  _globals['_DROPDEADLETTERSREQUEST']._serialized_end=871
+  _globals['_DROPDEADLETTERSRESPONSE']._serialized_start=873
+  _globals['_DROPDEADLETTERSRESPONSE']._serialized_end=915
+  _globals['_DEADLETTERSERVICE']._serialized_start=1018
+  _globals['_DEADLETTERSERVICE']._serialized_end=1468
 # @@protoc_insertion_point(module_scope)

@@ -55,7 +55,7 @@ class DeadLetterFilter(google.protobuf.message.Message):
     """Only of this topic, if set."""
     @property
     def message_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Only messages with these ids, if there are any; at most 1,000 of at most 255 bytes."""
+        """Only messages with these ids, if there are any; at most 1,000 of 1 to 255 bytes."""
 
     def __init__(
         self,

@@ -23,25 +23,24 @@ _sym_db = _symbol_database.Default()
 
 
 from featmesh.evaluation.v1 import evaluation_pb2 as featmesh_dot_evaluation_dot_v1_dot_evaluation__pb2
-from featmesh.insights.v1 import insights_pb2 as featmesh_dot_insights_dot_v1_dot_insights__pb2
 from featmesh.sync.v1 import sync_pb2 as featmesh_dot_sync_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%featmesh/messaging/v1/messaging.proto\x12\x15\x66\x65\x61tmesh.messaging.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a#featmesh/insights/v1/insights.proto\x1a\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\"\x84\x01\n\x0c\x43hangeNotice\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x14\n\x0ckeys_revoked\x18\x03 \x01(\x08\x12\x34\n\x06inline\x18\x04 \x01(\x0b\x32$.featmesh.messaging.v1.InlineChanges\"e\n\rInlineChanges\x12\r\n\x05since\x18\x01 \x01(\x03\x12\r\n\x05\x66loor\x18\x02 \x01(\x03\x12\x36\n\x07\x63hanges\x18\x03 \x01(\x0b\x32%.featmesh.sync.v1.DefinitionChangeSet\"g\n\tUserBatch\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x12\n\nseen_at_ms\x18\x02 \x01(\x03\x12.\n\x05users\x18\x03 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\xe0\x01\n\x0cInsightBatch\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x16\n\x0ereceived_at_ms\x18\x03 \x01(\x03\x12:\n\x0b\x65valuations\x18\x04 \x03(\x0b\x32%.featmesh.insights.v1.EvaluationEvent\x12\x32\n\x07metrics\x18\x05 \x03(\x0b\x32!.featmesh.insights.v1.MetricEvent\x12\r\n\x05track\x18\x06 \x01(\x0c\x12\x0f\n\x07skew_ms\x18\x07 \x01(\x03\"e\n\rAppliedReport\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x15\n\rapplied_at_ms\x18\x04 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%featmesh/messaging/v1/messaging.proto\x12\x15\x66\x65\x61tmesh.messaging.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\"\x84\x01\n\x0c\x43hangeNotice\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x14\n\x0ckeys_revoked\x18\x03 \x01(\x08\x12\x34\n\x06inline\x18\x04 \x01(\x0b\x32$.featmesh.messaging.v1.InlineChanges\"e\n\rInlineChanges\x12\r\n\x05since\x18\x01 \x01(\x03\x12\r\n\x05\x66loor\x18\x02 \x01(\x03\x12\x36\n\x07\x63hanges\x18\x03 \x01(\x0b\x32%.featmesh.sync.v1.DefinitionChangeSet\"g\n\tUserBatch\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x12\n\nseen_at_ms\x18\x02 \x01(\x03\x12.\n\x05users\x18\x03 \x03(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\x92\x01\n\x0cInsightBatch\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61tch_id\x18\x02 \x01(\t\x12\x16\n\x0ereceived_at_ms\x18\x03 \x01(\x03\x12\r\n\x05track\x18\x06 \x01(\x0c\x12\x0f\n\x07skew_ms\x18\x07 \x01(\x03J\x04\x08\x04\x10\x05J\x04\x08\x05\x10\x06R\x0b\x65valuationsR\x07metrics\"e\n\rAppliedReport\x12\x16\n\x0e\x65nvironment_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x15\n\rapplied_at_ms\x18\x04 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.messaging.v1.messaging_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHANGENOTICE']._serialized_start=172
-  _globals['_CHANGENOTICE']._serialized_end=304
-  _globals['_INLINECHANGES']._serialized_start=306
-  _globals['_INLINECHANGES']._serialized_end=407
-  _globals['_USERBATCH']._serialized_start=409
-  _globals['_USERBATCH']._serialized_end=512
-  _globals['_INSIGHTBATCH']._serialized_start=515
-  _globals['_INSIGHTBATCH']._serialized_end=739
-  _globals['_APPLIEDREPORT']._serialized_start=741
-  _globals['_APPLIEDREPORT']._serialized_end=842
+  _globals['_CHANGENOTICE']._serialized_start=135
+  _globals['_CHANGENOTICE']._serialized_end=267
+  _globals['_INLINECHANGES']._serialized_start=269
+  _globals['_INLINECHANGES']._serialized_end=370
+  _globals['_USERBATCH']._serialized_start=372
+  _globals['_USERBATCH']._serialized_end=475
+  _globals['_INSIGHTBATCH']._serialized_start=478
+  _globals['_INSIGHTBATCH']._serialized_end=624
+  _globals['_APPLIEDREPORT']._serialized_start=626
+  _globals['_APPLIEDREPORT']._serialized_end=727
 # @@protoc_insertion_point(module_scope)

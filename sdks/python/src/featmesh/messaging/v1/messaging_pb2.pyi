@@ -6,7 +6,6 @@ isort:skip_file
 import builtins
 import collections.abc
 import featmesh.evaluation.v1.evaluation_pb2
-import featmesh.insights.v1.insights_pb2
 import featmesh.sync.v1.sync_pb2
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
@@ -117,8 +116,6 @@ class InsightBatch(google.protobuf.message.Message):
     ENVIRONMENT_ID_FIELD_NUMBER: builtins.int
     BATCH_ID_FIELD_NUMBER: builtins.int
     RECEIVED_AT_MS_FIELD_NUMBER: builtins.int
-    EVALUATIONS_FIELD_NUMBER: builtins.int
-    METRICS_FIELD_NUMBER: builtins.int
     TRACK_FIELD_NUMBER: builtins.int
     SKEW_MS_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
@@ -135,26 +132,16 @@ class InsightBatch(google.protobuf.message.Message):
     """To be added to every time of every event; the sum is to be kept from 1 to the end of
     the year 9999. Milliseconds.
     """
-    @property
-    def evaluations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[featmesh.insights.v1.insights_pb2.EvaluationEvent]:
-        """Checked evaluation events, beside those of `track`."""
-
-    @property
-    def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[featmesh.insights.v1.insights_pb2.MetricEvent]:
-        """Checked metric events, beside those of `track`."""
-
     def __init__(
         self,
         *,
         environment_id: builtins.str = ...,
         batch_id: builtins.str = ...,
         received_at_ms: builtins.int = ...,
-        evaluations: collections.abc.Iterable[featmesh.insights.v1.insights_pb2.EvaluationEvent] | None = ...,
-        metrics: collections.abc.Iterable[featmesh.insights.v1.insights_pb2.MetricEvent] | None = ...,
         track: builtins.bytes = ...,
         skew_ms: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["batch_id", b"batch_id", "environment_id", b"environment_id", "evaluations", b"evaluations", "metrics", b"metrics", "received_at_ms", b"received_at_ms", "skew_ms", b"skew_ms", "track", b"track"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batch_id", b"batch_id", "environment_id", b"environment_id", "received_at_ms", b"received_at_ms", "skew_ms", b"skew_ms", "track", b"track"]) -> None: ...
 
 global___InsightBatch = InsightBatch
 

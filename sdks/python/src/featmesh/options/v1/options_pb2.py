@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!featmesh/options/v1/options.proto\x12\x13\x66\x65\x61tmesh.options.v1\x1a google/protobuf/descriptor.proto\"q\n\x06\x41\x63\x63\x65ss\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x16\n\x0eresource_field\x18\x02 \x01(\t\x12\x12\n\nany_caller\x18\x03 \x01(\x08\x12\x15\n\rrequest_bytes\x18\x04 \x01(\x05\x12\x10\n\x08\x66iltered\x18\x05 \x01(\x08\"\xf5\x01\n\tFieldRule\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x11\n\tmax_bytes\x18\x02 \x01(\x05\x12\x11\n\tmin_bytes\x18\x03 \x01(\x05\x12\x11\n\tmax_count\x18\x04 \x01(\x05\x12+\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1b.featmesh.options.v1.Format\x12\x10\n\x08resource\x18\x06 \x01(\t\x12\x10\n\x03min\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\rmax_key_bytes\x18\t \x01(\x05\x12\x13\n\x0boutput_only\x18\n \x01(\x08\x42\x06\n\x04_minB\x06\n\x04_max*S\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46ORMAT_LINE\x10\x01\x12\x0e\n\nFORMAT_KEY\x10\x02\x12\x10\n\x0c\x46ORMAT_COLOR\x10\x03:M\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1b.featmesh.options.v1.Access:M\n\x04rule\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1e.featmesh.options.v1.FieldRuleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!featmesh/options/v1/options.proto\x12\x13\x66\x65\x61tmesh.options.v1\x1a google/protobuf/descriptor.proto\"q\n\x06\x41\x63\x63\x65ss\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x16\n\x0eresource_field\x18\x02 \x01(\t\x12\x12\n\nany_caller\x18\x03 \x01(\x08\x12\x15\n\rrequest_bytes\x18\x04 \x01(\x05\x12\x10\n\x08\x66iltered\x18\x05 \x01(\x08\"\x89\x02\n\tFieldRule\x12\x10\n\x08required\x18\x01 \x01(\x08\x12\x11\n\tmax_bytes\x18\x02 \x01(\x05\x12\x11\n\tmin_bytes\x18\x03 \x01(\x05\x12\x11\n\tmax_count\x18\x04 \x01(\x05\x12+\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1b.featmesh.options.v1.Format\x12\x10\n\x08resource\x18\x06 \x01(\t\x12\x10\n\x03min\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03max\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\rmax_key_bytes\x18\t \x01(\x05\x12\x13\n\x0boutput_only\x18\n \x01(\x08\x12\x12\n\neach_alone\x18\x0b \x01(\x08\x42\x06\n\x04_minB\x06\n\x04_max*S\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46ORMAT_LINE\x10\x01\x12\x0e\n\nFORMAT_KEY\x10\x02\x12\x10\n\x0c\x46ORMAT_COLOR\x10\x03:M\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1b.featmesh.options.v1.Access:M\n\x04rule\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1e.featmesh.options.v1.FieldRuleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORMAT']._serialized_start=455
-  _globals['_FORMAT']._serialized_end=538
+  _globals['_FORMAT']._serialized_start=475
+  _globals['_FORMAT']._serialized_end=558
   _globals['_ACCESS']._serialized_start=92
   _globals['_ACCESS']._serialized_end=205
   _globals['_FIELDRULE']._serialized_start=208
-  _globals['_FIELDRULE']._serialized_end=453
+  _globals['_FIELDRULE']._serialized_end=473
 # @@protoc_insertion_point(module_scope)

@@ -105,6 +105,7 @@ class FieldRule(google.protobuf.message.Message):
     MAX_FIELD_NUMBER: builtins.int
     MAX_KEY_BYTES_FIELD_NUMBER: builtins.int
     OUTPUT_ONLY_FIELD_NUMBER: builtins.int
+    EACH_ALONE_FIELD_NUMBER: builtins.int
     required: builtins.bool
     """Text or list not empty, message set, number or enum not 0."""
     max_bytes: builtins.int
@@ -127,6 +128,10 @@ class FieldRule(google.protobuf.message.Message):
     """Most bytes of a map's keys, which must not be empty."""
     output_only: builtins.bool
     """Set by the server; what a caller sends is ignored."""
+    each_alone: builtins.bool
+    """The method refuses bad elements one by one and takes the others: of the list only its
+    length is checked beforehand.
+    """
     def __init__(
         self,
         *,
@@ -140,9 +145,10 @@ class FieldRule(google.protobuf.message.Message):
         max: builtins.float | None = ...,
         max_key_bytes: builtins.int = ...,
         output_only: builtins.bool = ...,
+        each_alone: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max", b"_max", "_min", b"_min", "format", b"format", "max", b"max", "max_bytes", b"max_bytes", "max_count", b"max_count", "max_key_bytes", b"max_key_bytes", "min", b"min", "min_bytes", b"min_bytes", "output_only", b"output_only", "required", b"required", "resource", b"resource"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_max", b"_max", "_min", b"_min", "each_alone", b"each_alone", "format", b"format", "max", b"max", "max_bytes", b"max_bytes", "max_count", b"max_count", "max_key_bytes", b"max_key_bytes", "min", b"min", "min_bytes", b"min_bytes", "output_only", b"output_only", "required", b"required", "resource", b"resource"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_max", b"_max"]) -> typing.Literal["max"] | None: ...
     @typing.overload
