@@ -35,6 +35,7 @@ from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.runtime.settings import ServerSettings, StoreSettings
 from services.storage.mongodb import MongoStore
 from services.storage.ports.store import Store
+from tests.support.resources import make_access_token
 from tests.support.waiting import PATIENCE
 
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
@@ -127,7 +128,7 @@ async def bus() -> AsyncIterator[InProcessBus]:
 async def api(store: MongoStore, bus: InProcessBus) -> AsyncIterator[ApiClient]:
     """A ready `api` and a client with a good token."""
     secret = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token(ACTOR, hash_secret(secret))
+    await make_access_token(store, ACTOR, hash_secret(secret))
     async with running_api(store, bus, secret=secret) as client:
         await client.health(SERVING)
         yield client
