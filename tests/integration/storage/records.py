@@ -19,15 +19,16 @@ from featmesh.engine.model import (
     ValueType,
     Variation,
 )
-from services.storage.model.changes import Change, Write
-from services.storage.model.items import FlagRecord, ItemMeta, Record, SegmentRecord
+from services.storage.model.changes import AnyItemChange, Change, ItemChange
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.model.kinds import FLAG, SEGMENT
+from services.storage.model.resource import AnyKind, AnyStored
+from tests.support.resources import ADA
 
 NOON = datetime(2026, 7, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 
 
-def meta(*tags: str) -> ItemMeta:
-    """What operators see of an item."""
-    return ItemMeta("A name", "A description", tags, NOON, "ada", NOON, "ada")
+Record = FlagRecord | SegmentRecord
 
 
 def flag(key: str, *tags: str, **fields: Any) -> FlagRecord:
@@ -40,12 +41,13 @@ def flag(key: str, *tags: str, **fields: Any) -> FlagRecord:
         fallthrough=Rollout((Share("on", 100_000),)),
         enabled=True,
     )
-    return FlagRecord(replace(plain, **fields), meta(*tags))
+    return FlagRecord(replace(plain, **fields), "A name", "A description", tags)
 
 
 def segment(segment_id: str, key: str, *tags: str, **fields: Any) -> SegmentRecord:
     """A segment that is not yet stored."""
-    return SegmentRecord(replace(Segment(segment_id, key, ("ada",)), **fields), meta(*tags))
+    plain = Segment(segment_id, key, ("ada",))
+    return SegmentRecord(replace(plain, **fields), "A name", "A description", tags)
 
 
 def full_flag() -> FlagRecord:
@@ -77,24 +79,30 @@ def full_segment() -> SegmentRecord:
     )
 
 
-def create(*records: Record) -> tuple[Write, ...]:
-    """Writes that create."""
-    return tuple(Write("create", None, record) for record in records)
+def create(*records: Record) -> tuple[AnyItemChange, ...]:
+    """Items that create."""
+    return tuple(ItemChange(kind_of(record), "create", None, record) for record in records)
 
 
-def update(before: Record | None, **fields: Any) -> Write:
-    """A write that changes fields of what is stored."""
+def kind_of(record: Record) -> AnyKind:
+    """The kind of a flag or a segment."""
+    return FLAG if isinstance(record, FlagRecord) else SEGMENT
+
+
+def update(before: AnyStored | None, **fields: Any) -> AnyItemChange:
+    """An item that changes fields of a definition that is stored."""
     assert before is not None
-    if isinstance(before, FlagRecord):
-        return Write("update", before, replace(before, item=replace(before.item, **fields)))
-    return Write("update", before, replace(before, item=replace(before.item, **fields)))
+    definition = replace(before.content.definition, **fields)
+    after = replace(before.content, definition=definition)
+    return ItemChange(before.kind, "update", before, after)
 
 
-def delete(before: Record | None) -> Write:
-    """A write that deletes what is stored."""
-    return Write("delete", before, None)
+def delete(before: AnyStored | None) -> AnyItemChange:
+    """An item that deletes what is stored."""
+    assert before is not None
+    return ItemChange(before.kind, "delete", before, None)
 
 
-def change(environment_id: str, *writes: Write, **fields: Any) -> Change:
+def change(environment_id: str, *items: AnyItemChange, **fields: Any) -> Change:
     """A change by Ada."""
-    return Change(environment_id, "ada", writes, **fields)
+    return Change(environment_id, ADA, items, **fields)
