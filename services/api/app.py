@@ -11,14 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from services.api.auth.authentication import Authentication
+from services.access.tokens import Tokens
 from services.api.auth.bootstrap import Bootstrap
-from services.api.changes.effects import CommitHooks
+from services.api.changes.hooks import CommitHooks
 from services.api.jobs.maintenance import Maintenance
 from services.api.metrics import MEASURE_SECONDS, ApiMetrics
 from services.api.outbox.key_notices import KeyNotices
 from services.api.outbox.notices import notice_of
 from services.api.outbox.relay import Relay
+from services.api.rpc.dispatch import Dispatcher
 from services.api.rpc.registration import REQUEST_LIMITS, SERVICES, registration
 from services.messaging.ports import Bus
 from services.messaging.rabbitmq import RabbitMqBus
@@ -121,16 +122,18 @@ class ApiApp:
         self._maintenance = Maintenance(store.maintenance, settings.tombstone_retention)
         self.metrics = ApiMetrics(store.outbox)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
-        self._bootstrap = Bootstrap(store.credentials, settings.bootstrap_token_file)
+        self._bootstrap = Bootstrap(store, settings.bootstrap_token_file)
         self._migrated = asyncio.Event()
         self._server = GrpcServer(
             settings.server,
-            register=registration(store, bus, self._effects()),
+            register=registration(
+                store,
+                bus,
+                self._hooks(),
+                Dispatcher(Tokens(store.credentials), store.resources, self._migrated.is_set),
+            ),
             services=SERVICES,
-            interceptors=[
-                ErrorInterceptor(REQUEST_LIMITS),
-                Authentication(store.credentials, self._migrated.is_set),
-            ],
+            interceptors=[ErrorInterceptor(REQUEST_LIMITS)],
         )
 
     @property
@@ -160,7 +163,7 @@ class ApiApp:
         await self._metrics_server.stop()
         await self._owned.aclose()
 
-    def _effects(self) -> CommitHooks:
+    def _hooks(self) -> CommitHooks:
         return CommitHooks(
             committed=self._committed,
             key_revoked=self._key_notices.wake,

@@ -18,8 +18,12 @@ _OTHER_DATA: Final = (
 )
 
 
+class AlreadyThere(StandaloneError):
+    """What was to be made is there already."""
+
+
 class Caller:
-    """Awaits one unary call; raises `StandaloneError` when it is refused."""
+    """Awaits one unary call; raises `StandaloneError` when it is refused, `AlreadyThere`."""
 
     def __init__(self, token: str, folder: str) -> None:
         self._metadata = (("authorization", f"Bearer {token}"),)
@@ -32,5 +36,7 @@ class Caller:
         except aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 raise StandaloneError(_OTHER_DATA.format(folder=self._folder)) from error
+            if error.code() is grpc.StatusCode.ALREADY_EXISTS:
+                raise AlreadyThere(str(error.details())) from error
             name = type(request).__name__.removesuffix("Request")
             raise StandaloneError(f"{name}: {error.code().name}: {error.details()}") from error

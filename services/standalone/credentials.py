@@ -26,7 +26,7 @@ class Credentials:
     token: str
     api: str = ""
     evaluation: str = ""
-    environment_id: str = ""
+    environment: str = ""
     server_key: str = ""
     client_key: str = ""
 
@@ -61,7 +61,7 @@ def save_environment(folder: DataFolder, credentials: Credentials) -> Path:
         "FEATMESH_API": credentials.api,
         "FEATMESH_EVALUATION": credentials.evaluation,
         "FEATMESH_TOKEN": credentials.token,
-        "FEATMESH_ENVIRONMENT": credentials.environment_id,
+        "FEATMESH_ENVIRONMENT": credentials.environment,
         "FEATMESH_SDK_KEY": credentials.server_key,
         "FEATMESH_CLIENT_KEY": credentials.client_key,
     }

@@ -11,10 +11,11 @@ from typing import Any
 
 from grpc import aio
 
-from featmesh.management.v1 import flag_service_pb2, import_service_pb2, tenancy_pb2
+from featmesh.management.v1 import flag_service_pb2, import_service_pb2, sdk_key_service_pb2
 from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
 from featmesh.management.v1.import_service_pb2_grpc import ImportServiceStub
-from featmesh.management.v1.mutation_pb2 import MutationOptions, PageRequest
+from featmesh.management.v1.mutation_pb2 import MutationOptions
+from featmesh.management.v1.page_pb2 import PageRequest
 from services.standalone.calls import Caller
 from services.standalone.credentials import (
     CREDENTIALS,
@@ -26,7 +27,7 @@ from services.standalone.credentials import (
 from services.standalone.data_folder import DataFolder
 from services.standalone.demo_data import read_demo
 from services.standalone.errors import StandaloneError
-from services.standalone.tenancy import DemoTenancy
+from services.standalone.places import DemoPlaces
 from services.standalone.welcome import demo_text
 
 Say = Callable[[str], None]
@@ -73,7 +74,7 @@ class Demo:
     def __init__(
         self, channel: aio.Channel, call: Caller, *, keep: Callable[[Credentials], None], say: Say
     ) -> None:
-        self._tenancy = DemoTenancy(channel, call)
+        self._places = DemoPlaces(channel, call)
         self._flags: Any = FlagServiceStub(channel)
         self._imports: Any = ImportServiceStub(channel)
         self._call = call
@@ -82,39 +83,39 @@ class Demo:
 
     async def prepare(self, credentials: Credentials) -> Credentials:
         """The credentials with everything made; raises `StandaloneError`."""
-        if not credentials.environment_id:
+        if not credentials.environment:
             self._say("Creating organization demo, project shop, environment production ...")
-            environment_id = await self._tenancy.environment()
-            credentials = self._kept(replace(credentials, environment_id=environment_id))
+            environment = await self._places.environment()
+            credentials = self._kept(replace(credentials, environment=environment))
         credentials = await self._with_keys(credentials)
-        if not await self._has_flags(credentials.environment_id):
-            await self._import(credentials.environment_id)
+        if not await self._has_flags(credentials.environment):
+            await self._import(credentials.environment)
         return credentials
 
     async def _with_keys(self, credentials: Credentials) -> Credentials:
-        environment_id = credentials.environment_id
+        environment = credentials.environment
         if not credentials.server_key:
-            kind = tenancy_pb2.SDK_KEY_KIND_SERVER
-            secret = await self._tenancy.sdk_key(environment_id, kind, "demo server")
+            kind = sdk_key_service_pb2.SDK_KEY_KIND_SERVER
+            secret = await self._places.sdk_key(environment, kind, "demo server")
             credentials = self._kept(replace(credentials, server_key=secret))
         if not credentials.client_key:
-            kind = tenancy_pb2.SDK_KEY_KIND_CLIENT
-            secret = await self._tenancy.sdk_key(environment_id, kind, "demo client")
+            kind = sdk_key_service_pb2.SDK_KEY_KIND_CLIENT
+            secret = await self._places.sdk_key(environment, kind, "demo client")
             credentials = self._kept(replace(credentials, client_key=secret))
         return credentials
 
-    async def _has_flags(self, environment_id: str) -> bool:
+    async def _has_flags(self, environment: str) -> bool:
         request = flag_service_pb2.ListFlagsRequest(
-            environment_id=environment_id, page=PageRequest(size=1), include_archived=True
+            parent=environment, page=PageRequest(size=1), include_archived=True
         )
         response = await self._call(self._flags.ListFlags, request)
         return bool(response.resources)
 
-    async def _import(self, environment_id: str) -> None:
+    async def _import(self, environment: str) -> None:
         export = await asyncio.to_thread(read_demo)
         self._say(f"Importing {len(export.flags)} flags and {len(export.segments)} segments ...")
         request = import_service_pb2.ImportItemsRequest(
-            environment_id=environment_id,
+            parent=environment,
             flags=export.flags,
             segments=export.segments,
             conflict=import_service_pb2.IMPORT_CONFLICT_SKIP,

@@ -17,7 +17,7 @@ FeatMesh is running: demo / shop / production
 
   management API      {credentials.api}
   evaluation API      {credentials.evaluation}
-  environment         {credentials.environment_id}
+  environment         {credentials.environment}
   SDK key (server)    {credentials.server_key}
   SDK key (client)    {credentials.client_key}
   management token    {credentials.token}

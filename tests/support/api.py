@@ -14,18 +14,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from featmesh.flag.v1 import flag_pb2, rollout_pb2, value_pb2
 from featmesh.management.v1 import (
+    access_token_service_pb2_grpc,
     audit_service_pb2_grpc,
     dead_letter_service_pb2_grpc,
     end_user_service_pb2_grpc,
+    environment_service_pb2_grpc,
     flag_service_pb2,
     flag_service_pb2_grpc,
     import_service_pb2_grpc,
-    insight_service_pb2_grpc,
+    organization_service_pb2_grpc,
+    project_service_pb2_grpc,
+    propagation_service_pb2_grpc,
     report_service_pb2_grpc,
-    rollout_service_pb2_grpc,
+    sdk_key_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
-    tenancy_pb2_grpc,
 )
 from services.api.app import RETENTION, ApiApp, ApiSettings
 from services.messaging.inprocess import InProcessBus
@@ -35,6 +38,7 @@ from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.runtime.settings import ServerSettings, StoreSettings
 from services.storage.mongodb import MongoStore
 from services.storage.ports.store import Store
+from tests.support.resources import make_access_token
 from tests.support.waiting import PATIENCE
 
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
@@ -49,16 +53,23 @@ class ApiClient:
     def __init__(self, channel: aio.Channel, secret: str) -> None:
         self.channel = channel
         self.metadata = (("authorization", f"Bearer {secret}"),) if secret else ()
-        self.tenancy: Any = tenancy_pb2_grpc.TenancyServiceStub(channel)
+        self.organizations: Any = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+        self.projects: Any = project_service_pb2_grpc.ProjectServiceStub(channel)
+        self.environments: Any = environment_service_pb2_grpc.EnvironmentServiceStub(channel)
+        self.sdk_keys: Any = sdk_key_service_pb2_grpc.SdkKeyServiceStub(channel)
+        self.tokens: Any = access_token_service_pb2_grpc.AccessTokenServiceStub(channel)
         self.flags: Any = flag_service_pb2_grpc.FlagServiceStub(channel)
         self.segments: Any = segment_service_pb2_grpc.SegmentServiceStub(channel)
         self.imports: Any = import_service_pb2_grpc.ImportServiceStub(channel)
-        self.insights: Any = insight_service_pb2_grpc.InsightServiceStub(channel)
         self.users: Any = end_user_service_pb2_grpc.EndUserServiceStub(channel)
         self.reports: Any = report_service_pb2_grpc.ReportServiceStub(channel)
-        self.rollouts: Any = rollout_service_pb2_grpc.RolloutServiceStub(channel)
+        self.propagation: Any = propagation_service_pb2_grpc.PropagationServiceStub(channel)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(channel)
         self.dead_letters: Any = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
+
+    def with_secret(self, secret: str) -> ApiClient:
+        """Returns a client of the same service with another token."""
+        return ApiClient(self.channel, secret)
 
     async def call(self, method: Any, request: Any) -> Any:
         """One call with the token and a deadline."""
@@ -127,7 +138,7 @@ async def bus() -> AsyncIterator[InProcessBus]:
 async def api(store: MongoStore, bus: InProcessBus) -> AsyncIterator[ApiClient]:
     """A ready `api` and a client with a good token."""
     secret = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token(ACTOR, hash_secret(secret))
+    await make_access_token(store, ACTOR, hash_secret(secret))
     async with running_api(store, bus, secret=secret) as client:
         await client.health(SERVING)
         yield client
@@ -154,13 +165,13 @@ def rollout(variation_id: str) -> rollout_pb2.Rollout:
 
 
 def flag_resource(key: str, **fields: Any) -> flag_service_pb2.FlagResource:
-    """`boolean_flag` with a name."""
-    return flag_service_pb2.FlagResource(flag=boolean_flag(key, **fields), name=key.title())
+    """`boolean_flag` with a display name."""
+    return flag_service_pb2.FlagResource(flag=boolean_flag(key, **fields), display_name=key.title())
 
 
 def segment_resource(key: str, **fields: Any) -> segment_service_pb2.SegmentResource:
-    """A segment with a name."""
-    resource = segment_service_pb2.SegmentResource(name=key.title())
+    """A segment with a display name."""
+    resource = segment_service_pb2.SegmentResource(display_name=key.title())
     resource.segment.key = key
     for name, value in fields.items():
         field = getattr(resource.segment, name)

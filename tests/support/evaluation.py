@@ -33,6 +33,7 @@ from services.runtime.secrets import hash_secret, new_secret
 from services.runtime.settings import ServerSettings, StoreSettings
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.ports.store import Store
+from tests.support.resources import make_sdk_key
 from tests.support.waiting import PATIENCE
 
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
@@ -307,14 +308,8 @@ async def running_evaluation(
 async def new_sdk_key(store: Store, environment_id: str, kind: SdkKeyKind) -> tuple[str, str]:
     """The secret and the id of a new SDK key."""
     secret = new_secret("fms" if kind is SdkKeyKind.SERVER else "fmc")
-    key = await store.credentials.create_sdk_key(
-        environment_id,
-        kind,
-        "test",
-        secret_hash=hash_secret(secret),
-        last_characters=secret[-4:],
-    )
-    return secret, key.id
+    key = await make_sdk_key(store, environment_id, hash_secret(secret), kind)
+    return secret, key.meta.id
 
 
 def now_ms() -> int:

@@ -13,11 +13,11 @@ from uuid import uuid4
 import pytest
 
 from services.standalone.mongod import EmbeddedMongod
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
 from tests.support.ports import free_port
+from tests.support.resources import Environment, make_environment
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +80,7 @@ async def store(mongodb_uri: str, database_name: str) -> AsyncIterator[MongoStor
 @pytest.fixture
 async def environment(store: MongoStore) -> Environment:
     """An environment with nothing in it."""
-    organization = await store.tenancy.create_organization("acme", "Acme")
-    project = await store.tenancy.create_project(organization.id, "shop", "Shop")
-    return await store.tenancy.create_environment(project.id, "production", "Production")
+    return await make_environment(store)
 
 
 async def _empty(uri: str, database: str) -> None:

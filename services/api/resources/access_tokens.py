@@ -40,7 +40,7 @@ def _write(message: pb.AccessToken, stored: Stored[AccessToken]) -> None:
     for field in ("expires_at", "last_used_at", "revoked_at"):
         time = getattr(token, field)
         if time is not None:
-            getattr(message, field).CopyFrom(timestamp(time))
+            getattr(message, field).FromDatetime(time)
 
 
 def _read(message: pb.AccessToken, current: Stored[AccessToken] | None) -> AccessToken:
@@ -142,19 +142,12 @@ class AccessTokenMethods(Standard[AccessToken]):
             expires_at=timestamp(principal.expires_at),
         )
 
-    async def answer(self, verb: str, stored: Stored[AccessToken], **more: Any) -> Message:
-        """Answers with the names of the grants' places."""
-        response: Any = await super().answer(verb, stored, **more)
-        await self._add_grants(response.access_token, stored)
-        return response
-
-    async def list(self, request: Any, call: Call) -> Message:
-        """Answers with a page."""
-        response: Any = await super().list(request, call)
-        for message in response.access_tokens:
-            key = message.name.rpartition("/")[2]
-            await self._add_grants(message, await self.deps.resources.get(KIND, call.scope_id, key))
-        return response
+    async def message(self, stored: Stored[AccessToken], name: str) -> Any:
+        """Returns the token with the names of its grants' places."""
+        message = await super().message(stored, name)
+        for grant in stored.content.grants:
+            message.grants.append(await self._grant_message(grant.role, grant.scope_id))
+        return message
 
     async def _edit(
         self, operation: str, edit: Any, request: Any, call: Call
@@ -191,10 +184,6 @@ class AccessTokenMethods(Standard[AccessToken]):
             text = f"you do not hold {role} on {sent.resource or 'the installation'}"
             raise PermissionDenied(f"{text}, so you cannot grant it", permission="tokens.create")
         return RoleGrant(role, place.level, place.scope_id)
-
-    async def _add_grants(self, message: Any, stored: Stored[AccessToken]) -> None:
-        for grant in stored.content.grants:
-            message.grants.append(await self._grant_message(grant.role, grant.scope_id))
 
     async def _grant_message(self, role: str, scope_id: str) -> pb.Grant:
         try:

@@ -13,7 +13,6 @@ from services.api.changes.hooks import CommitHooks
 from services.api.resources.standard import Deps, ResourceType, Standard
 from services.api.rpc.call import Call
 from services.api.rpc.dispatch import Behaviour
-from services.api.rpc.messages import timestamp
 from services.runtime.errors import FailedPrecondition
 from services.runtime.secrets import (
     CLIENT_KEY,
@@ -35,7 +34,7 @@ def _write(message: pb.SdkKey, stored: Stored[SdkKey]) -> None:
     message.display_name, message.last_characters = key.display_name, key.last_characters
     message.kind = pb.SdkKeyKind.Value(f"{_PREFIX}{key.kind}")
     if key.revoked_at is not None:
-        message.revoked_at.CopyFrom(timestamp(key.revoked_at))
+        message.revoked_at.FromDatetime(key.revoked_at)
 
 
 def _read(message: pb.SdkKey, current: Stored[SdkKey] | None) -> SdkKey:

@@ -99,14 +99,15 @@ class Standard(Generic[R]):
         page = await self.deps.resources.list(self.type.kind, call.scope_id, query)
         items = [each for each in page.items if await self._is_visible(each, call)]
         parent = call.place.path
-        messages = [self.message(each, below(parent, each.kind, each.key)) for each in items]
+        messages = [await self.message(each, below(parent, each.kind, each.key)) for each in items]
         response: Any = self._list_method().response(
             next_token=page.next_token, total_size=page.total or 0
         )
         getattr(response, self.type.plural).extend(messages)
         if len(items) < len(page.items):
             response.total_size = 0  # how many there are that the caller may not see is not told
-        return response
+        answer: Message = response
+        return answer
 
     async def create(self, request: Any, call: Call) -> Message:
         """Makes version 1."""
@@ -162,12 +163,12 @@ class Standard(Generic[R]):
 
     async def answer(self, verb: str, stored: Stored[R], **more: Any) -> Message:
         """Returns the response of ``verb`` with the resource, and what else it has."""
-        message = self.message(stored, await self.deps.names.of(stored))
+        message = await self.message(stored, await self.deps.names.of(stored))
         return self._methods[f"{verb}{self.type.noun}"].response(
             **{self.type.field: message}, **more
         )
 
-    def message(self, stored: Stored[R], name: str) -> Any:
+    async def message(self, stored: Stored[R], name: str) -> Any:
         """Returns the resource as the API shows it."""
         message: Any = self.type.message()
         self.type.write(message, stored)
@@ -177,7 +178,7 @@ class Standard(Generic[R]):
 
     async def replaced(self, current: Stored[R], sent: Any, paths: frozenset[str], call: Call) -> R:
         """Returns the content with the fields at ``paths`` as they were sent."""
-        message = merged(self.message(current, sent.name), sent, paths)
+        message = merged(await self.message(current, sent.name), sent, paths)
         _check_key(self.type.field, sent, current)
         self._check(message)
         return self.type.read(message, current)

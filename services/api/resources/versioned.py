@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -12,16 +12,13 @@ from services.api.resources.standard import Deps, ResourceType, Standard
 from services.api.rpc.call import Call
 from services.api.rpc.dispatch import Behaviour
 from services.api.rpc.requests import page_size
-from services.storage.model.items import FlagRecord, SegmentRecord
-from services.storage.model.resource import Version
-
-D = TypeVar("D", FlagRecord, SegmentRecord)
+from services.storage.model.resource import R, Version
 
 
-class DefinitionMethods(Standard[D]):
+class DefinitionMethods(Standard[R]):
     """Methods of a kind whose resources have a definition that SDKs read."""
 
-    def __init__(self, type_: ResourceType[D], deps: Deps, version: type[Message]) -> None:
+    def __init__(self, type_: ResourceType[R], deps: Deps, version: type[Message]) -> None:
         super().__init__(type_, deps)
         self._version: Any = version
 
@@ -71,7 +68,7 @@ class DefinitionMethods(Standard[D]):
         return await self.answer("Rollback", stored)
 
     async def edited(
-        self, verb: str, operation: str, edit: Callable[[D], D], request: Any, call: Call
+        self, verb: str, operation: str, edit: Callable[[R], R], request: Any, call: Call
     ) -> Message:
         """Stores what ``edit`` makes of the resource, and answers with it."""
         stored = await self.deps.versions.edit(
@@ -84,11 +81,11 @@ class DefinitionMethods(Standard[D]):
         )
         return await self.answer(verb, stored)
 
-    async def _version_message(self, version: Version[D]) -> Any:
+    async def _version_message(self, version: Version[R]) -> Any:
         message = self._version(version=version.version, revision=version.revision)
         if version.stored is not None:
             name = await self.deps.names.of(version.stored)
-            message.resource.CopyFrom(self.message(version.stored, name))
+            message.resource.CopyFrom(await self.message(version.stored, name))
         return message
 
 

@@ -74,10 +74,10 @@ class _Parser:
     """Recursive descent: OR binds weaker than AND, NOT binds strongest."""
 
     def __init__(self, text: str, fields: Mapping[str, type], *, has_tags: bool) -> None:
-        self._text = text
+        self._text = text.rstrip()
         self._fields = fields
         self._has_tags = has_tags
-        self._tokens = self._split(text)
+        self._tokens = self._split(self._text)
         self._next = 0
         self._terms = 0
 
@@ -88,10 +88,11 @@ class _Parser:
         return found
 
     def _split(self, text: str) -> list[_Token]:
-        tokens, position, end = [], 0, len(text.rstrip())
-        while position < end:
+        tokens, position = [], 0
+        while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None or match.lastgroup is None:
+                position += len(text[position:]) - len(text[position:].lstrip())
                 self._fail_at(position, f"{quoted(text[position])} is not expected here")
             kind = match.lastgroup
             tokens.append(_Token(kind, match.group(kind), match.start(kind)))

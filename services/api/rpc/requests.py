@@ -78,7 +78,7 @@ def _updated_field(request: AnyDescriptor) -> str | None:
     """Name of the field with the resource, if the request is an update."""
     if "update_mask" not in request.fields_by_name:
         return None
-    return request.fields[0].name
+    return str(request.fields[0].name)
 
 
 def _check_update(violations: Violations, field: str, request: Any) -> None:

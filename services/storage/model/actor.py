@@ -11,7 +11,7 @@ class ActorKind(StrEnum):
     """What sort of identity acts."""
 
     MEMBER = "MEMBER"
-    TOKEN = "TOKEN"
+    TOKEN = "TOKEN"  # noqa: S105 -- a kind, not a secret
     SYSTEM = "SYSTEM"
 
 

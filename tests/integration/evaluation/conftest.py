@@ -10,10 +10,11 @@ import pytest
 from featmesh.messaging.v1 import messaging_pb2
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus, Message, Topic
-from services.storage.model.changes import Committed, Write
+from services.storage.model.changes import AnyItemChange, Committed
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.items import FlagRecord, Record, SegmentRecord
-from services.storage.model.tenancy import Environment
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.model.kinds import FLAG, SEGMENT
+from services.storage.model.resource import Stored
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, delete, update
 from tests.support.evaluation import (
@@ -24,6 +25,7 @@ from tests.support.evaluation import (
 )
 from tests.support.messaging import Recorder
 from tests.support.proxy import TcpProxy
+from tests.support.resources import Environment
 
 
 @dataclass
@@ -33,10 +35,10 @@ class Operator:
     store: MongoStore
     environment_id: str
 
-    async def commit(self, *writes: Write) -> Committed:
-        return await self.store.items.commit(change(self.environment_id, *writes))
+    async def commit(self, *items: AnyItemChange) -> Committed:
+        return await self.store.resources.commit(change(self.environment_id, *items))
 
-    async def create(self, *records: Record) -> Committed:
+    async def create(self, *records: FlagRecord | SegmentRecord) -> Committed:
         return await self.commit(*create(*records))
 
     async def update(self, key: str, **fields: object) -> Committed:
@@ -48,11 +50,11 @@ class Operator:
     async def delete(self, key: str) -> Committed:
         return await self.commit(delete(await self.flag(key)))
 
-    async def flag(self, key: str) -> FlagRecord:
-        return await self.store.items.get_flag(self.environment_id, key)
+    async def flag(self, key: str) -> Stored[FlagRecord]:
+        return await self.store.resources.get(FLAG, self.environment_id, key)
 
-    async def segment(self, key: str) -> SegmentRecord:
-        return await self.store.items.get_segment(self.environment_id, key)
+    async def segment(self, key: str) -> Stored[SegmentRecord]:
+        return await self.store.resources.get(SEGMENT, self.environment_id, key)
 
     async def raise_floor(self, floor: int) -> None:
         """As the compaction of tombstones does."""

@@ -19,15 +19,13 @@ from featmesh.engine.model import (
     ValueType,
     Variation,
 )
-from services.storage.model.changes import Change, Write
-from services.storage.model.items import FlagRecord, ItemMeta, Record, SegmentRecord
+from services.storage.model.changes import AnyItemChange, Change, ItemChange
+from services.storage.model.items import FlagRecord, SegmentRecord
+from services.storage.model.kinds import FLAG, SEGMENT
+from services.storage.model.resource import AnyKind, Stored
+from tests.support.resources import ADA
 
 NOON = datetime(2026, 7, 1, 12, 0, 0, 123_000, tzinfo=UTC)
-
-
-def meta(*tags: str) -> ItemMeta:
-    """What operators see of an item."""
-    return ItemMeta("A name", "A description", tags, NOON, "ada", NOON, "ada")
 
 
 def flag(key: str, *tags: str, **fields: Any) -> FlagRecord:
@@ -40,12 +38,13 @@ def flag(key: str, *tags: str, **fields: Any) -> FlagRecord:
         fallthrough=Rollout((Share("on", 100_000),)),
         enabled=True,
     )
-    return FlagRecord(replace(plain, **fields), meta(*tags))
+    return FlagRecord(replace(plain, **fields), "A name", "A description", tags)
 
 
 def segment(segment_id: str, key: str, *tags: str, **fields: Any) -> SegmentRecord:
     """A segment that is not yet stored."""
-    return SegmentRecord(replace(Segment(segment_id, key, ("ada",)), **fields), meta(*tags))
+    definition = replace(Segment(segment_id, key, ("ada",)), **fields)
+    return SegmentRecord(definition, "A name", "A description", tags)
 
 
 def full_flag() -> FlagRecord:
@@ -77,24 +76,29 @@ def full_segment() -> SegmentRecord:
     )
 
 
-def create(*records: Record) -> tuple[Write, ...]:
-    """Writes that create."""
-    return tuple(Write("create", None, record) for record in records)
+def create(*records: FlagRecord | SegmentRecord) -> tuple[AnyItemChange, ...]:
+    """Changes that create."""
+    return tuple(ItemChange(kind_of(record), "create", None, record) for record in records)
 
 
-def update(before: Record | None, **fields: Any) -> Write:
-    """A write that changes fields of what is stored."""
+def update(before: Stored[Any] | None, **fields: Any) -> AnyItemChange:
+    """A change of fields of what is stored."""
     assert before is not None
-    if isinstance(before, FlagRecord):
-        return Write("update", before, replace(before, item=replace(before.item, **fields)))
-    return Write("update", before, replace(before, item=replace(before.item, **fields)))
+    definition = replace(before.content.definition, **fields)
+    after = replace(before.content, definition=definition)
+    return ItemChange(before.kind, "update", before, after)
 
 
-def delete(before: Record | None) -> Write:
-    """A write that deletes what is stored."""
-    return Write("delete", before, None)
+def delete(before: Stored[Any]) -> AnyItemChange:
+    """A change that deletes what is stored."""
+    return ItemChange(before.kind, "delete", before, None)
 
 
-def change(environment_id: str, *writes: Write, **fields: Any) -> Change:
+def change(environment_id: str, *items: AnyItemChange, **fields: Any) -> Change:
     """A change by Ada."""
-    return Change(environment_id, "ada", writes, **fields)
+    return Change(environment_id, ADA, items, **fields)
+
+
+def kind_of(record: FlagRecord | SegmentRecord) -> AnyKind:
+    """The kind of which a record is."""
+    return FLAG if isinstance(record, FlagRecord) else SEGMENT

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -93,6 +93,18 @@ class Order:
             raise InvalidArgument.of("page.token", "not a token of this list") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[T]):
+    """How documents are read: ``projection`` limits their fields.
+
+    ``weigh`` gives the bytes of what a document stands for, where that is more than itself.
+    """
+
+    decode: Callable[[Document], T]
+    projection: Document | None = None
+    weigh: Callable[[Document], int] | None = None
+
+
 BY_KEY = Order(("key",), (str,))
 
 
@@ -103,24 +115,11 @@ async def read_page(
     order: Order,
     size: int,
     token: str,
-    decode: Callable[[Document], T],
-    projection: Document | None = None,
-    weigh: Callable[[Document], int] | None = None,
+    rows: Rows[T],
 ) -> Page[T]:
-    """The page of ``query`` that follows ``token``; it may end early, at `PAGE_BYTES`.
-
-    ``weigh`` gives the bytes of what a document stands for, where that is more than itself.
-    """
+    """The page of ``query`` that follows ``token``; it may end early, at `PAGE_BYTES`."""
     ranges = [{"$and": [query, following]} for following in order.after(token)]
-    return await read_ranges(
-        collection,
-        ranges,
-        order=order,
-        size=size,
-        decode=decode,
-        projection=projection,
-        weigh=weigh,
-    )
+    return await read_ranges(collection, ranges, order=order, size=size, rows=rows)
 
 
 async def read_ranges(
@@ -129,20 +128,18 @@ async def read_ranges(
     *,
     order: Order,
     size: int,
-    decode: Callable[[Document], T],
-    projection: Document | None = None,
-    weigh: Callable[[Document], int] | None = None,
+    rows: Rows[T],
 ) -> Page[T]:
     """The first page of filters that follow each other in ``order``."""
     shown: list[Document] = []
     total = 0
-    async with aclosing(_found(collection, ranges, order, size + 1, projection)) as found:
+    async with aclosing(_found(collection, ranges, order, size + 1, rows.projection)) as found:
         async for document, weight in found:
-            total += max(weight, weigh(document)) if weigh else weight
+            total += max(weight, rows.weigh(document)) if rows.weigh else weight
             if len(shown) == size or (shown and total > PAGE_BYTES):
-                return Page(tuple(map(decode, shown)), order.token(shown[-1]))
+                return Page(tuple(map(rows.decode, shown)), order.token(shown[-1]))
             shown.append(document)
-    return Page(tuple(map(decode, shown)), "")
+    return Page(tuple(map(rows.decode, shown)), "")
 
 
 async def _found(

@@ -19,7 +19,7 @@ from services.storage.model.end_users import (
 from services.storage.model.pages import Page
 from services.storage.mongodb.driver.client import Document, Part, require
 from services.storage.mongodb.driver.errors import translated
-from services.storage.mongodb.driver.paging import BY_KEY, Order, read_page, read_ranges
+from services.storage.mongodb.driver.paging import BY_KEY, Order, Rows, read_page, read_ranges
 from services.storage.mongodb.events.end_users import (
     end_user_of,
     folded,
@@ -72,7 +72,7 @@ class MongoEndUsers(Part):
             [{"$and": [each, bound, *plan.rest]} for each in following for bound in bounds],
             order=plan.order,
             size=size,
-            decode=end_user_of,
+            rows=Rows(end_user_of),
         )
         if page.next_token or end is None:
             return page
@@ -98,7 +98,7 @@ class MongoEndUsers(Part):
             order=_BY_PROPERTY,
             size=size,
             token=token,
-            decode=property_of,
+            rows=Rows(property_of),
         )
 
     @translated

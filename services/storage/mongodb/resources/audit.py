@@ -18,7 +18,7 @@ from services.storage.model.pages import Page
 from services.storage.model.queries import AuditQuery
 from services.storage.model.resource import Ancestry, Scope
 from services.storage.mongodb.driver.client import Connection, Document
-from services.storage.mongodb.driver.paging import Order, read_page
+from services.storage.mongodb.driver.paging import Order, Rows, read_page
 from services.storage.mongodb.resources.codecs import (
     actor_document,
     actor_of,
@@ -78,13 +78,18 @@ async def list_entries(
         order=_NEWEST_FIRST,
         size=query.size,
         token=query.token,
-        decode=lambda document: document,
-        weigh=None if query.is_basic else lambda document: document.get("size", 0),
+        rows=Rows(lambda document: document, weigh=None if query.is_basic else _weight),
     )
     entries = [_entry_of(document) for document in page.items]
     if not query.is_basic:
         entries = await _with_content(connection, entries)
     return Page(tuple(entries), page.next_token)
+
+
+def _weight(document: Document) -> int:
+    """Bytes of what its versions hold, which are shown with it."""
+    size: int = document.get("size", 0)
+    return size
 
 
 def _filter(query: AuditQuery, scope: Ancestry) -> Document:

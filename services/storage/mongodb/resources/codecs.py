@@ -49,7 +49,7 @@ COUNTS: Final = "counts"
 """Field of a basic list's rows: how long the lists are that were left out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Codec(Generic[R]):
     """Turns content into fields of a document and back.
 

@@ -18,7 +18,7 @@ from services.storage.model.kinds import KINDS
 from services.storage.model.pages import Page
 from services.storage.model.resource import AnyKind, AnyStored, Kind, R, Version
 from services.storage.mongodb.driver.client import Connection, Document
-from services.storage.mongodb.driver.paging import Order, read_page
+from services.storage.mongodb.driver.paging import Order, Rows, read_page
 from services.storage.mongodb.driver.transactions import Session
 from services.storage.mongodb.resources.codecs import key_query, stored_of
 from services.storage.mongodb.resources.deltas import apply, diff
@@ -135,8 +135,7 @@ async def list_versions(
         order=_NEWEST_FIRST,
         size=size,
         token=token,
-        decode=lambda entry: entry,
-        weigh=lambda entry: entry.get("size", 0),
+        rows=Rows(lambda entry: entry, weigh=lambda entry: entry.get("size", 0)),
     )
     return Page(tuple(await _versions(connection, kind, found.items)), found.next_token)
 

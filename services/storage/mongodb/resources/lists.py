@@ -24,7 +24,7 @@ from services.storage.model.queries import (
 )
 from services.storage.model.resource import AnyKind, Kind, R, Stored
 from services.storage.mongodb.driver.client import Connection, Document
-from services.storage.mongodb.driver.paging import Order, read_page
+from services.storage.mongodb.driver.paging import Order, Rows, read_page
 from services.storage.mongodb.resources.codecs import (
     COUNTS,
     codec_of,
@@ -61,8 +61,10 @@ async def list_resources(
             order=_order(kind, scope_id, query),
             size=query.size,
             token=query.token,
-            decode=lambda document: stored_of(kind, document),
-            projection=_basic(kind) if query.is_basic else None,
+            rows=Rows(
+                lambda document: stored_of(kind, document),
+                projection=_basic(kind) if query.is_basic else None,
+            ),
         ),
         collection.count_documents(matching, limit=TOTAL_LIMIT),
         require_scope(connection, level_of(kind, scope_id), scope_id),
