@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from featmesh.management.v1 import report_service_pb2 as pb
-from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.storage.model.tenancy import Environment
+from featmesh.management.v1.page_pb2 import PageRequest
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_reports import evaluation, track
 from tests.integration.storage.records import change, create, flag
 from tests.support.api import ApiClient
+from tests.support.resources import Environment
 from tests.support.statuses import violations
 
 DAY = timedelta(days=1)
@@ -25,16 +24,17 @@ async def make_flags(
     store: MongoStore, environment: Environment, age: timedelta, *keys: str, **fields: Any
 ) -> None:
     records = [flag(key, **fields) for key in keys]
-    created_at = datetime.now(UTC) - age
-    aged = [replace(each, meta=replace(each.meta, created_at=created_at)) for each in records]
-    await store.items.commit(change(environment.id, *create(*aged)))
+    await store.resources.commit(change(environment.id, *create(*records)))
+    ids = [f"{environment.id}/{key}" for key in keys]
+    aged = {"$set": {"created_at": datetime.now(UTC) - age}}
+    await store._connection["flags"].update_many({"_id": {"$in": ids}}, aged)
 
 
 async def stale(
     api: ApiClient, environment: Environment, days: int = 0, size: int = 100
 ) -> dict[str, tuple[int, str]]:
     request = pb.ListStaleFlagsRequest(
-        environment_id=environment.id, days=days, page=PageRequest(size=size)
+        parent=environment.name, days=days, page=PageRequest(size=size)
     )
     found: dict[str, tuple[int, str]] = {}
     while True:
@@ -84,6 +84,6 @@ async def test_stale_days_beyond_their_limit_are_refused(
     api: ApiClient, environment: Environment
 ) -> None:
     for days in (-1, 366):
-        request = pb.ListStaleFlagsRequest(environment_id=environment.id, days=days)
+        request = pb.ListStaleFlagsRequest(parent=environment.name, days=days)
         error = await api.refused(api.reports.ListStaleFlags, request)
         assert set(violations(error)) == {"days"}
