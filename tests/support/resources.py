@@ -25,6 +25,9 @@ from services.storage.ports.store import Store
 ADA: Final = Actor(ActorKind.TOKEN, "ada-1", "ada")
 """Who changes things in tests."""
 
+NOWHERE: Final = "organizations/acme/projects/shop/environments/nowhere"
+"""Name of an environment that is never made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
