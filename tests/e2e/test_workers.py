@@ -107,13 +107,16 @@ def test_workers_of_stock_grpc_share_the_port(
 ) -> None:
     service = evaluation(tmp_path, free_address(), mongodb_uri, amqp_url, server="aio")
     service.start()
-    service.wait_until_serving()
-    workers = all_workers(service)
-    eventually(
-        lambda: service.log.read_text().count(f"listening on {service.address} (aio)"),
-        accept=lambda found: found == WORKERS,
-    )
-    assert service.stop() == 0
+    try:
+        service.wait_until_serving()
+        workers = all_workers(service)
+        eventually(
+            lambda: service.log.read_text().count(f"listening on {service.address} (aio)"),
+            accept=lambda found: found == WORKERS,
+        )
+    finally:
+        code = service.stop()
+    assert code == 0
     assert not any(map(is_running, workers))
 
 
