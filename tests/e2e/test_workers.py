@@ -19,7 +19,7 @@ from tests.support.evaluation import new_sdk_key
 from tests.support.mesh import ServiceProcess, children_of, is_running
 from tests.support.mongodb import fresh_database_name
 from tests.support.ports import free_address
-from tests.support.resources import make_environment, make_organization, make_project
+from tests.support.resources import make_environment
 from tests.support.waiting import PATIENCE, eventually
 
 WORKERS = 2
@@ -125,9 +125,7 @@ async def new_key(mongodb_uri: str, database: str) -> str:
     """The secret of a server key of a new environment."""
     store = MongoStore.open(mongodb_uri, database=database)
     try:
-        organization = await make_organization(store, "o")
-        project = await make_project(store, organization.meta.id, "p")
-        environment = await make_environment(store, project.meta.id, "e")
+        environment = await make_environment(store)
         return (await new_sdk_key(store, environment.id, SdkKeyKind.SERVER))[0]
     finally:
         await store.close()
