@@ -56,12 +56,7 @@ async def test_entries_are_filtered_by_resource_actor_and_operation(
     await turn_off(api, name)
     toggled = ("a", "toggle")
     everything = await entries(api, environment.name)
-    assert told(everything) == [
-        toggled,
-        ("ab", "create"),
-        ("a", "create"),
-        ("production", "create"),
-    ]
+    assert told(everything) == [toggled, ("ab", "create"), ("a", "create")]
     assert everything[0].actor.kind == ACTOR_KIND_TOKEN
     assert everything[0].actor.display_name == ACTOR
     actor = everything[0].actor.id
@@ -136,6 +131,6 @@ async def test_the_log_of_the_installation_is_not_for_who_sees_one_environment(
     viewer = RoleGrant("VIEWER", Scope.ENVIRONMENT, environment.id)
     await make_access_token(store, "viewer", hash_secret(secret), viewer)
     client = api.with_secret(secret)
-    assert await entries(client, environment.name)
+    assert told(await entries(client, environment.name)) == []
     error = await client.refused(client.audit.ListAuditEntries, pb.ListAuditEntriesRequest())
     assert error_info(error).reason == "PERMISSION_DENIED"
