@@ -46,7 +46,7 @@ def test_each_part_has_its_own_server_unless_one_is_named(value: str, others: st
 def test_credentials_are_read_as_they_were_saved(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     assert load_credentials(folder) is None
-    credentials = Credentials("fmt_1", environment_id="e", server_key="fms_1")
+    credentials = Credentials("fmt_1", environment="e", server_key="fms_1")
     save_credentials(folder, credentials)
     assert load_credentials(folder) == credentials
 
