@@ -24,7 +24,6 @@ from featmesh.management.v1 import (
 )
 from featmesh.management.v1 import report_service_pb2 as pb
 from services.storage.model.events import EvaluationEvent, InsightBatch
-from services.storage.model.tenancy import EnvironmentSettings
 from services.storage.mongodb import MongoStore
 from tests.support.flags import boolean_flag
 
@@ -40,6 +39,7 @@ _HOUR_MS: Final = 3_600 * 1_000
 _DAY_SECONDS: Final = 86_400
 
 Call = Callable[[], Any]
+from tests.support.resources import update_environment
 
 
 async def fill(stage: Stage, place: Place, evaluations: int) -> None:
@@ -55,8 +55,7 @@ async def fill(stage: Stage, place: Place, evaluations: int) -> None:
         )
     store, dice = MongoStore.open(stage.mongod.uri, database=DATABASE), random.Random(7)
     try:
-        kept = EnvironmentSettings(retention_days=2 * DAYS)
-        await store.tenancy.update_environment(place.environment, kept)
+        await update_environment(store, place.environment, retention_days=2 * DAYS)
         for day in range(DAYS):
             size = (day + 1) * evaluations // DAYS - day * evaluations // DAYS
             await store.insights.store_insights([_batch(dice, place.environment, size, day)])

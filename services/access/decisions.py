@@ -47,6 +47,8 @@ def not_found(name: str) -> NotFound:
 
 async def place_of(resources: Resources, name: ResourceName, text: str) -> Ancestry:
     """Returns the scope that a name lies in, from the store; raises `NotFound` for ``text``."""
+    if not name.organization:
+        return Ancestry(Scope.INSTALLATION)
     try:
         if ANY in {name.organization, name.project}:
             return await _by_id(resources, name)

@@ -19,6 +19,7 @@ from tests.support.evaluation import new_sdk_key
 from tests.support.mesh import ServiceProcess, children_of, is_running
 from tests.support.mongodb import fresh_database_name
 from tests.support.ports import free_address
+from tests.support.resources import make_environment, make_organization, make_project
 from tests.support.waiting import PATIENCE, eventually
 
 WORKERS = 2
@@ -99,9 +100,9 @@ async def new_key(mongodb_uri: str, database: str) -> str:
     """The secret of a server key of a new environment."""
     store = MongoStore.open(mongodb_uri, database=database)
     try:
-        organization = await store.tenancy.create_organization("o", "O")
-        project = await store.tenancy.create_project(organization.id, "p", "P")
-        environment = await store.tenancy.create_environment(project.id, "e", "E")
+        organization = await make_organization(store, "o")
+        project = await make_project(store, organization.meta.id, "p")
+        environment = await make_environment(store, project.meta.id, "e")
         return (await new_sdk_key(store, environment.id, SdkKeyKind.SERVER))[0]
     finally:
         await store.close()

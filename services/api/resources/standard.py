@@ -73,14 +73,18 @@ class Standard(Generic[R]):
         self.type = type_
         self.deps = deps
         self._methods = methods_of(type_.service)
+        self._list_name = next(
+            name
+            for name, method in self._methods.items()
+            if type_.plural in method.response.DESCRIPTOR.fields_by_name
+        )
 
     def methods(self) -> dict[str, Behaviour]:
         """Returns those of the standard methods that the service has."""
         noun = self.type.noun
-        plural = f"{noun}s" if not noun.endswith("y") or noun == "SdkKey" else f"{noun[:-1]}ies"
         found: dict[str, Behaviour] = {
             f"Get{noun}": self.get,
-            f"List{plural}": self.list,
+            self._list_name: self.list,
             f"Create{noun}": self.create,
             f"Update{noun}": self.update,
             f"Delete{noun}": self.delete,
@@ -100,7 +104,7 @@ class Standard(Generic[R]):
         items = [each for each in page.items if await self._is_visible(each, call)]
         parent = call.place.path
         messages = [await self.message(each, below(parent, each.kind, each.key)) for each in items]
-        response: Any = self._list_method().response(
+        response: Any = self._methods[self._list_name].response(
             next_token=page.next_token, total_size=page.total or 0
         )
         getattr(response, self.type.plural).extend(messages)
@@ -201,11 +205,8 @@ class Standard(Generic[R]):
             is_basic=getattr(request, "view", 0) == 1,
         )
 
-    def _list_method(self) -> Any:
-        return next(method for name, method in self._methods.items() if name.startswith("List"))
-
     async def _is_visible(self, stored: Stored[R], call: Call) -> bool:
-        access = self._list_method().access
+        access = self._methods[self._list_name].access
         if not access.filtered or call.principal.may(access.permission, call.place):
             return True
         resources = self.deps.resources

@@ -10,8 +10,8 @@ from featmesh.management.v1 import flag_service_pb2 as flags
 from featmesh.management.v1 import import_service_pb2 as imports
 from featmesh.management.v1 import segment_service_pb2 as segments
 from featmesh.management.v1 import tenancy_pb2 as tenancy
-from services.storage.model.tenancy import Environment
 from tests.support.api import ApiClient, flag_resource, segment_resource
+from tests.support.resources import Environment
 
 
 @dataclass

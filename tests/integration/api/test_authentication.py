@@ -18,6 +18,7 @@ from services.runtime.secrets import (
 )
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
+from tests.support.resources import make_access_token
 from tests.support.statuses import error_info
 
 LIST = tenancy_pb2.ListOrganizationsRequest()
@@ -60,7 +61,7 @@ async def test_good_tokens_are_remembered_within_bounds(store: MongoStore) -> No
     tokens = Tokens(store.credentials)
     secrets = [new_secret(ACCESS_TOKEN) for _ in range(3)]
     for secret in secrets:
-        await store.credentials.create_access_token("t", hash_secret(secret))
+        await make_access_token(store, "t", hash_secret(secret))
     found = [await tokens.find(secret) for secret in secrets]
     assert await tokens.find(secrets[0]) is found[0]
     assert len(tokens._known) <= CACHE_SIZE

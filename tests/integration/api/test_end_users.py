@@ -12,11 +12,11 @@ from featmesh.flag.v1 import condition_pb2, flag_pb2
 from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1 import flag_service_pb2, segment_service_pb2
 from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
 from tests.support.observations import see_users
+from tests.support.resources import Environment
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -250,8 +250,8 @@ async def test_a_user_without_a_key_is_refused(api: ApiClient, seen: Environment
 async def test_what_a_user_is_served_follows_a_store_that_went_back_to_a_backup(
     api: ApiClient, seen: Environment, store: MongoStore
 ) -> None:
-    old = await store.items.commit(change(seen.id, *create(flag("kept"))))
-    await store.items.commit(change(seen.id, *create(flag("lost"))))
+    old = await store.resources.commit(change(seen.id, *create(flag("kept"))))
+    await store.resources.commit(change(seen.id, *create(flag("lost"))))
     request = pb.ListServedFlagsRequest(environment_id=seen.id, key="ada")
     assert len((await api.call(api.users.ListServedFlags, request)).flags) == 2
     connection = store._connection

@@ -10,9 +10,9 @@ from grpc import aio
 from featmesh.flag.v1 import flag_pb2
 from featmesh.management.v1 import audit_service_pb2, flag_service_pb2
 from featmesh.management.v1.mutation_pb2 import MutationOptions, PageRequest
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ACTOR, ApiClient, boolean_flag, flag_resource, rollout
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
 

@@ -8,10 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from featmesh.engine.model import Context
 from featmesh.management.v1 import insight_service_pb2 as pb
 from services.storage.model.events import EvaluationEvent, InsightBatch
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
 from tests.support.observations import see_users
+from tests.support.resources import Environment
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)

@@ -4,6 +4,7 @@ import asyncio
 
 from featmesh.management.v1 import tenancy_pb2
 from featmesh.messaging.v1 import messaging_pb2
+from services.api.changes.commit import Changes
 from services.api.changes.edits import Mutation
 from services.api.changes.effects import CommitHooks
 from services.api.changes.tenancy import TenancyChanges
@@ -11,13 +12,13 @@ from services.api.outbox.key_notices import KeyNotices
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import BrokerUnavailable
-from services.storage.model.changes import Change, Committed, Request
+from services.storage.model.changes import Change, Committed, WriteOptions
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
 from tests.support.evaluation import new_sdk_key
 from tests.support.messaging import Recorder
+from tests.support.resources import ADA, Environment
 
 
 async def test_a_revocation_is_told(
@@ -44,12 +45,14 @@ async def test_a_rehearsed_revocation_is_told_to_nobody(
     effects = CommitHooks(
         committed=_nothing, key_revoked=told.append, environment_deleted=lambda: None
     )
-    changes = TenancyChanges(store.tenancy, store.credentials, effects)
+    changes = TenancyChanges(
+        store.resources, Changes(store.resources, store.definitions, effects), effects
+    )
     _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
-    rehearsal = Mutation("tester", request=Request(validate_only=True))
+    rehearsal = Mutation(ADA, options=WriteOptions(validate_only=True))
     await changes.revoke_sdk_key(environment.id, key_id, rehearsal)
     assert told == []
-    await changes.revoke_sdk_key(environment.id, key_id, Mutation("tester"))
+    await changes.revoke_sdk_key(environment.id, key_id, Mutation(ADA))
     assert told == [environment.id]
 
 

@@ -15,7 +15,6 @@ from featmesh.management.v1 import flag_service_pb2, tenancy_pb2
 from services.api.jobs.maintenance import LEASE, Maintenance
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import hash_secret
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.resources.removals import BY_FIELD
@@ -26,6 +25,13 @@ from tests.support.fail_points import OUT_OF_DISK_SPACE, failing, refused_uri
 from tests.support.messaging import soon
 from tests.support.observations import see_users
 from tests.support.ports import free_address
+from tests.support.resources import (
+    Environment,
+    delete_environment,
+    make_environment,
+    make_organization,
+    make_project,
+)
 
 RETENTION = timedelta(days=30)
 
@@ -48,7 +54,7 @@ def left(mongodb_uri: str, database_name: str) -> Left:
 
 async def fill(store: MongoStore, environment_id: str) -> None:
     flags = (flag(f"f{number}") for number in range(20))
-    await store.items.commit(change(environment_id, *create(*flags)))
+    await store.resources.commit(change(environment_id, *create(*flags)))
     await see_users(store, environment_id, [Context("ada")], NOON)
 
 
@@ -85,7 +91,7 @@ async def test_a_removal_that_its_replica_did_not_live_to_finish_is_finished_by_
     bus: InProcessBus, store: MongoStore, environment: Environment, left: Left
 ) -> None:
     await fill(store, environment.id)
-    await store.tenancy.delete_environment(environment.id)
+    await delete_environment(store, environment.id)
     assert await store.maintenance.remove_deleted(5) == 5
     async with running_api(store, bus) as client:
         await client.health(SERVING)
@@ -98,7 +104,7 @@ async def test_one_replica_works_at_a_time_and_the_other_takes_over_when_it_stop
     first, second = (Maintenance(store.maintenance, RETENTION) for _ in range(2))
     assert not await first.step(), "nothing to do, but it has the lease now"
     await fill(store, environment.id)
-    await store.tenancy.delete_environment(environment.id)
+    await delete_environment(store, environment.id)
 
     assert not await second.step()
     assert await left(environment.id) > 0
@@ -127,15 +133,15 @@ async def test_tombstones_older_than_the_retention_are_compacted(
 ) -> None:
     then = datetime.now(UTC) - timedelta(days=2)
     past = MongoStore.open(mongodb_uri, database=database_name, clock=lambda: then)
-    organization = await past.tenancy.create_organization("old", "Old")
-    project = await past.tenancy.create_project(organization.id, "old", "Old")
-    environment = await past.tenancy.create_environment(project.id, "old", "Old")
-    created = await past.items.commit(change(environment.id, *create(flag("a"))))
-    gone = await past.items.commit(change(environment.id, delete(created.records[0])))
+    organization = await make_organization(past, "old")
+    project = await make_project(past, organization.meta.id, "old")
+    environment = await make_environment(past, project.meta.id, "old")
+    created = await past.resources.commit(change(environment.id, *create(flag("a"))))
+    gone = await past.resources.commit(change(environment.id, delete(created.resources[0])))
     await past.close()
 
     async def floor_is(revision: int) -> bool:
-        return (await store.tenancy.get_environment(environment.id)).floor == revision
+        return (await store.definitions.read_definitions(environment.id)).floor == revision
 
     young = Maintenance(store.maintenance, timedelta(days=3))
     assert not await young.step()
@@ -155,7 +161,7 @@ async def test_an_outage_of_the_store_is_logged_once_and_the_work_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await fill(store, environment.id)
-    await store.tenancy.delete_environment(environment.id)
+    await delete_environment(store, environment.id)
     refused = MongoStore.open(refused_uri(mongodb_uri), database=database_name)
     maintenance = Maintenance(refused.maintenance, RETENTION)
     with caplog.at_level(logging.INFO):

@@ -15,11 +15,11 @@ from featmesh.management.v1 import mutation_pb2
 from featmesh.management.v1 import segment_service_pb2 as segments
 from featmesh.management.v1 import tenancy_pb2 as tenancy
 from services.api.rpc.registration import SERVICES
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
 from tests.integration.api.mutations import MUTATIONS, VERSIONED, Mutation, World
 from tests.support.api import ApiClient, flag_resource, segment_resource
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
 of_each = pytest.mark.parametrize("mutation", MUTATIONS, ids=str)

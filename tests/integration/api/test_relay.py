@@ -7,21 +7,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from featmesh.engine.model import Segment
 from featmesh.management.v1 import flag_service_pb2
 from featmesh.messaging.v1 import messaging_pb2
-from services.api.changes.edits import Label, Mutation, created_meta
 from services.api.outbox import relay as relay_module
 from services.api.outbox.notices import plain_notice
 from services.api.outbox.relay import POLL_SECONDS, Relay
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
-from services.storage.model.changes import Change, OutboxEntry, Write
-from services.storage.model.items import SegmentRecord
-from services.storage.model.tenancy import Environment
+from services.storage.model.changes import OutboxEntry
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.outbox import MongoOutbox
+from tests.integration.storage.records import change, create, segment
 from tests.support.api import SERVING, ApiClient, flag_resource, running_api
+from tests.support.resources import Environment, make_environment
 from tests.support.waiting import PATIENCE
 
 
@@ -48,10 +46,8 @@ class Notices:
 
 async def commit(store: MongoStore, environment: Environment, key: str) -> int:
     """A change as another replica would commit it."""
-    mutation = Mutation("other")
-    record = SegmentRecord(Segment(key, key), created_meta(Label(key), mutation))
-    change = Change(environment.id, "other", (Write("create", None, record),))
-    return (await store.items.commit(change)).revision
+    made = change(environment.id, *create(segment(key, key)))
+    return (await store.resources.commit(made)).revision
 
 
 @asynccontextmanager
@@ -286,8 +282,7 @@ async def test_two_relays_at_once_announce_everything_and_empty_the_outbox(
     bus: InProcessBus, environment: Environment, store: MongoStore
 ) -> None:
     others = [
-        await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
-        for number in range(8)
+        await make_environment(store, environment.project_id, f"e{number}") for number in range(8)
     ]
     watched = {each.id: await Notices.of(bus, each) for each in others}
     revisions = {each.id: await commit(store, each, "s") for each in others}

@@ -16,11 +16,11 @@ from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
 from services.api.read.intervals import Interval, bounds
 from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_end_users import create_flag
 from tests.support.api import ApiClient
 from tests.support.observations import see_users
+from tests.support.resources import Environment
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)  # a Monday

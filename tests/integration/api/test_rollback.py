@@ -10,9 +10,9 @@ import pytest
 from featmesh.flag.v1 import condition_pb2, flag_pb2
 from featmesh.management.v1 import audit_service_pb2, flag_service_pb2, segment_service_pb2
 from featmesh.management.v1.mutation_pb2 import MutationOptions, PageRequest
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ACTOR, ApiClient, flag_resource, rollout, segment_resource
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
 

@@ -11,9 +11,9 @@ from featmesh.management.v1 import rollout_service_pb2 as pb
 from services.api.read.propagation_state import Spread, rollout_state
 from services.storage.model.durations import bucket_of
 from services.storage.model.progress import RevisionProgress, StreamProgress
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 from tests.support.waiting import PATIENCE
 

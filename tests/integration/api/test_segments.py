@@ -5,8 +5,8 @@ import grpc
 from featmesh.flag.v1 import condition_pb2, segment_pb2
 from featmesh.management.v1 import flag_service_pb2, segment_service_pb2
 from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.storage.model.tenancy import Environment
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
 

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_reports import evaluation, track
 from tests.integration.storage.records import change, create, flag
 from tests.support.api import ApiClient
+from tests.support.resources import Environment
 from tests.support.statuses import violations
 
 DAY = timedelta(days=1)
@@ -24,10 +23,12 @@ NEVER, UNUSED, SAME = (
 async def make_flags(
     store: MongoStore, environment: Environment, age: timedelta, *keys: str, **fields: Any
 ) -> None:
-    records = [flag(key, **fields) for key in keys]
-    created_at = datetime.now(UTC) - age
-    aged = [replace(each, meta=replace(each.meta, created_at=created_at)) for each in records]
-    await store.items.commit(change(environment.id, *create(*aged)))
+    await store.resources.commit(
+        change(environment.id, *create(*(flag(key, **fields) for key in keys)))
+    )
+    made = {"environment": environment.id, "key": {"$in": keys}}
+    aged = {"$set": {"created_at": datetime.now(UTC) - age}}
+    await store._connection["flags"].update_many(made, aged)
 
 
 async def stale(

@@ -17,6 +17,7 @@ from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.mongodb import MongoStore
 from tests.support.api import NOT_SERVING, SERVING, ApiClient, running_api
 from tests.support.proxy import TcpProxy
+from tests.support.resources import make_access_token
 from tests.support.waiting import PATIENCE
 
 LIST = tenancy_pb2.ListOrganizationsRequest()
@@ -82,7 +83,7 @@ async def test_health_follows_the_store(
     await proxy.cut()
     far = MongoStore.open(uri, database=database_name)
     secret = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token("t", hash_secret(secret))
+    await make_access_token(store, "t", hash_secret(secret))
     try:
         async with running_api(far, bus, secret=secret) as client:
             await client.health(NOT_SERVING)

@@ -6,9 +6,9 @@ from featmesh.management.v1 import tenancy_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import PageRequest
 from services.runtime.secrets import hash_secret
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
 UNKNOWN = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
@@ -126,7 +126,7 @@ async def test_an_sdk_keys_secret_is_shown_once_and_stored_as_a_hash(
     assert created.secret.startswith("fmc_")
     assert created.secret.endswith(created.sdk_key.last_characters)
     assert found is not None
-    assert found.kind is SdkKeyKind.CLIENT
+    assert found.content.kind is SdkKeyKind.CLIENT
     assert list(listed.sdk_keys) == [created.sdk_key]
 
 

@@ -16,11 +16,11 @@ from featmesh.management.v1 import insight_service_pb2
 from featmesh.wire import context_to_proto
 from services.api.rpc import limits
 from services.runtime import interceptor
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from tests.support.api import ApiClient
 from tests.support.observations import see_users
+from tests.support.resources import Environment
 from tests.support.statuses import violations
 from tests.support.waiting import PATIENCE
 

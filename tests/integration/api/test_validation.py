@@ -15,9 +15,9 @@ from services.api.rpc.validation.faults import Faults, quoted
 from services.api.rpc.validation.flags import check_flag_resource
 from services.api.rpc.validation.segments import check_segment_resource
 from services.runtime.errors import InvalidArgument
-from services.storage.model.tenancy import Environment
 from tests.support.api import ApiClient, boolean_flag, rollout, segment_resource
 from tests.support.api import flag_resource as resource_of
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
 Flag = flag_pb2.Flag

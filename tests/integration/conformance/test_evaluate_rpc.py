@@ -27,11 +27,11 @@ from sdks.python.tests.conformance.vectors import (
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.items import FlagRecord, Record, SegmentRecord
-from services.storage.model.tenancy import Environment
+from services.storage.model.items import FlagRecord, SegmentRecord
 from services.storage.mongodb import MongoStore
-from tests.integration.storage.records import change, create, meta
+from tests.integration.storage.records import Record, change, create
 from tests.support.evaluation import EvaluationClient, new_sdk_key, running_evaluation
+from tests.support.resources import Environment
 
 AT_ONCE = 32
 """Calls in flight."""
@@ -55,7 +55,7 @@ async def test_the_rpc_gives_every_expected_result(
     path: str, store: MongoStore, environment: Environment, client: EvaluationClient
 ) -> None:
     vectors = read_vectors(path)
-    committed = await store.items.commit(change(environment.id, *create(*_records(vectors))))
+    committed = await store.resources.commit(change(environment.id, *create(*_records(vectors))))
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def failures(cases: list[Case]) -> list[str]:
@@ -73,9 +73,9 @@ async def _take(_message: Message) -> None:
 
 def _records(vectors: Vectors) -> Iterator[Record]:
     for flag in vectors.flags:
-        yield FlagRecord(flag_from_proto(flag), meta())
+        yield FlagRecord(flag_from_proto(flag), flag.key)
     for segment in vectors.segments:
-        yield SegmentRecord(segment_from_proto(segment), meta())
+        yield SegmentRecord(segment_from_proto(segment), segment.key)
 
 
 def _by_context(cases: Iterable[Case]) -> Iterator[list[Case]]:

@@ -16,7 +16,7 @@ from services.storage.model.items import FlagRecord, SegmentRecord
 from services.storage.model.kinds import FLAG, SEGMENT
 from services.storage.model.resource import Stored
 from services.storage.mongodb import MongoStore
-from tests.integration.storage.records import change, create, delete, update
+from tests.integration.storage.records import Record, change, create, delete, update
 from tests.support.evaluation import (
     EvaluationClient,
     RunningEvaluation,
@@ -35,8 +35,8 @@ class Operator:
     store: MongoStore
     environment_id: str
 
-    async def commit(self, *items: AnyItemChange) -> Committed:
-        return await self.store.resources.commit(change(self.environment_id, *items))
+    async def commit(self, *writes: AnyItemChange) -> Committed:
+        return await self.store.resources.commit(change(self.environment_id, *writes))
 
     async def create(self, *records: FlagRecord | SegmentRecord) -> Committed:
         return await self.commit(*create(*records))

@@ -15,16 +15,17 @@ from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import Unauthenticated
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.model.credentials import SdkKey, SdkKeyKind
-from services.storage.model.tenancy import Environment
+from services.storage.model.resource import Stored
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.resources.credentials import MongoCredentials
-from services.storage.ports.tenancy import CredentialStore
+from services.storage.ports.credentials import CredentialStore
 from tests.support.evaluation import (
     EvaluationClient,
     RunningEvaluation,
     new_sdk_key,
     running_evaluation,
 )
+from tests.support.resources import Environment, make_access_token, revoke_sdk_key
 from tests.support.statuses import error_info, violations
 
 
@@ -36,7 +37,7 @@ class CountedCredentials(MongoCredentials):
         super().__init__(inner._connection)
         self.look_ups = 0
 
-    async def find_sdk_key(self, secret_hash: str) -> SdkKey | None:
+    async def find_sdk_key(self, secret_hash: str) -> Stored[SdkKey] | None:
         self.look_ups += 1
         return await super().find_sdk_key(secret_hash)
 
@@ -64,7 +65,7 @@ async def test_a_call_without_a_good_key_is_unauthenticated(
     store: MongoStore, service: RunningEvaluation, environment: Environment
 ) -> None:
     revoked, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
-    await store.credentials.revoke_sdk_key(environment.id, key_id)
+    await revoke_sdk_key(store, environment.id, key_id)
     for secret in ("", "fms_unknown", "x" * 300, revoked):
         sdk = service.client(secret)
         for name, call in CALLS.items():
@@ -76,7 +77,7 @@ async def test_a_call_without_a_good_key_is_unauthenticated(
 
 async def test_an_access_token_is_no_sdk_key(store: MongoStore, service: RunningEvaluation) -> None:
     token = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token("ada", hash_secret(token))
+    await make_access_token(store, "ada", hash_secret(token))
     for name, call in CALLS.items():
         if name != "Evaluate":  # which an operator may ask, too
             error = await refused(call(service.client(token)))
@@ -99,7 +100,7 @@ async def test_a_flood_of_keys_that_do_not_exist_pushes_no_good_key_out(
     keys = SdkKeys(credentials)
     good, _ = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
     revoked, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
-    await store.credentials.revoke_sdk_key(environment.id, key_id)
+    await revoke_sdk_key(store, environment.id, key_id)
     await keys.any_key([("authorization", f"Bearer {good}")])
     for secret in (*(f"fms_{number}" for number in range(10)), revoked):
         with pytest.raises(Unauthenticated):

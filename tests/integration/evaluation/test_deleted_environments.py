@@ -21,7 +21,6 @@ from services.runtime.errors import NotFound
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.model.changes import Committed
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
@@ -35,6 +34,7 @@ from tests.support.evaluation import (
     running_evaluation,
 )
 from tests.support.messaging import soon
+from tests.support.resources import Environment, make_access_token, make_environment
 from tests.support.streams import Reader, new_traffic
 from tests.support.waiting import PATIENCE
 
@@ -74,15 +74,15 @@ async def delete_environment(store: MongoStore, environment_id: str, *, keys: bo
 
 
 async def test_a_deleted_environment_ends_its_streams_and_no_others(
-    store: MongoStore, service: RunningEvaluation, server_key: str, client_key: str
+    store: MongoStore,
+    service: RunningEvaluation,
+    environment: Environment,
+    server_key: str,
+    client_key: str,
 ) -> None:
-    ours = (await store.tenancy.list_organizations(1, "")).items[0]
-    project = (await store.tenancy.list_projects(ours.id, 1, "")).items[0]
-    other = await store.tenancy.create_environment(project.id, "other", "Other")
+    other = await make_environment(store, environment.project_id, "other")
     kept_key, _ = await new_sdk_key(store, other.id, SdkKeyKind.SERVER)
     kept = service.client(kept_key).definitions()
-    doomed = (await store.tenancy.list_environments(project.id, 2, "")).items
-    [environment] = [each for each in doomed if each.id != other.id]
     streams: list[SyncStream[Any]] = [
         service.client(server_key).definitions(),
         *(service.client(client_key).results(f"user-{number}") for number in range(3)),
@@ -129,7 +129,7 @@ async def test_an_operator_is_told_that_the_environment_does_not_exist(
     store: MongoStore, service: RunningEvaluation, environment: Environment
 ) -> None:
     token = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token("ada", hash_secret(token))
+    await make_access_token(store, "ada", hash_secret(token))
     await delete_environment(store, environment.id)
     with pytest.raises(aio.AioRpcError) as caught:
         await service.client(token).evaluate("ada", environment_id=environment.id)

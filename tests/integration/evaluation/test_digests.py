@@ -12,7 +12,6 @@ import featmesh
 from featmesh.engine.model import ValueType, Variation
 from featmesh.wire.changes import DefinitionChanges
 from services.messaging.inprocess import InProcessBus
-from services.storage.model.items import SegmentRecord
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import delete, flag, segment
@@ -112,7 +111,7 @@ async def test_a_digest_is_the_same_whatever_way_led_to_the_content(
     await stream.change()
     await operator.create(flag("a"), flag("b"), segment("s-1", "one"))
     await operator.update("a", enabled=False)
-    gone: SegmentRecord = await operator.segment("one")
+    gone = await operator.segment("one")
     await operator.commit(delete(gone))
     await operator.delete("b")
     await operator.create(flag("b", salt="anew"), segment("s-2", "one"))

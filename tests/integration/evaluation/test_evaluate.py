@@ -11,6 +11,7 @@ from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
 from tests.support.evaluation import EvaluationClient, RunningEvaluation
+from tests.support.resources import make_access_token
 from tests.support.statuses import violations
 
 RULE = Rule(
@@ -86,7 +87,7 @@ async def test_an_operator_evaluates_in_the_environment_that_the_request_names(
 ) -> None:
     await operator.create(flag("a", rules=(RULE,)))
     token = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token("ada", hash_secret(token))
+    await make_access_token(store, "ada", hash_secret(token))
     client = service.client(token)
     response = await client.evaluate(
         "ada", "a", explain=True, environment_id=operator.environment_id

@@ -13,7 +13,6 @@ from services.evaluation.replica.replica import Replicas
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
 from services.storage.model.definitions import Definitions
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.ports.definitions import DefinitionStore
 from tests.integration.evaluation.conftest import Operator
@@ -24,6 +23,12 @@ from tests.support.evaluation import (
     SERVING,
     Timing,
     running_evaluation,
+)
+from tests.support.resources import (
+    Environment,
+    list_sdk_keys,
+    make_environment,
+    revoke_sdk_key,
 )
 from tests.support.waiting import PATIENCE
 
@@ -103,7 +108,7 @@ async def test_a_notice_of_a_revision_that_is_not_there_yet_does_no_harm(
         stream = service.client(server_key).definitions()
         held = await stream.change()
         committed = await operator.create(flag("a"))
-        early = type(committed)(committed.revision + 1_000, committed.records)
+        early = type(committed)(committed.revision + 1_000, committed.resources)
         await operator.announce(bus, early)
         await stream.reach(committed.revision)
         last = await operator.create(flag("b"))
@@ -136,7 +141,7 @@ async def test_a_read_that_hangs_amid_a_notice_holds_up_no_other_environment(
     replicas = Replicas(definitions)
     follower, bus = Follower(replicas, definitions), InProcessBus()
     await replicas.follow(await bus.watch_changes(follower.on_notice))
-    made = await store.tenancy.create_environment(environment.project_id, "other", "Other")
+    made = await make_environment(store, environment.project_id, "other")
     other = Operator(store, made.id)
     slow, quick = await replicas.get(environment.id), await replicas.get(made.id)
     definitions.changes[environment.id] = never
@@ -174,7 +179,7 @@ async def test_an_environment_that_takes_long_to_read_holds_up_no_other(
 ) -> None:
     replicas = Replicas(definitions)
     follower = Follower(replicas, definitions)
-    made = await store.tenancy.create_environment(environment.project_id, "other", "Other")
+    made = await make_environment(store, environment.project_id, "other")
     slow, quick = await replicas.get(environment.id), await replicas.get(made.id)
     opened = asyncio.Event()
 
@@ -264,6 +269,6 @@ async def test_a_look_at_keys_that_fails_in_a_way_that_nobody_expected_goes_on(
         stream = service.client(server_key).definitions()
         await stream.change()
         await looked.wait()
-        [key] = (await store.credentials.list_sdk_keys(environment.id, 1, "")).items
-        await store.credentials.revoke_sdk_key(environment.id, key.id)
+        [key] = await list_sdk_keys(store, environment.id)
+        await revoke_sdk_key(store, environment.id, key.meta.id)
         await stream.goodbye()

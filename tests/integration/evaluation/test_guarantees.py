@@ -25,6 +25,7 @@ from tests.support.evaluation import (
     running_evaluation,
 )
 from tests.support.messaging import own_topology
+from tests.support.resources import make_environment, read_environment
 
 OFF = Rollout((Share("off", 100_000),))
 MEMBERS_ONLY = Rule("r", "Members", (Condition("", "IN_SEGMENT", ("s-1",)),), OFF)
@@ -94,7 +95,7 @@ async def test_atomic_two_flags_of_one_change_are_never_seen_apart(
     await stream.change()
     committed = await operator.create(flag("a"), flag("b"))
     for number in range(10):
-        writes = [update(each, enabled=bool(number % 2)) for each in committed.records]
+        writes = [update(each, enabled=bool(number % 2)) for each in committed.resources]
         committed = await operator.commit(*writes)
     while stream.revisions[-1] < committed.revision:
         await stream.change()
@@ -105,7 +106,7 @@ async def test_resumable_a_reconnect_gets_only_the_difference(
     server_sdk: EvaluationClient, operator: Operator
 ) -> None:
     committed = await operator.create(flag("kept"), flag("gone"), segment("s-1", "gone"))
-    _, gone, gone_segment = committed.records
+    _, gone, gone_segment = committed.resources
     await operator.commit(*create(flag("new")), delete(gone), delete(gone_segment))
     changes = await server_sdk.definitions(since=committed.revision).change()
     assert not changes.full
@@ -173,8 +174,8 @@ async def test_isolated_no_stream_sees_another_environment(
     operator: Operator,
     store: MongoStore,
 ) -> None:
-    ours = await store.tenancy.get_environment(operator.environment_id)
-    other = await store.tenancy.create_environment(ours.project_id, "other", "Other")
+    ours = await read_environment(store, operator.environment_id)
+    other = await make_environment(store, ours.meta.scope_id, "other")
     secret, _ = await new_sdk_key(store, other.id, SdkKeyKind.SERVER)
     stream, strange = server_sdk.definitions(), service.client(secret).definitions()
     await stream.change()

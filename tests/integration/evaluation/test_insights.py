@@ -16,10 +16,10 @@ from services.evaluation.events.end_users import SeenUsers
 from services.ingest.insights import decode_insights
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.support.evaluation import EvaluationClient, Timing, now_ms, running_evaluation
 from tests.support.messaging import Recorder, message
+from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
 HOUR_MS = 3_600_000

@@ -18,9 +18,8 @@ from services.evaluation.replica.follower import Follower
 from services.evaluation.replica.notices import changes_in
 from services.evaluation.replica.replica import RESYNC, Replica, Replicas
 from services.messaging.ports import Message
-from services.storage.model.changes import Request, Write
+from services.storage.model.changes import AnyItemChange, WriteOptions
 from services.storage.model.definitions import Definitions
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import (
@@ -33,14 +32,15 @@ from tests.integration.storage.records import (
     segment,
     update,
 )
+from tests.support.resources import Environment
 from tests.support.streams import Reader, new_traffic
 from tests.support.waiting import PATIENCE
 
 
-async def noticed(operator: Operator, *writes: Write) -> ChangeNotice:
+async def noticed(operator: Operator, *writes: AnyItemChange) -> ChangeNotice:
     """Commits a change; what `api` announces of it."""
     made = change(operator.environment_id, *writes)
-    return notice_of(made, await operator.store.items.commit(made))
+    return notice_of(made, await operator.store.resources.commit(made))
 
 
 async def hear(follower: Follower, notice: ChangeNotice) -> None:
@@ -85,7 +85,7 @@ async def replica(replicas: Replicas, environment: Environment) -> Replica:
     return await replicas.get(environment.id)
 
 
-async def _tells_all(operator: Operator, since: int, writes: Sequence[Write]) -> int:
+async def _tells_all(operator: Operator, since: int, writes: Sequence[AnyItemChange]) -> int:
     notice = await noticed(operator, *writes)
     read = await operator.store.definitions.read_changes(operator.environment_id, since)
     assert changes_in(notice, since) == read
@@ -96,9 +96,9 @@ async def test_a_notice_tells_exactly_what_the_store_says(
     environment: Environment, operator: Operator
 ) -> None:
     made = full_flag()
-    rule = made.item.rules[0]
+    rule = made.definition.rules[0]
     known = replace(rule, conditions=rule.conditions[:1])  # the other is of a later version
-    made = replace(made, item=replace(made.item, rules=(known,)))
+    made = replace(made, definition=replace(made.definition, rules=(known,)))
     since = await _tells_all(operator, environment.revision, create(full_segment(), made))
     for text in ("", "ü", "x" * 10_000):
         variations = (Variation("on", "", text),)
@@ -137,9 +137,9 @@ async def test_a_value_that_no_message_can_hold_is_not_told(operator: Operator) 
 async def test_what_a_call_did_not_write_is_not_told(
     environment: Environment, operator: Operator
 ) -> None:
-    request = Request(id="once", digest="same")
-    made = change(environment.id, *create(flag("a")), request=request)
-    first, again = [await operator.store.items.commit(made) for _ in range(2)]
+    request = WriteOptions(request_id="once", digest="same")
+    made = change(environment.id, *create(flag("a")), options=request)
+    first, again = [await operator.store.resources.commit(made) for _ in range(2)]
     assert notice_of(made, first).inline.since == environment.revision
     assert not notice_of(made, again).HasField("inline")
 

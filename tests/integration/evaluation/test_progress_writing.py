@@ -12,12 +12,12 @@ from services.evaluation.progress.reports import Reports
 from services.evaluation.progress.writer import ProgressWriter
 from services.evaluation.replica.replica import Replicas
 from services.messaging.inprocess import InProcessBus
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from tests.integration.evaluation.conftest import store_through
 from tests.support.messaging import Recorder
 from tests.support.proxy import TcpProxy
+from tests.support.resources import Environment
 from tests.support.streams import Reader, new_traffic
 from tests.support.waiting import PATIENCE
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from services.evaluation.replica.replica import Replicas
 from services.evaluation.sync.feeds import DefinitionFeed
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
 from tests.support.evaluation import EvaluationClient
+from tests.support.resources import Environment
 
 
 async def restore(operator: Operator, revision: int, *lost: str) -> None:

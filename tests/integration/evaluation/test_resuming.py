@@ -12,7 +12,9 @@ async def test_several_changes_come_as_one_difference_tombstones_included(
 ) -> None:
     held = await operator.create(flag("kept"), flag("changed"), flag("gone"), segment("s-1", "old"))
     await operator.commit(
-        update(held.records[1], enabled=False), delete(held.records[2]), delete(held.records[3])
+        update(held.resources[1], enabled=False),
+        delete(held.resources[2]),
+        delete(held.resources[3]),
     )
     committed = await operator.create(flag("new"))
     changes = await server_sdk.definitions(since=held.revision).change()

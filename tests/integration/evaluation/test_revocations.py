@@ -11,7 +11,6 @@ from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator, store_through
 from tests.integration.storage.records import flag
@@ -25,6 +24,7 @@ from tests.support.evaluation import (
 )
 from tests.support.messaging import soon
 from tests.support.proxy import TcpProxy
+from tests.support.resources import Environment, make_access_token, revoke_sdk_key
 
 
 async def evaluates(sdk: EvaluationClient) -> bool:
@@ -57,7 +57,7 @@ async def test_a_key_that_api_revokes_opens_nothing_at_once(
     store: MongoStore, bus: InProcessBus, environment: Environment
 ) -> None:
     secret = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token("tester", hash_secret(secret))
+    await make_access_token(store, "tester", hash_secret(secret))
     streaming, streaming_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
     calling, calling_id = await new_sdk_key(store, environment.id, SdkKeyKind.CLIENT)
     async with (
@@ -87,7 +87,7 @@ async def test_a_revoked_key_ends_its_open_streams_and_no_others(
     await staying.change()
     for stream in ending:
         await stream.change()
-    await store.credentials.revoke_sdk_key(environment.id, leaked_id)
+    await revoke_sdk_key(store, environment.id, leaked_id)
     for stream in ending:
         goodbye = await stream.goodbye()
         assert goodbye.reason == sync_pb2.GOODBYE_REASON_KEY_REVOKED
@@ -118,7 +118,7 @@ async def test_a_revoked_key_without_a_stream_opens_nothing_new_long_before_its_
     async with running_evaluation(store, bus) as service:
         sdk = service.client(secret)
         assert await evaluates(sdk)
-        await store.credentials.revoke_sdk_key(environment.id, key_id)
+        await revoke_sdk_key(store, environment.id, key_id)
         await soon(lambda: refuses(sdk))
         assert await refuses(sdk)
 
@@ -136,7 +136,7 @@ async def test_many_keys_are_looked_at_in_several_reads(
         for stream in streams:
             await stream.change()
         for _, key_id in made[::2]:
-            await store.credentials.revoke_sdk_key(environment.id, key_id)
+            await revoke_sdk_key(store, environment.id, key_id)
         for stream in streams[::2]:
             await stream.goodbye()
         assert service.app._revocations._watched.keys() == {key_id for _, key_id in made[1::2]}

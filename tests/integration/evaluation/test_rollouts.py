@@ -17,7 +17,6 @@ from featmesh.management.v1 import rollout_service_pb2 as pb
 from featmesh.sync.v1 import sync_pb2
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
@@ -30,6 +29,7 @@ from tests.support.evaluation import (
     running_evaluation,
 )
 from tests.support.messaging import Recorder, own_topology, rabbitmq_bus
+from tests.support.resources import Environment, make_access_token
 from tests.support.waiting import PATIENCE
 
 QUICK = featmesh.Options(flush_interval=0.05)
@@ -89,7 +89,7 @@ async def mesh(
 ) -> AsyncIterator[Mesh]:
     await operator.create(flag("a"))
     token = new_secret(ACCESS_TOKEN)
-    await store.credentials.create_access_token("tester", hash_secret(token))
+    await make_access_token(store, "tester", hash_secret(token))
     async with AsyncExitStack() as stack:
         prefix = await stack.enter_async_context(own_topology(amqp_url))
         buses = [await stack.enter_async_context(rabbitmq_bus(amqp_url, prefix)) for _ in range(3)]

@@ -11,9 +11,9 @@ from services.evaluation.replica.replica import Replica, Replicas
 from services.evaluation.sync.stream import StreamDeps
 from services.evaluation.sync.timers import TICK_SECONDS, StreamTimers, TimerSettings
 from services.runtime.tasks import repeat
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
+from tests.support.resources import Environment
 from tests.support.streams import Reader, new_traffic
 from tests.support.waiting import PATIENCE
 
@@ -49,7 +49,7 @@ async def join(replicas: Replicas, replica: Replica) -> AsyncIterator[Join]:
 
 
 async def commit(store: MongoStore, replica: Replica, key: str) -> None:
-    committed = await store.items.commit(change(replica.environment_id, *create(flag(key))))
+    committed = await store.resources.commit(change(replica.environment_id, *create(flag(key))))
     await replica.refresh(committed.revision)
 
 

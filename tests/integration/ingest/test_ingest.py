@@ -14,7 +14,6 @@ from services.messaging.ports import Bus, Message, Topic
 from services.runtime.errors import BrokerUnavailable
 from services.storage.model.end_users import EndUser, UserFilter
 from services.storage.model.events import EvaluationCount
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.ingest.batches import (
     HOUR,
@@ -25,6 +24,7 @@ from tests.integration.ingest.batches import (
 )
 from tests.integration.ingest.conftest import NOT_SERVING, SERVING, running, until, until_health
 from tests.support.proxy import TcpProxy
+from tests.support.resources import Environment
 
 ANN = Context("ann", "Ann", {"country": "CH", "age": 41.0, "beta": True, "roles": ("a", "b")})
 

@@ -28,7 +28,6 @@ from services.runtime.metrics import MetricsServer
 from services.runtime.server import ListenError
 from services.runtime.worker_metrics import WorkerMetrics
 from services.storage.model.credentials import SdkKeyKind
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.evaluation import (
@@ -41,6 +40,7 @@ from tests.support.evaluation import (
 )
 from tests.support.mesh import ROOT
 from tests.support.messaging import Recorder, message, soon
+from tests.support.resources import Environment, make_environment
 from tests.support.streams import Reader, new_traffic
 
 PAGE = ROOT / "docs" / "operations" / "metrics.md"
@@ -125,7 +125,7 @@ async def test_a_scrape_tells_of_streams_first_syncs_and_pushes(
         held = await sdk.definitions().change()
         stream = sdk.definitions(since=held.revision)
         await stream.change()
-        committed = await store.items.commit(change(environment.id, *create(flag("a"))))
+        committed = await store.resources.commit(change(environment.id, *create(flag("a"))))
         await stream.reach(committed.revision)
 
         async def pushed() -> bool:
@@ -153,7 +153,7 @@ async def test_the_lag_is_what_is_known_to_be_newer_than_what_is_in_memory(
     replica = await replicas.get(environment.id)
     lag = f"{PREFIX}revision_lag_milliseconds"
     assert value(metrics, lag, environment=environment.id) == 0
-    committed = await store.items.commit(change(environment.id, *create(flag("a"))))
+    committed = await store.resources.commit(change(environment.id, *create(flag("a"))))
     replicas.announced(environment.id, committed.revision)
     behind = committed.revision - environment.revision
     assert value(metrics, lag, environment=environment.id) == behind > 0
@@ -170,7 +170,7 @@ async def test_environments_beyond_the_bound_share_one_series(
     deps = new_traffic(replicas.watchdog)
     readers = [Reader(await replicas.get(environment.id), deps)]
     for number in range(3):
-        made = await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
+        made = await make_environment(store, environment.project_id, f"e{number}")
         readers.append(Reader(await replicas.get(made.id), deps))
         replicas.announced(made.id, made.revision + number)
     assert value(metrics, f"{PREFIX}streams", environment=environment.id) == 1
@@ -189,7 +189,7 @@ async def test_the_outbox_is_measured_by_its_number_and_its_oldest_entry(
     assert value(metrics, "featmesh_api_outbox_changes") == 0
     assert value(metrics, "featmesh_api_outbox_age_seconds") == 0
     committed = [
-        await store.items.commit(change(environment.id, *create(flag(key)))) for key in "ab"
+        await store.resources.commit(change(environment.id, *create(flag(key)))) for key in "ab"
     ]
     hour = 3_600_000
     older = {"$set": {"revision": committed[0].revision - hour}}

@@ -22,10 +22,13 @@ from featmesh.engine.model import (
 from services.storage.model.changes import AnyItemChange, Change, ItemChange
 from services.storage.model.items import FlagRecord, SegmentRecord
 from services.storage.model.kinds import FLAG, SEGMENT
-from services.storage.model.resource import AnyKind, Stored
+from services.storage.model.resource import AnyKind, AnyStored
 from tests.support.resources import ADA
 
 NOON = datetime(2026, 7, 1, 12, 0, 0, 123_000, tzinfo=UTC)
+
+
+Record = FlagRecord | SegmentRecord
 
 
 def flag(key: str, *tags: str, **fields: Any) -> FlagRecord:
@@ -43,8 +46,8 @@ def flag(key: str, *tags: str, **fields: Any) -> FlagRecord:
 
 def segment(segment_id: str, key: str, *tags: str, **fields: Any) -> SegmentRecord:
     """A segment that is not yet stored."""
-    definition = replace(Segment(segment_id, key, ("ada",)), **fields)
-    return SegmentRecord(definition, "A name", "A description", tags)
+    plain = Segment(segment_id, key, ("ada",))
+    return SegmentRecord(replace(plain, **fields), "A name", "A description", tags)
 
 
 def full_flag() -> FlagRecord:
@@ -76,29 +79,30 @@ def full_segment() -> SegmentRecord:
     )
 
 
-def create(*records: FlagRecord | SegmentRecord) -> tuple[AnyItemChange, ...]:
-    """Changes that create."""
+def create(*records: Record) -> tuple[AnyItemChange, ...]:
+    """Items that create."""
     return tuple(ItemChange(kind_of(record), "create", None, record) for record in records)
 
 
-def update(before: Stored[Any] | None, **fields: Any) -> AnyItemChange:
-    """A change of fields of what is stored."""
+def kind_of(record: Record) -> AnyKind:
+    """The kind of a flag or a segment."""
+    return FLAG if isinstance(record, FlagRecord) else SEGMENT
+
+
+def update(before: AnyStored | None, **fields: Any) -> AnyItemChange:
+    """An item that changes fields of a definition that is stored."""
     assert before is not None
     definition = replace(before.content.definition, **fields)
     after = replace(before.content, definition=definition)
     return ItemChange(before.kind, "update", before, after)
 
 
-def delete(before: Stored[Any]) -> AnyItemChange:
-    """A change that deletes what is stored."""
+def delete(before: AnyStored | None) -> AnyItemChange:
+    """An item that deletes what is stored."""
+    assert before is not None
     return ItemChange(before.kind, "delete", before, None)
 
 
 def change(environment_id: str, *items: AnyItemChange, **fields: Any) -> Change:
     """A change by Ada."""
     return Change(environment_id, ADA, items, **fields)
-
-
-def kind_of(record: FlagRecord | SegmentRecord) -> AnyKind:
-    """The kind of which a record is."""
-    return FLAG if isinstance(record, FlagRecord) else SEGMENT

@@ -8,14 +8,13 @@ from dataclasses import replace
 import pytest
 
 from services.runtime.errors import NotFound
-from services.storage.model.changes import Write
+from services.storage.model.changes import AnyItemChange
 from services.storage.model.definitions import Definitions, Tombstone
-from services.storage.model.items import Record
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver import client as connection
 from services.storage.mongodb.resources import definitions
 from tests.integration.storage.records import (
+    Record,
     change,
     create,
     delete,
@@ -24,6 +23,7 @@ from tests.integration.storage.records import (
     segment,
     update,
 )
+from tests.support.resources import Environment, make_environment
 
 
 def in_order(read: Definitions) -> Definitions:
@@ -41,9 +41,9 @@ async def test_changes_hold_only_what_is_newer_with_tombstones(
     store: MongoStore, environment: Environment
 ) -> None:
     writes = create(flag("a"), flag("b"), flag("c"), segment("s-1", "vip"), segment("s-2", "old"))
-    first = await store.items.commit(change(environment.id, *writes))
-    a, b, _, vip, _ = first.records
-    second = await store.items.commit(
+    first = await store.resources.commit(change(environment.id, *writes))
+    a, b, _, vip, _ = first.resources
+    second = await store.resources.commit(
         change(environment.id, update(a, enabled=False), delete(b), delete(vip))
     )
     read = await store.definitions.read_changes(environment.id, first.revision)
@@ -59,7 +59,7 @@ async def test_changes_that_need_several_answers_of_the_store_are_whole(
 ) -> None:
     monkeypatch.setattr(connection, "_ONE_BATCH", 2)
     writes = create(*(flag(key) for key in "abcde"), segment("s-1", "vip"))
-    done = await store.items.commit(change(environment.id, *writes))
+    done = await store.resources.commit(change(environment.id, *writes))
     read = await store.definitions.read_changes(environment.id, done.revision - 1)
     assert sorted(one.key for one in read.flags) == list("abcde")
     assert [one.id for one in read.segments] == ["s-1"]
@@ -69,13 +69,13 @@ async def test_the_history_tells_of_changes_what_the_items_tell(
     store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes = create(flag("a"), flag("b"), flag("c"), segment("s-1", "vip"))
-    a, b, c, vip = (await store.items.commit(change(environment.id, *writes))).records
+    a, b, c, vip = (await store.resources.commit(change(environment.id, *writes))).records
     made: list[int] = []
 
-    async def commit(*writes: Write) -> Sequence[Record | None]:
-        done = await store.items.commit(change(environment.id, *writes))
+    async def commit(*writes: AnyItemChange) -> Sequence[Record | None]:
+        done = await store.resources.commit(change(environment.id, *writes))
         made.append(done.revision)
-        return done.records
+        return done.resources
 
     (a,) = await commit(update(a, enabled=False))
     await commit(update(a, enabled=True), delete(b))
@@ -96,7 +96,7 @@ async def test_changes_that_are_too_many_for_the_history_are_whole(
     store: MongoStore, environment: Environment
 ) -> None:
     keys = [f"f{number:03}" for number in range(definitions.HISTORY_ENTRIES + 1)]
-    done = await store.items.commit(change(environment.id, *create(*map(flag, keys))))
+    done = await store.resources.commit(change(environment.id, *create(*map(flag, keys))))
     read = await store.definitions.read_changes(environment.id, done.revision - 1)
     assert sorted(one.key for one in read.flags) == keys
 
@@ -104,7 +104,7 @@ async def test_changes_that_are_too_many_for_the_history_are_whole(
 async def test_changes_are_read_from_a_store_without_the_histories_index(
     store: MongoStore, environment: Environment
 ) -> None:
-    done = await store.items.commit(change(environment.id, *create(flag("a"))))
+    done = await store.resources.commit(change(environment.id, *create(flag("a"))))
     history = store._connection["item_history"]
     await history.drop_index("environment_1_revision_1_position_1")
     try:
@@ -118,8 +118,8 @@ async def test_definitions_hold_everything_archived_and_deleted_too(
     store: MongoStore, environment: Environment
 ) -> None:
     writes = create(flag("a", archived=True), flag("b"), segment("s-1", "vip"))
-    first = await store.items.commit(change(environment.id, *writes))
-    await store.items.commit(change(environment.id, delete(first.records[1])))
+    first = await store.resources.commit(change(environment.id, *writes))
+    await store.resources.commit(change(environment.id, delete(first.resources[1])))
     read = await store.definitions.read_definitions(environment.id)
     assert [one.key for one in read.flags] == ["a"]
     assert [one.id for one in read.segments] == ["s-1"]
@@ -129,7 +129,7 @@ async def test_definitions_hold_everything_archived_and_deleted_too(
 async def test_nothing_is_newer_than_the_current_revision(
     store: MongoStore, environment: Environment
 ) -> None:
-    done = await store.items.commit(change(environment.id, *create(flag("a"))))
+    done = await store.resources.commit(change(environment.id, *create(flag("a"))))
     read = await store.definitions.read_changes(environment.id, done.revision)
     assert (read.flags, read.deleted_flags, read.revision) == ((), (), done.revision)
 
@@ -137,9 +137,9 @@ async def test_nothing_is_newer_than_the_current_revision(
 async def test_a_flag_created_anew_has_no_tombstone(
     store: MongoStore, environment: Environment
 ) -> None:
-    first = await store.items.commit(change(environment.id, *create(flag("a"))))
-    await store.items.commit(change(environment.id, delete(first.records[0])))
-    await store.items.commit(change(environment.id, *create(flag("a"))))
+    first = await store.resources.commit(change(environment.id, *create(flag("a"))))
+    await store.resources.commit(change(environment.id, delete(first.resources[0])))
+    await store.resources.commit(change(environment.id, *create(flag("a"))))
     read = await store.definitions.read_changes(environment.id, first.revision)
     assert [one.key for one in read.flags] == ["a"]
     assert read.deleted_flags == ()
@@ -148,29 +148,29 @@ async def test_a_flag_created_anew_has_no_tombstone(
 async def test_a_segment_created_anew_under_another_id_leaves_its_tombstone(
     store: MongoStore, environment: Environment
 ) -> None:
-    first = await store.items.commit(change(environment.id, *create(segment("s-1", "vip"))))
-    await store.items.commit(change(environment.id, delete(first.records[0])))
-    await store.items.commit(change(environment.id, *create(segment("s-2", "vip"))))
+    first = await store.resources.commit(change(environment.id, *create(segment("s-1", "vip"))))
+    await store.resources.commit(change(environment.id, delete(first.resources[0])))
+    await store.resources.commit(change(environment.id, *create(segment("s-2", "vip"))))
     read = await store.definitions.read_changes(environment.id, first.revision)
     assert [one.id for one in read.segments] == ["s-2"]
     assert [one.key for one in read.deleted_segments] == ["s-1"]
 
 
 async def test_every_read_is_one_point_in_time(store: MongoStore, environment: Environment) -> None:
-    created = await store.items.commit(
+    created = await store.resources.commit(
         change(environment.id, *create(flag("a", salt="0"), segment("s-1", "vip")))
     )
     reading = asyncio.Event()
     stop = asyncio.Event()
 
     async def write() -> None:
-        records = created.records
+        records = created.resources
         for turn in itertools.count(1):
             await reading.wait()
             if stop.is_set():
                 return
             both = update(records[0], salt=str(turn)), update(records[1], included=(str(turn),))
-            records = (await store.items.commit(change(environment.id, *both))).records
+            records = (await store.resources.commit(change(environment.id, *both))).records
 
     seen = set()
     async with asyncio.TaskGroup() as tasks:
@@ -187,8 +187,8 @@ async def test_every_read_is_one_point_in_time(store: MongoStore, environment: E
 async def test_environments_do_not_see_each_other(
     store: MongoStore, environment: Environment
 ) -> None:
-    other = await store.tenancy.create_environment(environment.project_id, "staging", "Staging")
-    await store.items.commit(change(environment.id, *create(flag("a"))))
+    other = await make_environment(store, environment.project_id, "staging")
+    await store.resources.commit(change(environment.id, *create(flag("a"))))
     read = await store.definitions.read_definitions(other.id)
     assert (read.flags, read.revision) == ((), other.revision)
 
@@ -203,7 +203,7 @@ async def test_an_unknown_environment_is_not_found(store: MongoStore) -> None:
 async def test_revisions_of_known_environments_are_read_at_once(
     store: MongoStore, environment: Environment
 ) -> None:
-    done = await store.items.commit(change(environment.id, *create(flag("a"))))
+    done = await store.resources.commit(change(environment.id, *create(flag("a"))))
     read = await store.definitions.read_revisions([environment.id, "nowhere"])
     assert read == {environment.id: done.revision}
 
@@ -212,8 +212,7 @@ async def test_revisions_that_need_several_answers_of_the_store_are_all_read(
     store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = [
-        await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
-        for number in range(3)
+        await make_environment(store, environment.project_id, f"e{number}") for number in range(3)
     ]
     monkeypatch.setattr(connection, "_ONE_BATCH", 2)
     read = await store.definitions.read_revisions([each.id for each in made])

@@ -13,7 +13,11 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from services.runtime.errors import StoreUnavailable
 from services.standalone.mongod import EmbeddedMongod, EmbeddedMongodError, packaged_mongod
+from services.storage.model.kinds import ORGANIZATION
+from services.storage.model.queries import Query
+from services.storage.model.resource import INSTALLATION_ID
 from services.storage.mongodb import MongoStore
+from tests.support.resources import make_organization
 from tests.support.waiting import PATIENCE
 
 PARENT = """
@@ -21,6 +25,7 @@ import asyncio, sys
 from pathlib import Path
 from services.runtime.errors import StoreUnavailable
 from services.standalone.mongod import EmbeddedMongod
+from tests.support.resources import make_organization
 
 async def main():
     mongod = EmbeddedMongod(Path(sys.argv[1]))
@@ -34,7 +39,7 @@ asyncio.run(main())
 
 async def organizations(uri: str) -> list[str]:
     store = MongoStore.open(uri)
-    page = await store.tenancy.list_organizations(10, "")
+    page = await store.resources.list(ORGANIZATION, INSTALLATION_ID, Query(10))
     await store.close()
     return [one.key for one in page.items]
 
@@ -44,7 +49,7 @@ async def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
         first_uri = mongod.uri
         store = MongoStore.open(first_uri)
         await store.migrate()
-        await store.tenancy.create_organization("acme", "Acme")
+        await make_organization(store, "acme")
         await store.close()
     async with EmbeddedMongod(tmp_path) as mongod:
         assert mongod.uri != first_uri
@@ -64,13 +69,14 @@ async def test_a_store_that_comes_back_is_used_again(tmp_path: Path) -> None:
         uri = mongod.uri
         store = MongoStore.open(uri)
         await store.migrate()
-        await store.tenancy.create_organization("acme", "Acme")
+        await make_organization(store, "acme")
     with pytest.raises(StoreUnavailable):
         await store.outbox.list_outbox(1)
     port = int(store.address.rpartition(":")[2])
     async with EmbeddedMongod(tmp_path, port=port) as mongod:
         assert mongod.uri == uri
-        assert len((await store.tenancy.list_organizations(10, "")).items) == 1
+        listed = await store.resources.list(ORGANIZATION, INSTALLATION_ID, Query(10))
+        assert len(listed.items) == 1
         await store.close()
 
 

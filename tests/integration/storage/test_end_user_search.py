@@ -7,13 +7,13 @@ import pytest
 
 from featmesh.engine.model import Context
 from services.storage.model.end_users import EndUser, UserFilter
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import SCHEMA_VERSION
 from services.storage.mongodb.reports import end_user_search
 from tests.integration.storage.records import NOON
 from tests.support.observations import see_users
+from tests.support.resources import Environment
 
 USERS = 1_000
 SIZE = 5

@@ -8,12 +8,12 @@ import pytest
 from featmesh.engine.model import Attribute, Context
 from services.storage.model.end_users import EndUser, UserFilter
 from services.storage.model.observations import UserObservations
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.events.end_users import MAX_ATTRIBUTES, MAX_SEEN_VALUES
 from tests.integration.storage.records import NOON
 from tests.support.observations import see_users
+from tests.support.resources import Environment
 
 MINUTE = timedelta(minutes=1)
 

@@ -6,11 +6,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from services.storage.model import sketches
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, Document
 from services.storage.mongodb.migrations import SCHEMA_VERSION, migrate
 from tests.integration.storage.test_stored_form import all_of, batch, database, evaluation
+from tests.support.resources import Environment
 
 __all__ = ["database"]
 

@@ -3,20 +3,22 @@ from __future__ import annotations
 import pytest
 
 from services.runtime.errors import NotFound, StaleVersion
-from services.storage.model.changes import Request, Write
-from services.storage.model.tenancy import Environment
+from services.storage.model.changes import WriteOptions
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, delete, flag, segment, update
 from tests.integration.storage.test_commit import assert_nothing_was_written
 from tests.integration.storage.test_lists import all_pages
+from tests.support.resources import Environment
 
 
 async def test_every_version_is_listed_newest_first_deletions_included(
     store: MongoStore, environment: Environment
 ) -> None:
-    first = await store.items.commit(change(environment.id, *create(flag("a"), flag("b"))))
-    second = await store.items.commit(change(environment.id, update(first.records[0], salt="x")))
-    third = await store.items.commit(change(environment.id, delete(second.records[0])))
+    first = await store.resources.commit(change(environment.id, *create(flag("a"), flag("b"))))
+    second = await store.resources.commit(
+        change(environment.id, update(first.resources[0], salt="x"))
+    )
+    third = await store.resources.commit(change(environment.id, delete(second.resources[0])))
 
     pages = await all_pages(
         lambda token: store.items.list_flag_versions(environment.id, "a", 2, token)
@@ -25,8 +27,8 @@ async def test_every_version_is_listed_newest_first_deletions_included(
     assert [[each.version for each in page] for page in pages] == [[3, 2], [1]]
     newest, middle, oldest = [each for page in pages for each in page]
     assert (newest.record, newest.revision) == (None, third.revision)
-    assert (middle.record, middle.revision) == (second.records[0], second.revision)
-    assert oldest.record == first.records[0]
+    assert (middle.record, middle.revision) == (second.resources[0], second.revision)
+    assert oldest.record == first.resources[0]
 
 
 async def test_a_segments_history_is_that_of_the_last_one_that_had_the_key(
@@ -36,16 +38,16 @@ async def test_a_segments_history_is_that_of_the_last_one_that_had_the_key(
         page = await store.items.list_segment_versions(environment.id, "vip", 10, "")
         return [(each.record.item.id if each.record else "", each.version) for each in page.items]
 
-    old = await store.items.commit(change(environment.id, *create(segment("s-1", "vip"))))
-    swap = change(environment.id, *create(segment("s-2", "vip")), delete(old.records[0]))
-    new = await store.items.commit(swap)
+    old = await store.resources.commit(change(environment.id, *create(segment("s-1", "vip"))))
+    swap = change(environment.id, *create(segment("s-2", "vip")), delete(old.resources[0]))
+    new = await store.resources.commit(swap)
     assert await versions() == [("s-2", 1)]
-    await store.items.commit(change(environment.id, delete(new.records[0])))
+    await store.resources.commit(change(environment.id, delete(new.resources[0])))
     assert await versions() == [("", 2), ("s-2", 1)]
 
 
 async def test_what_never_was_has_no_history(store: MongoStore, environment: Environment) -> None:
-    await store.items.commit(change(environment.id, *create(flag("a"), segment("s-1", "vip"))))
+    await store.resources.commit(change(environment.id, *create(flag("a"), segment("s-1", "vip"))))
     items = store.items
     for call, text in (
         (items.list_flag_versions(environment.id, "vip", 10, ""), "flag 'vip' does not exist"),
@@ -61,17 +63,17 @@ async def test_what_never_was_has_no_history(store: MongoStore, environment: Env
 async def test_a_revival_must_continue_the_tombstone_that_it_was_planned_for(
     store: MongoStore, environment: Environment
 ) -> None:
-    created = await store.items.commit(change(environment.id, *create(flag("a"))))
+    created = await store.resources.commit(change(environment.id, *create(flag("a"))))
     revival = change(environment.id, Write("rollback", None, flag("a"), revives=2))
     with pytest.raises(StaleVersion):  # it is alive
-        await store.items.commit(revival)
-    await store.items.commit(change(environment.id, delete(created.records[0])))
-    again = await store.items.commit(revival)
-    assert again.records[0] is not None
-    assert again.records[0].item.version == 3
-    last = await store.items.commit(change(environment.id, delete(again.records[0])))
+        await store.resources.commit(revival)
+    await store.resources.commit(change(environment.id, delete(created.resources[0])))
+    again = await store.resources.commit(revival)
+    assert again.resources[0] is not None
+    assert again.resources[0].item.version == 3
+    last = await store.resources.commit(change(environment.id, delete(again.resources[0])))
     with pytest.raises(StaleVersion) as refusal:  # it is a later tombstone
-        await store.items.commit(revival)
+        await store.resources.commit(revival)
     assert refusal.value.metadata["current_version"] == "4"
     await assert_nothing_was_written(store, environment, last)
 
@@ -79,31 +81,31 @@ async def test_a_revival_must_continue_the_tombstone_that_it_was_planned_for(
 async def test_a_rehearsal_answers_as_the_change_would_and_writes_nothing(
     store: MongoStore, environment: Environment
 ) -> None:
-    created = await store.items.commit(change(environment.id, *create(flag("a"))))
-    off = update(created.records[0], enabled=False)
-    rehearsal = change(environment.id, off, request=Request("r-1", validate_only=True))
+    created = await store.resources.commit(change(environment.id, *create(flag("a"))))
+    off = update(created.resources[0], enabled=False)
+    rehearsal = change(environment.id, off, options=WriteOptions("r-1", validate_only=True))
     for _ in range(2):
-        rehearsed = await store.items.commit(rehearsal)
+        rehearsed = await store.resources.commit(rehearsal)
         assert rehearsed.revision == created.revision
         assert not rehearsed.replayed
-        [record] = rehearsed.records
+        [record] = rehearsed.resources
         assert record is not None
         assert (record.item.version, record.item.revision) == (2, 0)
     await assert_nothing_was_written(store, environment, created)
-    assert await store.items.find_committed(environment.id, Request("r-1")) is None
+    assert await store.items.find_committed(environment.id, WriteOptions("r-1")) is None
 
 
 async def test_a_request_that_found_nothing_to_do_is_remembered_with_what_it_found(
     store: MongoStore, environment: Environment
 ) -> None:
-    created = await store.items.commit(change(environment.id, *create(flag("a"), flag("b"))))
-    found = tuple(record for record in created.records if record)
-    request = Request("r-1")
-    kept = await store.items.commit(change(environment.id, kept=found, request=request))
-    assert (kept.revision, kept.records, kept.kept) == (created.revision, (), found)
+    created = await store.resources.commit(change(environment.id, *create(flag("a"), flag("b"))))
+    found = tuple(record for record in created.resources if record)
+    request = WriteOptions("r-1")
+    kept = await store.resources.commit(change(environment.id, kept=found, request=request))
+    assert (kept.revision, kept.resources, kept.kept) == (created.revision, (), found)
     await assert_nothing_was_written(store, environment, created)
 
-    await store.items.commit(change(environment.id, update(created.records[0], salt="x")))
+    await store.resources.commit(change(environment.id, update(created.resources[0], salt="x")))
     replayed = await store.items.find_committed(environment.id, request)
     assert replayed is not None
     assert replayed.revision == created.revision

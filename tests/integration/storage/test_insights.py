@@ -13,9 +13,9 @@ from services.storage.model.events import (
     MetricEvent,
     MetricKind,
 )
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import NOON
+from tests.support.resources import Environment, make_environment
 
 NOON_SHARP = NOON.replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -126,7 +126,7 @@ async def test_concurrent_batches_lose_no_count(
 async def test_a_batch_id_is_taken_within_its_environment_only(
     store: MongoStore, environment: Environment
 ) -> None:
-    other = await store.tenancy.create_environment(environment.project_id, "staging", "Staging")
+    other = await make_environment(store, environment.project_id, "staging")
     both = [batch(one, "1", evaluation(NOON)) for one in (environment, other)]
     assert await stored(store, *both) == 2
 

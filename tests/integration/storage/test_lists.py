@@ -8,10 +8,10 @@ import pytest
 from services.runtime.errors import InvalidArgument, NotFound
 from services.storage.model.end_users import UserFilter
 from services.storage.model.pages import Page
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver import paging
 from tests.integration.storage.records import change, create, delete, flag, segment
+from tests.support.resources import Environment, make_environment, make_organization, make_project
 
 T = TypeVar("T")
 
@@ -33,8 +33,8 @@ async def test_flags_are_paged_by_key_without_deleted_and_archived_ones(
 ) -> None:
     records = [flag(key) for key in ("e", "b", "a", "d", "c")]
     gone, kept_away = flag("bb"), flag("cc", archived=True)
-    done = await store.items.commit(change(environment.id, *create(*records, gone, kept_away)))
-    await store.items.commit(change(environment.id, delete(done.records[5])))
+    done = await store.resources.commit(change(environment.id, *create(*records, gone, kept_away)))
+    await store.resources.commit(change(environment.id, delete(done.resources[5])))
     pages = await all_pages(
         lambda token: store.items.list_flags(
             environment.id, 2, token, include_archived=False, tag=""
@@ -44,7 +44,7 @@ async def test_flags_are_paged_by_key_without_deleted_and_archived_ones(
 
 
 async def test_a_full_last_page_has_no_token(store: MongoStore, environment: Environment) -> None:
-    await store.items.commit(change(environment.id, *create(flag("a"), flag("b"))))
+    await store.resources.commit(change(environment.id, *create(flag("a"), flag("b"))))
     page = await store.items.list_flags(environment.id, 2, "", include_archived=True, tag="")
     assert (len(page.items), page.next_token) == (2, "")
 
@@ -55,7 +55,7 @@ async def test_a_page_of_large_items_ends_before_it_is_too_large_to_be_received(
     keys = tuple(f"{number:0>500}" for number in range(2_000))  # a megabyte
     large = [segment(f"s-{n}", f"k-{n}", included=keys) for n in range(5)]
     for each in large:
-        await store.items.commit(change(environment.id, *create(each)))
+        await store.resources.commit(change(environment.id, *create(each)))
     pages = await all_pages(
         lambda token: store.items.list_segments(
             environment.id, 500, token, include_archived=False, tag=""
@@ -71,7 +71,7 @@ async def test_an_item_that_is_larger_than_a_page_is_a_page_of_its_own(
     store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paging, "PAGE_BYTES", 1)
-    await store.items.commit(change(environment.id, *create(flag("a"), flag("b"))))
+    await store.resources.commit(change(environment.id, *create(flag("a"), flag("b"))))
     pages = await all_pages(
         lambda token: store.items.list_flags(
             environment.id, 500, token, include_archived=False, tag=""
@@ -86,7 +86,7 @@ async def test_lists_are_filtered_by_tag_and_may_include_archived_items(
     writes = create(
         flag("a", "beta"), flag("b"), flag("c", "beta", archived=True), segment("s", "s", "beta")
     )
-    await store.items.commit(change(environment.id, *writes))
+    await store.resources.commit(change(environment.id, *writes))
     flags = await store.items.list_flags(environment.id, 10, "", include_archived=True, tag="beta")
     segments = await store.items.list_segments(
         environment.id, 10, "", include_archived=False, tag="beta"
@@ -98,7 +98,7 @@ async def test_lists_are_filtered_by_tag_and_may_include_archived_items(
 async def test_those_of_the_keys_that_are_there_are_found(
     store: MongoStore, environment: Environment
 ) -> None:
-    await store.items.commit(change(environment.id, *create(flag("a"), segment("s-1", "vip"))))
+    await store.resources.commit(change(environment.id, *create(flag("a"), segment("s-1", "vip"))))
     assert [one.item.key for one in await store.items.find_flags(environment.id, ["a", "x"])] == [
         "a"
     ]
@@ -109,8 +109,8 @@ async def test_those_of_the_keys_that_are_there_are_found(
 async def test_audit_entries_are_paged_newest_first(
     store: MongoStore, environment: Environment
 ) -> None:
-    await store.items.commit(change(environment.id, *create(flag("a"), flag("b"))))
-    await store.items.commit(change(environment.id, *create(flag("c"))))
+    await store.resources.commit(change(environment.id, *create(flag("a"), flag("b"))))
+    await store.resources.commit(change(environment.id, *create(flag("c"))))
     pages = await all_pages(
         lambda token: store.items.list_audit_entries(environment.id, 2, token, resource="")
     )
@@ -155,15 +155,17 @@ async def test_organizations_projects_and_environments_are_paged_by_key(
     store: MongoStore,
 ) -> None:
     for key in ("b", "c", "a"):
-        organization = await store.tenancy.create_organization(key, key.upper())
+        organization = await make_organization(store, key)
     for key in ("y", "x"):
-        project = await store.tenancy.create_project(organization.id, key, key)
+        project = await make_project(store, organization.meta.id, key)
     for key in ("n", "m"):
-        await store.tenancy.create_environment(project.id, key, key)
+        await make_environment(store, project.meta.id, key)
     organizations = await all_pages(lambda token: store.tenancy.list_organizations(2, token))
-    projects = await all_pages(lambda token: store.tenancy.list_projects(organization.id, 1, token))
+    projects = await all_pages(
+        lambda token: store.tenancy.list_projects(organization.meta.id, 1, token)
+    )
     environments = await all_pages(
-        lambda token: store.tenancy.list_environments(project.id, 1, token)
+        lambda token: store.tenancy.list_environments(project.meta.id, 1, token)
     )
     assert [[one.key for one in page] for page in organizations] == [["a", "b"], ["c"]]
     assert [[one.key for one in page] for page in projects] == [["x"], ["y"]]

@@ -8,11 +8,11 @@ import pytest
 
 from services.evaluation.replica.view import View
 from services.runtime.errors import AlreadyExists
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.resources import definitions
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import change, create, delete, flag, segment
+from tests.support.resources import Environment, make_environment, read_environment
 
 DAY = timedelta(days=1)
 RETENTION = 30 * DAY
@@ -45,9 +45,9 @@ async def test_of_many_that_want_a_free_lease_at_once_one_gets_it(store: MongoSt
 
 async def tombstones(store: MongoStore, environment_id: str, *records: Any) -> int:
     """Creates and deletes; the revision of the tombstones."""
-    created = await store.items.commit(change(environment_id, *create(*records)))
-    gone = change(environment_id, *(delete(record) for record in created.records))
-    return (await store.items.commit(gone)).revision
+    created = await store.resources.commit(change(environment_id, *create(*records)))
+    gone = change(environment_id, *(delete(record) for record in created.resources))
+    return (await store.resources.commit(gone)).revision
 
 
 async def test_tombstones_go_after_their_retention_and_the_floor_rises_to_the_newest(
@@ -55,7 +55,7 @@ async def test_tombstones_go_after_their_retention_and_the_floor_rises_to_the_ne
 ) -> None:
     await tombstones(moved, environment.id, flag("a"))
     last = await tombstones(moved, environment.id, flag("b"), segment("s-1", "vip"))
-    live = await moved.items.commit(change(environment.id, *create(flag("live"))))
+    live = await moved.resources.commit(change(environment.id, *create(flag("live"))))
     clock.time += RETENTION
     young = await tombstones(moved, environment.id, flag("c"))
 
@@ -76,7 +76,7 @@ async def test_a_reader_at_the_floor_resumes_and_one_just_below_it_starts_anew(
 ) -> None:
     floor = await tombstones(moved, environment.id, flag("a"))
     clock.time += RETENTION + DAY
-    late = await moved.items.commit(change(environment.id, *create(flag("b"))))
+    late = await moved.resources.commit(change(environment.id, *create(flag("b"))))
     await moved.maintenance.compact_tombstones(RETENTION, 100)
 
     view = View.of(await moved.definitions.read_definitions(environment.id))
@@ -101,7 +101,7 @@ async def test_the_history_tells_of_the_floor_with_the_next_change(
     floor = await tombstones(moved, environment.id, flag("a"))
     clock.time += RETENTION + DAY
     await moved.maintenance.compact_tombstones(RETENTION, 100)
-    late = await moved.items.commit(change(environment.id, *create(flag("b"))))
+    late = await moved.resources.commit(change(environment.id, *create(flag("b"))))
     monkeypatch.delattr(definitions.MongoDefinitions, "_read")
     read = await moved.definitions.read_changes(environment.id, late.revision - 1)
     assert (read.floor, read.revision) == (floor, late.revision)
@@ -123,8 +123,8 @@ async def test_every_environment_has_its_turn_and_only_its_own_floor_rises(
     moved: MongoStore, environment: Environment, clock: Clock
 ) -> None:
     project_id = environment.project_id
-    other = await moved.tenancy.create_environment(project_id, "staging", "Staging")
-    untouched = await moved.tenancy.create_environment(project_id, "test", "Test")
+    other = await make_environment(moved, project_id, "staging")
+    untouched = await make_environment(moved, project_id, "test")
     expected = {
         each.id: await tombstones(moved, each.id, flag("a")) for each in (environment, other)
     }
@@ -134,9 +134,9 @@ async def test_every_environment_has_its_turn_and_only_its_own_floor_rises(
         1,
         0,
     ]
-    floors = {each: (await moved.tenancy.get_environment(each)).floor for each in expected}
+    floors = {each: (await read_environment(moved, each)).floor for each in expected}
     assert floors == expected
-    assert (await moved.tenancy.get_environment(untouched.id)).floor == 0
+    assert (await read_environment(moved, untouched.id)).floor == 0
 
 
 async def test_a_key_that_is_taken_again_after_compaction_continues_its_versions(
@@ -147,13 +147,13 @@ async def test_a_key_that_is_taken_again_after_compaction_continues_its_versions
     await moved.maintenance.compact_tombstones(RETENTION, 10)
 
     again = change(environment.id, *create(flag("a"), segment("s-1", "vip"), flag("new")))
-    committed = await moved.items.commit(again)
+    committed = await moved.resources.commit(again)
 
-    assert [each.item.version for each in committed.records if each] == [3, 3, 1]
+    assert [each.item.version for each in committed.resources if each] == [3, 3, 1]
     page = await moved.items.list_flag_versions(environment.id, "a", 10, "")
     assert [each.version for each in page.items] == [3, 2, 1]
     with pytest.raises(AlreadyExists):
-        await moved.items.commit(change(environment.id, *create(flag("a"))))
+        await moved.resources.commit(change(environment.id, *create(flag("a"))))
 
 
 async def test_a_compacted_segment_is_still_found_in_the_history_by_its_key(
@@ -173,12 +173,12 @@ async def test_compaction_and_commits_at_once_lose_neither_a_version_nor_a_tombs
     keys = [f"f{n}" for n in range(12)]
     await tombstones(moved, environment.id, *map(flag, keys))
     clock.time += RETENTION + DAY
-    commits = (moved.items.commit(change(environment.id, *create(flag(key)))) for key in keys)
+    commits = (moved.resources.commit(change(environment.id, *create(flag(key)))) for key in keys)
     compactions = (moved.maintenance.compact_tombstones(RETENTION, 3) for _ in range(6))
     committed, removed = await asyncio.gather(
         asyncio.gather(*commits), asyncio.gather(*compactions)
     )
-    versions = [each.item.version for one in committed for each in one.records if each]
+    versions = [each.item.version for one in committed for each in one.resources if each]
     assert versions == [3] * len(keys)
     assert sum(removed) <= len(keys)
     read = await moved.definitions.read_definitions(environment.id)

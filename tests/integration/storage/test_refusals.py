@@ -9,7 +9,9 @@ import pytest
 from featmesh.engine.model import Context
 from services.runtime.errors import StoreUnavailable
 from services.storage.model.end_users import ImportedUser
-from services.storage.model.tenancy import Environment
+from services.storage.model.kinds import FLAG, ORGANIZATION
+from services.storage.model.queries import Query
+from services.storage.model.resource import INSTALLATION_ID
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import NOON, change, create, flag, segment, update
 from tests.integration.storage.test_commit import assert_nothing_was_written
@@ -22,6 +24,13 @@ from tests.support.fail_points import (
     refused_uri,
 )
 from tests.support.observations import see_users
+from tests.support.resources import (
+    Environment,
+    delete_environment,
+    make_access_token,
+    make_organization,
+    read_environment,
+)
 
 FULL = (
     (OUT_OF_DISK_SPACE, "has no disk space left"),
@@ -50,15 +59,15 @@ async def test_a_change_that_a_full_store_refuses_at_any_point_is_not_written_at
     code: int,
     text: str,
 ) -> None:
-    first = await store.items.commit(change(environment.id, *create(flag("a"))))
-    replacement = update(first.records[0], salt="x")
+    first = await store.resources.commit(change(environment.id, *create(flag("a"))))
+    replacement = update(first.resources[0], salt="x")
     attempt = change(environment.id, replacement, *create(flag("b"), segment("s-1", "vip")))
     async with failing(mongodb_uri, [command], code):
         with pytest.raises(StoreUnavailable) as refusal:
-            await refused.items.commit(attempt)
+            await refused.resources.commit(attempt)
     assert refusal.value.message == f"MongoDB at {refused.address} {text}"
     await assert_nothing_was_written(store, environment, first)
-    assert (await refused.items.commit(attempt)).revision > first.revision, "it is free again"
+    assert (await refused.resources.commit(attempt)).revision > first.revision, "it is free again"
 
 
 @pytest.mark.parametrize(("code", "text"), FULL)
@@ -66,11 +75,11 @@ async def test_every_write_of_a_full_store_is_unavailable(
     mongodb_uri: str, refused: MongoStore, environment: Environment, code: int, text: str
 ) -> None:
     writes: tuple[Callable[[], Awaitable[object]], ...] = (
-        lambda: refused.tenancy.create_organization("new", "New"),
-        lambda: refused.credentials.create_access_token("ci", "hash"),
+        lambda: make_organization(refused, "new"),
+        lambda: make_access_token(refused, "ci", "hash"),
         lambda: see_users(refused, environment.id, [Context("ada")], NOON),
         lambda: refused.outbox.delete_outbox(["any"]),
-        lambda: refused.tenancy.delete_environment(environment.id),
+        lambda: delete_environment(refused, environment.id),
     )
     commands = ["insert", "update", "delete", "findAndModify"]
     async with failing(mongodb_uri, commands, code):
@@ -78,8 +87,9 @@ async def test_every_write_of_a_full_store_is_unavailable(
             with pytest.raises(StoreUnavailable) as refusal:
                 await write()
             assert refusal.value.message.endswith(text)
-    assert await refused.tenancy.get_environment(environment.id) == environment
-    listed = await refused.tenancy.list_organizations(10, "")
+    current = await read_environment(refused, environment.id)
+    assert (current.meta.version, current.meta.revision) == (1, environment.revision)
+    listed = await refused.resources.list(ORGANIZATION, INSTALLATION_ID, Query(10))
     assert [each.key for each in listed.items] == ["acme"]
 
 
@@ -89,7 +99,7 @@ async def test_a_node_that_is_no_primary_any_more_is_said_so(
 ) -> None:
     async with failing(mongodb_uri, ["insert"], code):
         with pytest.raises(StoreUnavailable) as refusal:
-            await refused.credentials.create_access_token("ci", "hash")
+            await make_access_token(refused, "ci", "hash")
     assert "has no primary that takes writes just now" in refusal.value.message
     assert await refused.credentials.find_access_token("hash") is None
 
@@ -99,12 +109,12 @@ async def test_a_change_outlives_a_step_down_and_is_written_once(
     mongodb_uri: str, refused: MongoStore, environment: Environment, command: str
 ) -> None:
     async with failing(mongodb_uri, [command], PRIMARY_STEPPED_DOWN, times=1):
-        committed = await refused.items.commit(change(environment.id, *create(flag("a"))))
-    page = await refused.items.list_flag_versions(environment.id, "a", 10, "")
+        committed = await refused.resources.commit(change(environment.id, *create(flag("a"))))
+    page = await refused.resources.history(FLAG, environment.id, "a", 10, "")
     assert [each.version for each in page.items] == [1]
     assert len(await refused.outbox.list_outbox(10)) == 1
-    current = await refused.tenancy.get_environment(environment.id)
-    assert current.revision == committed.revision
+    current = await read_environment(refused, environment.id)
+    assert current.meta.revision == committed.revision
 
 
 async def test_an_import_that_stopped_half_way_has_learnt_all_properties_when_it_is_repeated(

@@ -8,11 +8,10 @@ import pytest
 
 from featmesh.engine.model import Context
 from services.runtime.errors import NotFound
-from services.storage.model.changes import Request
+from services.storage.model.changes import WriteOptions
 from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 from services.storage.model.progress import StreamProgress
-from services.storage.model.tenancy import Environment
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
@@ -20,6 +19,12 @@ from services.storage.mongodb.resources.removals import BY_FIELD, BY_ID, ENVIRON
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import NOON, change, create, flag, segment
 from tests.support.observations import see_users
+from tests.support.resources import (
+    Environment,
+    delete_environment,
+    make_environment,
+    read_environment,
+)
 
 DAY = timedelta(days=1)
 NOT_OF_ENVIRONMENTS = {
@@ -52,7 +57,7 @@ async def filled(store: MongoStore, environment_id: str, flags: int = 3) -> None
     """Something in every collection that holds an environment's data."""
     await new_key(store, environment_id, f"hash of {environment_id}")
     writes = create(*(flag(f"f{n}") for n in range(flags)), segment("s-1", "vip"))
-    await store.items.commit(change(environment_id, *writes, request=Request("r-1")))
+    await store.resources.commit(change(environment_id, *writes, options=WriteOptions("r-1")))
     await see_users(store, environment_id, [Context("ada", "Ada", {"plan": "pro"})], NOON)
     await store.insights.store_insights([batch(environment_id)])
     await store.progress.write_progress("process-1", [StreamProgress(environment_id, 1, ())], [])
@@ -84,20 +89,20 @@ async def test_a_deleted_environment_is_gone_at_once_with_its_keys(
     store: MongoStore, environment: Environment
 ) -> None:
     await new_key(store, environment.id, "hash-1")
-    await store.tenancy.delete_environment(environment.id)
+    await delete_environment(store, environment.id)
 
     assert await store.credentials.find_sdk_key("hash-1") is None
     assert await store.definitions.read_revisions([environment.id]) == {}
     for call in (
-        store.tenancy.get_environment(environment.id),
-        store.tenancy.delete_environment(environment.id),
+        read_environment(store, environment.id),
+        delete_environment(store, environment.id),
         store.definitions.read_definitions(environment.id),
-        store.items.commit(change(environment.id, *create(flag("a")))),
+        store.resources.commit(change(environment.id, *create(flag("a")))),
         new_key(store, environment.id, "hash-2"),
     ):
         with pytest.raises(NotFound):
             await call
-    again = await store.tenancy.create_environment(environment.project_id, environment.key, "New")
+    again = await make_environment(store, environment.project_id, environment.key)
     assert again.id != environment.id
 
 
@@ -105,22 +110,20 @@ async def test_a_key_that_is_made_while_its_environment_is_deleted_does_not_outl
     store: MongoStore, environment: Environment, database: Connection
 ) -> None:
     keys = (new_key(store, environment.id, f"hash-{n}") for n in range(12))
-    await asyncio.gather(
-        *keys, store.tenancy.delete_environment(environment.id), return_exceptions=True
-    )
+    await asyncio.gather(*keys, delete_environment(store, environment.id), return_exceptions=True)
     assert await database["sdk_keys"].count_documents({}) == 0
 
 
 async def test_all_data_of_a_deleted_environment_is_removed_and_no_other(
     store: MongoStore, environment: Environment, database: Connection
 ) -> None:
-    other = await store.tenancy.create_environment(environment.project_id, "staging", "Staging")
+    other = await make_environment(store, environment.project_id, "staging")
     await filled(store, environment.id)
     await filled(store, other.id)
     assert held_data(await held(database, environment.id)) == {*BY_FIELD, *BY_ID}
     kept = await held(database, other.id)
 
-    await store.tenancy.delete_environment(environment.id)
+    await delete_environment(store, environment.id)
     removed = await store.maintenance.remove_deleted(1_000)
 
     assert removed > 0
@@ -140,7 +143,7 @@ async def test_a_removal_goes_on_in_bounded_steps_in_whichever_process(
     database: Connection,
 ) -> None:
     await filled(store, environment.id, flags=10)
-    await store.tenancy.delete_environment(environment.id)
+    await delete_environment(store, environment.id)
     before = sum((await held(database, environment.id)).values())
 
     assert await store.maintenance.remove_deleted(4) == 4
@@ -156,11 +159,11 @@ async def test_a_newly_deleted_environment_has_its_turn_before_those_found_empty
     store: MongoStore, environment: Environment, database: Connection
 ) -> None:
     for number in range(ENVIRONMENTS):
-        made = await store.tenancy.create_environment(environment.project_id, f"e{number}", "E")
-        await store.tenancy.delete_environment(made.id)
+        made = await make_environment(store, environment.project_id, f"e{number}")
+        await delete_environment(store, made.id)
     assert await store.maintenance.remove_deleted(100) == 0
     await filled(store, environment.id)
-    await store.tenancy.delete_environment(environment.id)
+    await delete_environment(store, environment.id)
     assert await store.maintenance.remove_deleted(100) > 0
     assert set(await held(database, environment.id)) == {"removed_environments"}
 
@@ -168,7 +171,7 @@ async def test_a_newly_deleted_environment_has_its_turn_before_those_found_empty
 async def test_what_comes_in_late_is_removed_too_until_nothing_can_come_any_more(
     moved: MongoStore, environment: Environment, database: Connection, clock: Clock
 ) -> None:
-    await moved.tenancy.delete_environment(environment.id)
+    await delete_environment(moved, environment.id)
     assert await moved.maintenance.remove_deleted(100) == 0
     await moved.insights.store_insights([batch(environment.id)])
     late = len(await held(database, environment.id)) - len({"removed_environments"})

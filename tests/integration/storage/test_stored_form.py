@@ -12,10 +12,10 @@ import pytest
 
 from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 from services.storage.model.sketches import estimate, estimate_merged
-from services.storage.model.tenancy import Environment, EnvironmentSettings
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, Document, utc_now
 from services.storage.mongodb.migrations import migrate
+from tests.support.resources import Environment, update_environment
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -194,8 +194,7 @@ async def test_two_processes_that_meet_move_to_parts_of_their_own_and_lose_nothi
 async def test_events_are_kept_as_long_as_their_environment_says(
     store: MongoStore, database: Connection, environment: Environment
 ) -> None:
-    settings = EnvironmentSettings(retention_days=400)
-    await store.tenancy.update_environment(environment.id, settings)
+    await update_environment(store, environment.id, retention_days=400)
     await store.insights.store_insights(
         [batch(environment, "1", evaluation("ada"), metrics=(metric("ada"),))]
     )

@@ -15,6 +15,7 @@ from tests.support.mongodb import fresh_database_name
 from tests.support.observations import see_users
 from tests.support.ports import free_address
 from tests.support.proxy import TcpProxy
+from tests.support.resources import read_environment
 
 FAST_SECONDS = 5.0
 
@@ -26,9 +27,9 @@ async def test_a_store_that_is_down_is_said_so_quickly_and_without_credentials()
     outcomes = await asyncio.gather(
         store.ping(),
         store.migrate(),
-        store.tenancy.get_environment("e"),
+        read_environment(store, "e"),
         store.definitions.read_changes("e", 1),
-        store.items.commit(change("e", *create(flag("a")))),
+        store.resources.commit(change("e", *create(flag("a")))),
         store.outbox.list_outbox(1),
         see_users(store, "e", [], NOON),
         store.credentials.find_sdk_key("hash"),

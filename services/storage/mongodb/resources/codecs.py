@@ -258,7 +258,12 @@ _CODECS: Final[dict[str, Codec[Any]]] = {
             "fallthrough",
             "include_all_targets",
         ),
-        counts={"targets": {"$sum": _TARGET_SIZES}, "rules": _size("rules")},
+        counts={
+            "variations": _size("variations"),
+            "targeted_keys": {"$sum": _TARGET_SIZES},
+            "rules": _size("rules"),
+            "prerequisites": _size("prerequisites"),
+        },
     ),
     kinds.SEGMENT.name: Codec[SegmentRecord](
         segment_document,

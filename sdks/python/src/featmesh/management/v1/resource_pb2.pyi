@@ -91,7 +91,9 @@ class ResourceMeta(google.protobuf.message.Message):
     UPDATED_AT_FIELD_NUMBER: builtins.int
     UPDATED_BY_FIELD_NUMBER: builtins.int
     id: builtins.str
-    """UUID."""
+    """A UUID; of a flag or segment its environment's id, a slash, and the flag's key or the
+    segment's id.
+    """
     version: builtins.int
     """1, 2, 3 … of this resource; a write names the one that it is based on."""
     revision: builtins.int
