@@ -30,7 +30,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,featmesh/management/v1/sdk_key_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x02\n\x06SdkKey\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x32\x07sdk_keyP\x01\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12\x38\n\x04kind\x18\x03 \x01(\x0e\x32\".featmesh.management.v1.SdkKeyKindB\x06\x92\xb5\x18\x02\x08\x01\x12\x1f\n\x0flast_characters\x18\x04 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x36\n\nrevoked_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02P\x01\x12:\n\x04meta\x18\x06 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\"1\n\x10GetSdkKeyRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07sdk_key\"D\n\x11GetSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey\"\xa1\x01\n\x13ListSdkKeiesRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"p\n\x14ListSdkKeiesResponse\x12\x30\n\x08sdk_keys\x18\x01 \x03(\x0b\x32\x1e.featmesh.management.v1.SdkKey\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xad\x01\n\x13\x43reateSdkKeyRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x37\n\x07sdk_key\x18\x02 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKeyB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"W\n\x14\x43reateSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\xe0\x01\n\x13UpdateSdkKeyRequest\x12\x37\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKeyB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"G\n\x14UpdateSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey\"\x93\x01\n\x13\x44\x65leteSdkKeyRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07sdk_key\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x16\n\x14\x44\x65leteSdkKeyResponse\"\x93\x01\n\x13RevokeSdkKeyRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07sdk_key\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"G\n\x14RevokeSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey*\\\n\nSdkKeyKind\x12\x1c\n\x18SDK_KEY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13SDK_KEY_KIND_SERVER\x10\x01\x12\x17\n\x13SDK_KEY_KIND_CLIENT\x10\x02\x32\xbc\x06\n\rSdkKeyService\x12y\n\tGetSdkKey\x12(.featmesh.management.v1.GetSdkKeyRequest\x1a).featmesh.management.v1.GetSdkKeyResponse\"\x17\x8a\xb5\x18\x13\n\x0bsdkKeys.get\x12\x04name\x12\x85\x01\n\x0cListSdkKeies\x12+.featmesh.management.v1.ListSdkKeiesRequest\x1a,.featmesh.management.v1.ListSdkKeiesResponse\"\x1a\x8a\xb5\x18\x16\n\x0csdkKeys.list\x12\x06parent\x12\x87\x01\n\x0c\x43reateSdkKey\x12+.featmesh.management.v1.CreateSdkKeyRequest\x1a,.featmesh.management.v1.CreateSdkKeyResponse\"\x1c\x8a\xb5\x18\x18\n\x0esdkKeys.create\x12\x06parent\x12\x8d\x01\n\x0cUpdateSdkKey\x12+.featmesh.management.v1.UpdateSdkKeyRequest\x1a,.featmesh.management.v1.UpdateSdkKeyResponse\"\"\x8a\xb5\x18\x1e\n\x0esdkKeys.update\x12\x0csdk_key.name\x12\x85\x01\n\x0c\x44\x65leteSdkKey\x12+.featmesh.management.v1.DeleteSdkKeyRequest\x1a,.featmesh.management.v1.DeleteSdkKeyResponse\"\x1a\x8a\xb5\x18\x16\n\x0esdkKeys.delete\x12\x04name\x12\x85\x01\n\x0cRevokeSdkKey\x12+.featmesh.management.v1.RevokeSdkKeyRequest\x1a,.featmesh.management.v1.RevokeSdkKeyResponse\"\x1a\x8a\xb5\x18\x16\n\x0esdkKeys.revoke\x12\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,featmesh/management/v1/sdk_key_service.proto\x12\x16\x66\x65\x61tmesh.management.v1\x1a%featmesh/management/v1/mutation.proto\x1a!featmesh/management/v1/page.proto\x1a%featmesh/management/v1/resource.proto\x1a!featmesh/options/v1/options.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x02\n\x06SdkKey\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x32\x07sdk_keyP\x01\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x0b\x92\xb5\x18\x07\x08\x01\x10\x80\x02(\x01\x12\x38\n\x04kind\x18\x03 \x01(\x0e\x32\".featmesh.management.v1.SdkKeyKindB\x06\x92\xb5\x18\x02\x08\x01\x12\x1f\n\x0flast_characters\x18\x04 \x01(\tB\x06\x92\xb5\x18\x02P\x01\x12\x36\n\nrevoked_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\x92\xb5\x18\x02P\x01\x12:\n\x04meta\x18\x06 \x01(\x0b\x32$.featmesh.management.v1.ResourceMetaB\x06\x92\xb5\x18\x02P\x01\"1\n\x10GetSdkKeyRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07sdk_key\"D\n\x11GetSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey\"\xa0\x01\n\x12ListSdkKeysRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x31\n\x04page\x18\x02 \x01(\x0b\x32#.featmesh.management.v1.PageRequest\x12\x17\n\x06\x66ilter\x18\x03 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x10\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\x92\xb5\x18\x03\x10\x80\x01\"o\n\x13ListSdkKeysResponse\x12\x30\n\x08sdk_keys\x18\x01 \x03(\x0b\x32\x1e.featmesh.management.v1.SdkKey\x12\x12\n\nnext_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xad\x01\n\x13\x43reateSdkKeyRequest\x12#\n\x06parent\x18\x01 \x01(\tB\x13\x92\xb5\x18\x0f\x08\x01\x32\x0b\x65nvironment\x12\x37\n\x07sdk_key\x18\x02 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKeyB\x06\x92\xb5\x18\x02\x08\x01\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"W\n\x14\x43reateSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\xe0\x01\n\x13UpdateSdkKeyRequest\x12\x37\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKeyB\x06\x92\xb5\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12%\n\x0c\x62\x61se_version\x18\x03 \x01(\x03\x42\x0f\x92\xb5\x18\x0b\x08\x01\x39\x00\x00\x00\x00\x00\x00\xf0?\x12\x38\n\x07options\x18\x04 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"G\n\x14UpdateSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey\"\x93\x01\n\x13\x44\x65leteSdkKeyRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07sdk_key\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"\x16\n\x14\x44\x65leteSdkKeyResponse\"\x93\x01\n\x13RevokeSdkKeyRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\x92\xb5\x18\x0b\x08\x01\x32\x07sdk_key\x12#\n\x0c\x62\x61se_version\x18\x02 \x01(\x03\x42\r\x92\xb5\x18\t9\x00\x00\x00\x00\x00\x00\x00\x00\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.featmesh.management.v1.MutationOptions\"G\n\x14RevokeSdkKeyResponse\x12/\n\x07sdk_key\x18\x01 \x01(\x0b\x32\x1e.featmesh.management.v1.SdkKey*\\\n\nSdkKeyKind\x12\x1c\n\x18SDK_KEY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13SDK_KEY_KIND_SERVER\x10\x01\x12\x17\n\x13SDK_KEY_KIND_CLIENT\x10\x02\x32\xb9\x06\n\rSdkKeyService\x12y\n\tGetSdkKey\x12(.featmesh.management.v1.GetSdkKeyRequest\x1a).featmesh.management.v1.GetSdkKeyResponse\"\x17\x8a\xb5\x18\x13\n\x0bsdkKeys.get\x12\x04name\x12\x82\x01\n\x0bListSdkKeys\x12*.featmesh.management.v1.ListSdkKeysRequest\x1a+.featmesh.management.v1.ListSdkKeysResponse\"\x1a\x8a\xb5\x18\x16\n\x0csdkKeys.list\x12\x06parent\x12\x87\x01\n\x0c\x43reateSdkKey\x12+.featmesh.management.v1.CreateSdkKeyRequest\x1a,.featmesh.management.v1.CreateSdkKeyResponse\"\x1c\x8a\xb5\x18\x18\n\x0esdkKeys.create\x12\x06parent\x12\x8d\x01\n\x0cUpdateSdkKey\x12+.featmesh.management.v1.UpdateSdkKeyRequest\x1a,.featmesh.management.v1.UpdateSdkKeyResponse\"\"\x8a\xb5\x18\x1e\n\x0esdkKeys.update\x12\x0csdk_key.name\x12\x85\x01\n\x0c\x44\x65leteSdkKey\x12+.featmesh.management.v1.DeleteSdkKeyRequest\x1a,.featmesh.management.v1.DeleteSdkKeyResponse\"\x1a\x8a\xb5\x18\x16\n\x0esdkKeys.delete\x12\x04name\x12\x85\x01\n\x0cRevokeSdkKey\x12+.featmesh.management.v1.RevokeSdkKeyRequest\x1a,.featmesh.management.v1.RevokeSdkKeyResponse\"\x1a\x8a\xb5\x18\x16\n\x0esdkKeys.revoke\x12\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,12 +51,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SDKKEY'].fields_by_name['meta']._serialized_options = b'\222\265\030\002P\001'
   _globals['_GETSDKKEYREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETSDKKEYREQUEST'].fields_by_name['name']._serialized_options = b'\222\265\030\013\010\0012\007sdk_key'
-  _globals['_LISTSDKKEIESREQUEST'].fields_by_name['parent']._loaded_options = None
-  _globals['_LISTSDKKEIESREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
-  _globals['_LISTSDKKEIESREQUEST'].fields_by_name['filter']._loaded_options = None
-  _globals['_LISTSDKKEIESREQUEST'].fields_by_name['filter']._serialized_options = b'\222\265\030\003\020\200\020'
-  _globals['_LISTSDKKEIESREQUEST'].fields_by_name['order_by']._loaded_options = None
-  _globals['_LISTSDKKEIESREQUEST'].fields_by_name['order_by']._serialized_options = b'\222\265\030\003\020\200\001'
+  _globals['_LISTSDKKEYSREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_LISTSDKKEYSREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
+  _globals['_LISTSDKKEYSREQUEST'].fields_by_name['filter']._loaded_options = None
+  _globals['_LISTSDKKEYSREQUEST'].fields_by_name['filter']._serialized_options = b'\222\265\030\003\020\200\020'
+  _globals['_LISTSDKKEYSREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTSDKKEYSREQUEST'].fields_by_name['order_by']._serialized_options = b'\222\265\030\003\020\200\001'
   _globals['_CREATESDKKEYREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_CREATESDKKEYREQUEST'].fields_by_name['parent']._serialized_options = b'\222\265\030\017\010\0012\013environment'
   _globals['_CREATESDKKEYREQUEST'].fields_by_name['sdk_key']._loaded_options = None
@@ -75,8 +75,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKESDKKEYREQUEST'].fields_by_name['base_version']._serialized_options = b'\222\265\030\t9\000\000\000\000\000\000\000\000'
   _globals['_SDKKEYSERVICE'].methods_by_name['GetSdkKey']._loaded_options = None
   _globals['_SDKKEYSERVICE'].methods_by_name['GetSdkKey']._serialized_options = b'\212\265\030\023\n\013sdkKeys.get\022\004name'
-  _globals['_SDKKEYSERVICE'].methods_by_name['ListSdkKeies']._loaded_options = None
-  _globals['_SDKKEYSERVICE'].methods_by_name['ListSdkKeies']._serialized_options = b'\212\265\030\026\n\014sdkKeys.list\022\006parent'
+  _globals['_SDKKEYSERVICE'].methods_by_name['ListSdkKeys']._loaded_options = None
+  _globals['_SDKKEYSERVICE'].methods_by_name['ListSdkKeys']._serialized_options = b'\212\265\030\026\n\014sdkKeys.list\022\006parent'
   _globals['_SDKKEYSERVICE'].methods_by_name['CreateSdkKey']._loaded_options = None
   _globals['_SDKKEYSERVICE'].methods_by_name['CreateSdkKey']._serialized_options = b'\212\265\030\030\n\016sdkKeys.create\022\006parent'
   _globals['_SDKKEYSERVICE'].methods_by_name['UpdateSdkKey']._loaded_options = None
@@ -85,34 +85,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SDKKEYSERVICE'].methods_by_name['DeleteSdkKey']._serialized_options = b'\212\265\030\026\n\016sdkKeys.delete\022\004name'
   _globals['_SDKKEYSERVICE'].methods_by_name['RevokeSdkKey']._loaded_options = None
   _globals['_SDKKEYSERVICE'].methods_by_name['RevokeSdkKey']._serialized_options = b'\212\265\030\026\n\016sdkKeys.revoke\022\004name'
-  _globals['_SDKKEYKIND']._serialized_start=1932
-  _globals['_SDKKEYKIND']._serialized_end=2024
+  _globals['_SDKKEYKIND']._serialized_start=1930
+  _globals['_SDKKEYKIND']._serialized_end=2022
   _globals['_SDKKEY']._serialized_start=288
   _globals['_SDKKEY']._serialized_end=569
   _globals['_GETSDKKEYREQUEST']._serialized_start=571
   _globals['_GETSDKKEYREQUEST']._serialized_end=620
   _globals['_GETSDKKEYRESPONSE']._serialized_start=622
   _globals['_GETSDKKEYRESPONSE']._serialized_end=690
-  _globals['_LISTSDKKEIESREQUEST']._serialized_start=693
-  _globals['_LISTSDKKEIESREQUEST']._serialized_end=854
-  _globals['_LISTSDKKEIESRESPONSE']._serialized_start=856
-  _globals['_LISTSDKKEIESRESPONSE']._serialized_end=968
-  _globals['_CREATESDKKEYREQUEST']._serialized_start=971
-  _globals['_CREATESDKKEYREQUEST']._serialized_end=1144
-  _globals['_CREATESDKKEYRESPONSE']._serialized_start=1146
-  _globals['_CREATESDKKEYRESPONSE']._serialized_end=1233
-  _globals['_UPDATESDKKEYREQUEST']._serialized_start=1236
-  _globals['_UPDATESDKKEYREQUEST']._serialized_end=1460
-  _globals['_UPDATESDKKEYRESPONSE']._serialized_start=1462
-  _globals['_UPDATESDKKEYRESPONSE']._serialized_end=1533
-  _globals['_DELETESDKKEYREQUEST']._serialized_start=1536
-  _globals['_DELETESDKKEYREQUEST']._serialized_end=1683
-  _globals['_DELETESDKKEYRESPONSE']._serialized_start=1685
-  _globals['_DELETESDKKEYRESPONSE']._serialized_end=1707
-  _globals['_REVOKESDKKEYREQUEST']._serialized_start=1710
-  _globals['_REVOKESDKKEYREQUEST']._serialized_end=1857
-  _globals['_REVOKESDKKEYRESPONSE']._serialized_start=1859
-  _globals['_REVOKESDKKEYRESPONSE']._serialized_end=1930
-  _globals['_SDKKEYSERVICE']._serialized_start=2027
-  _globals['_SDKKEYSERVICE']._serialized_end=2855
+  _globals['_LISTSDKKEYSREQUEST']._serialized_start=693
+  _globals['_LISTSDKKEYSREQUEST']._serialized_end=853
+  _globals['_LISTSDKKEYSRESPONSE']._serialized_start=855
+  _globals['_LISTSDKKEYSRESPONSE']._serialized_end=966
+  _globals['_CREATESDKKEYREQUEST']._serialized_start=969
+  _globals['_CREATESDKKEYREQUEST']._serialized_end=1142
+  _globals['_CREATESDKKEYRESPONSE']._serialized_start=1144
+  _globals['_CREATESDKKEYRESPONSE']._serialized_end=1231
+  _globals['_UPDATESDKKEYREQUEST']._serialized_start=1234
+  _globals['_UPDATESDKKEYREQUEST']._serialized_end=1458
+  _globals['_UPDATESDKKEYRESPONSE']._serialized_start=1460
+  _globals['_UPDATESDKKEYRESPONSE']._serialized_end=1531
+  _globals['_DELETESDKKEYREQUEST']._serialized_start=1534
+  _globals['_DELETESDKKEYREQUEST']._serialized_end=1681
+  _globals['_DELETESDKKEYRESPONSE']._serialized_start=1683
+  _globals['_DELETESDKKEYRESPONSE']._serialized_end=1705
+  _globals['_REVOKESDKKEYREQUEST']._serialized_start=1708
+  _globals['_REVOKESDKKEYREQUEST']._serialized_end=1855
+  _globals['_REVOKESDKKEYRESPONSE']._serialized_start=1857
+  _globals['_REVOKESDKKEYRESPONSE']._serialized_end=1928
+  _globals['_SDKKEYSERVICE']._serialized_start=2025
+  _globals['_SDKKEYSERVICE']._serialized_end=2850
 # @@protoc_insertion_point(module_scope)

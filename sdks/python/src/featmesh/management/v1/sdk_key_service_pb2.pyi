@@ -131,8 +131,8 @@ class GetSdkKeyResponse(google.protobuf.message.Message):
 global___GetSdkKeyResponse = GetSdkKeyResponse
 
 @typing.final
-class ListSdkKeiesRequest(google.protobuf.message.Message):
-    """ListSdkKeiesRequest asks for a page."""
+class ListSdkKeysRequest(google.protobuf.message.Message):
+    """ListSdkKeysRequest asks for a page."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -161,11 +161,11 @@ class ListSdkKeiesRequest(google.protobuf.message.Message):
     def HasField(self, field_name: typing.Literal["page", b"page"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["filter", b"filter", "order_by", b"order_by", "page", b"page", "parent", b"parent"]) -> None: ...
 
-global___ListSdkKeiesRequest = ListSdkKeiesRequest
+global___ListSdkKeysRequest = ListSdkKeysRequest
 
 @typing.final
-class ListSdkKeiesResponse(google.protobuf.message.Message):
-    """ListSdkKeiesResponse is a page."""
+class ListSdkKeysResponse(google.protobuf.message.Message):
+    """ListSdkKeysResponse is a page."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -189,7 +189,7 @@ class ListSdkKeiesResponse(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["next_token", b"next_token", "sdk_keys", b"sdk_keys", "total_size", b"total_size"]) -> None: ...
 
-global___ListSdkKeiesResponse = ListSdkKeiesResponse
+global___ListSdkKeysResponse = ListSdkKeysResponse
 
 @typing.final
 class CreateSdkKeyRequest(google.protobuf.message.Message):

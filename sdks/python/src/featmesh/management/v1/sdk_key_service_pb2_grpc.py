@@ -42,10 +42,10 @@ class SdkKeyServiceStub(object):
                 request_serializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.GetSdkKeyRequest.SerializeToString,
                 response_deserializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.GetSdkKeyResponse.FromString,
                 _registered_method=True)
-        self.ListSdkKeies = channel.unary_unary(
-                '/featmesh.management.v1.SdkKeyService/ListSdkKeies',
-                request_serializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeiesRequest.SerializeToString,
-                response_deserializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeiesResponse.FromString,
+        self.ListSdkKeys = channel.unary_unary(
+                '/featmesh.management.v1.SdkKeyService/ListSdkKeys',
+                request_serializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeysRequest.SerializeToString,
+                response_deserializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeysResponse.FromString,
                 _registered_method=True)
         self.CreateSdkKey = channel.unary_unary(
                 '/featmesh.management.v1.SdkKeyService/CreateSdkKey',
@@ -82,8 +82,8 @@ class SdkKeyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListSdkKeies(self, request, context):
-        """ListSdkKeies lists in order of creation, revoked ones too, or as `order_by` says.
+    def ListSdkKeys(self, request, context):
+        """ListSdkKeys lists in order of creation, revoked ones too, or as `order_by` says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,10 +126,10 @@ def add_SdkKeyServiceServicer_to_server(servicer, server):
                     request_deserializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.GetSdkKeyRequest.FromString,
                     response_serializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.GetSdkKeyResponse.SerializeToString,
             ),
-            'ListSdkKeies': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListSdkKeies,
-                    request_deserializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeiesRequest.FromString,
-                    response_serializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeiesResponse.SerializeToString,
+            'ListSdkKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSdkKeys,
+                    request_deserializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeysRequest.FromString,
+                    response_serializer=featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeysResponse.SerializeToString,
             ),
             'CreateSdkKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSdkKey,
@@ -193,7 +193,7 @@ class SdkKeyService(object):
             _registered_method=True)
 
     @staticmethod
-    def ListSdkKeies(request,
+    def ListSdkKeys(request,
             target,
             options=(),
             channel_credentials=None,
@@ -206,9 +206,9 @@ class SdkKeyService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/featmesh.management.v1.SdkKeyService/ListSdkKeies',
-            featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeiesRequest.SerializeToString,
-            featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeiesResponse.FromString,
+            '/featmesh.management.v1.SdkKeyService/ListSdkKeys',
+            featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeysRequest.SerializeToString,
+            featmesh_dot_management_dot_v1_dot_sdk__key__service__pb2.ListSdkKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,11 +30,11 @@ class SdkKeyServiceStub:
     ]
     """GetSdkKey returns one."""
 
-    ListSdkKeies: grpc.UnaryUnaryMultiCallable[
-        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeiesRequest,
-        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeiesResponse,
+    ListSdkKeys: grpc.UnaryUnaryMultiCallable[
+        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeysRequest,
+        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeysResponse,
     ]
-    """ListSdkKeies lists in order of creation, revoked ones too, or as `order_by` says."""
+    """ListSdkKeys lists in order of creation, revoked ones too, or as `order_by` says."""
 
     CreateSdkKey: grpc.UnaryUnaryMultiCallable[
         featmesh.management.v1.sdk_key_service_pb2.CreateSdkKeyRequest,
@@ -74,11 +74,11 @@ class SdkKeyServiceAsyncStub:
     ]
     """GetSdkKey returns one."""
 
-    ListSdkKeies: grpc.aio.UnaryUnaryMultiCallable[
-        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeiesRequest,
-        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeiesResponse,
+    ListSdkKeys: grpc.aio.UnaryUnaryMultiCallable[
+        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeysRequest,
+        featmesh.management.v1.sdk_key_service_pb2.ListSdkKeysResponse,
     ]
-    """ListSdkKeies lists in order of creation, revoked ones too, or as `order_by` says."""
+    """ListSdkKeys lists in order of creation, revoked ones too, or as `order_by` says."""
 
     CreateSdkKey: grpc.aio.UnaryUnaryMultiCallable[
         featmesh.management.v1.sdk_key_service_pb2.CreateSdkKeyRequest,
@@ -121,12 +121,12 @@ class SdkKeyServiceServicer(metaclass=abc.ABCMeta):
         """GetSdkKey returns one."""
 
     @abc.abstractmethod
-    def ListSdkKeies(
+    def ListSdkKeys(
         self,
-        request: featmesh.management.v1.sdk_key_service_pb2.ListSdkKeiesRequest,
+        request: featmesh.management.v1.sdk_key_service_pb2.ListSdkKeysRequest,
         context: _ServicerContext,
-    ) -> typing.Union[featmesh.management.v1.sdk_key_service_pb2.ListSdkKeiesResponse, collections.abc.Awaitable[featmesh.management.v1.sdk_key_service_pb2.ListSdkKeiesResponse]]:
-        """ListSdkKeies lists in order of creation, revoked ones too, or as `order_by` says."""
+    ) -> typing.Union[featmesh.management.v1.sdk_key_service_pb2.ListSdkKeysResponse, collections.abc.Awaitable[featmesh.management.v1.sdk_key_service_pb2.ListSdkKeysResponse]]:
+        """ListSdkKeys lists in order of creation, revoked ones too, or as `order_by` says."""
 
     @abc.abstractmethod
     def CreateSdkKey(
