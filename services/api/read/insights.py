@@ -14,14 +14,14 @@ from services.api.rpc.validation.requests import check_id, check_range, page_siz
 from services.storage.model.end_users import UserFilter
 from services.storage.model.kinds import ENVIRONMENT
 from services.storage.ports.end_users import EndUserStore
-from services.storage.ports.events import InsightStore
+from services.storage.ports.events import EventStore
 from services.storage.ports.resources import Resources
 
 
 class InsightServicer(insight_service_pb2_grpc.InsightServiceServicer):
     """Checks, asks the store, answers."""
 
-    def __init__(self, insights: InsightStore, users: EndUserStore, resources: Resources) -> None:
+    def __init__(self, insights: EventStore, users: EndUserStore, resources: Resources) -> None:
         self._insights = insights
         self._users = users
         self._resources = resources
