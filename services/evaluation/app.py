@@ -51,7 +51,7 @@ from services.runtime.supervisor import Supervisor, worker_command
 from services.runtime.supervisor_channel import SupervisorChannel
 from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
-from services.storage.ports.store import Store
+from services.storage.ports.store import EvaluationStore
 
 if TYPE_CHECKING:
     from services.evaluation.sync.loop_transport import LoopTransport
@@ -116,7 +116,7 @@ class EvaluationApp:
     def __init__(
         self,
         settings: EvaluationSettings,
-        store: Store,
+        store: EvaluationStore,
         bus: Bus,
         *,
         owned: AsyncExitStack | None = None,
