@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import click
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from featmesh.management.v1 import page_pb2
 from featmesh.management.v1.mutation_pb2 import MutationOptions
 from featmesh_cli.access import Management, management
 from featmesh_cli.escapes import printable
-from featmesh_cli.kinds import Field, Kind
+from featmesh_cli.kinds import Kind
 from featmesh_cli.names import environment_of
+from featmesh_cli.options import (
+    Decorator,
+    comment_option,
+    field_options,
+    fields_at,
+    name_argument,
+    narrow,
+    narrowing_options,
+    parent_option,
+)
 from featmesh_cli.output import (
     echo,
     json_option,
@@ -25,10 +34,6 @@ from featmesh_cli.output import (
 )
 from featmesh_cli.paging import limit_option, listed
 from featmesh_cli.propagation import Written, with_propagation_wait
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., None]]
-
-comment_option = click.option("--comment", default="", help="Why, for the audit log.")
 
 
 def resource_group(kind: Kind, name: str, *, help_text: str) -> click.Group:
@@ -42,7 +47,7 @@ def resource_group(kind: Kind, name: str, *, help_text: str) -> click.Group:
         "Delete": delete_command,
     }
     for verb, make in makers.items():
-        has_fields = verb not in {"Create", "Update"} or _fields(kind, verb)
+        has_fields = verb not in {"Create", "Update"} or fields_at(kind, verb)
         if kind.method(verb) and has_fields:
             group.add_command(make(kind))
     return group
@@ -53,7 +58,7 @@ def list_command(kind: Kind) -> click.Command:
 
     @click.command("list", help=f"List {kind.noun}s.")
     @parent_option(kind, required=not kind.is_parent_optional)
-    @_narrowing_options(kind)
+    @narrowing_options(kind)
     @limit_option()
     @json_option
     @management
@@ -67,7 +72,7 @@ def list_command(kind: Kind) -> click.Command:
         **narrowed: Any,
     ) -> None:
         request = kind.request("List", parent=kind.parent_name(access, parent))
-        _narrow(request, as_json=as_json, **narrowed)
+        narrow(request, as_json=as_json, **narrowed)
         found = listed(access, kind.stub(access, "List"), request, limit=limit)
         print_list(found, kind.columns, as_json=as_json, empty=f"No {kind.noun}s.")
 
@@ -141,7 +146,7 @@ def update_command(kind: Kind) -> click.Command:
     ) -> Written | None:
         given = _given(kind, values)
         if not given:
-            options = " or ".join(field.option for field in _fields(kind, "Update"))
+            options = " or ".join(field.option for field in fields_at(kind, "Update"))
             raise click.UsageError(f"nothing to change: give {options}")
         current = kind.get(access, kind.full_name(access, parent, name))
         changed = _resource_of(kind, {"name": current.name, **given})
@@ -249,52 +254,6 @@ def show_created(kind: Kind, answer: Any) -> None:
     echo(answer.secret)
 
 
-def name_argument(kind: Kind, *, optional: bool = False) -> Decorator:
-    """Makes the argument that names a resource; the usual environment need not be named."""
-    form = "KEY" if kind.has_key else "ID"
-    required = not (optional and kind.collection == "environments")
-    return click.argument("name", metavar=form if required else f"[{form}]", required=required)
-
-
-def parent_option(kind: Kind, *, required: bool = False) -> Decorator:
-    """Makes the option for what holds the resources; environments have --environment."""
-    if kind.parent in {"", "environments"}:
-        return lambda command: command
-    noun = kind.parent.removesuffix("s")
-    what = f"The {noun} that holds {'them' if required else 'it'}, by its name or UUID."
-    return click.option(f"--{noun}", "parent", required=required, metavar="NAME", help=what)
-
-
-def field_options(kind: Kind, verb: str) -> Decorator:
-    """Makes the options for the fields that can be set at a verb, `Create` or `Update`."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for field in reversed(_fields(kind, verb)):
-            is_new = verb == "Create"
-            has_default = is_new and field.default is not None
-            command = click.option(
-                field.option,
-                field.path,
-                help=field.help,
-                type=field.type,
-                metavar=field.metavar,
-                multiple=field.multiple,
-                required=is_new and field.required,
-                default=field.default if has_default else None,
-                show_default=has_default,
-            )(command)
-        return command
-
-    return decorate
-
-
-def _fields(kind: Kind, verb: str) -> list[Field]:
-    if verb == "Update":
-        return [field for field in kind.fields if field.updates]
-    own = "key" if kind.has_key else "display_name"
-    return [field for field in kind.fields if field.creates and field.path != own]
-
-
 def _given(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
     """The fields that options name, as the contract has them."""
     converts = {field.path: field.convert for field in kind.fields}
@@ -307,48 +266,6 @@ def _given(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
 
 def _resource_of(kind: Kind, fields: dict[str, Any]) -> Message:
     return kind.resource(**fields)
-
-
-def _narrowing_options(kind: Kind) -> Decorator:
-    """The options for what a list request can leave out."""
-    fields = kind.request("List").DESCRIPTOR.fields_by_name
-    options = [
-        click.option(
-            "--filter", "filter_", default="", metavar="FILTER", help="Such as display_name:search."
-        ),
-        click.option("--order-by", default="", metavar="FIELD", help="Such as updated_at desc."),
-    ]
-    if "include_archived" in fields:
-        options.append(click.option("--archived", is_flag=True, help="Archived ones too."))
-    if "tags" in kind.resource.DESCRIPTOR.fields_by_name:
-        options.append(click.option("--tag", default="", help="Only those with this tag."))
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _narrow(
-    request: Any,
-    *,
-    as_json: bool,
-    filter_: str,
-    order_by: str,
-    archived: bool = False,
-    tag: str = "",
-) -> None:
-    """Puts those options into a list request; a table needs no targets and rules."""
-    quoted = tag.replace("\\", "\\\\").replace('"', '\\"')
-    terms = [f"({filter_})" if filter_ and tag else filter_, f'tags:"{quoted}"' if tag else ""]
-    request.filter = " AND ".join(filter(None, terms))
-    request.order_by = order_by
-    if archived:
-        request.include_archived = True
-    if "view" in request.DESCRIPTOR.fields_by_name:
-        request.view = page_pb2.VIEW_FULL if as_json else page_pb2.VIEW_BASIC
 
 
 def _awaitable(kind: Kind) -> Decorator:

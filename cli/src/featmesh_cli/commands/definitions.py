@@ -12,10 +12,11 @@ from featmesh.management.v1.mutation_pb2 import MutationOptions
 from featmesh_cli.access import Management, management
 from featmesh_cli.commands.labels import DEFINITION_LABELS
 from featmesh_cli.kinds import Kind
+from featmesh_cli.options import comment_option, name_argument
 from featmesh_cli.output import echo, json_option, print_list, shown_enum, shown_time
 from featmesh_cli.paging import limit_option, listed
 from featmesh_cli.propagation import Written, with_propagation_wait
-from featmesh_cli.resource import comment_option, name_argument, written
+from featmesh_cli.resource import written
 
 
 def definition_of(resource: Any) -> Any:

@@ -9,8 +9,9 @@ from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
 from featmesh.management.v1.mutation_pb2 import MutationOptions
 from featmesh_cli.access import Management, management
 from featmesh_cli.commands.definitions import FLAG, add_definition_commands, show_state
+from featmesh_cli.options import comment_option, name_argument
 from featmesh_cli.propagation import Written, with_propagation_wait
-from featmesh_cli.resource import comment_option, name_argument, resource_group, written
+from featmesh_cli.resource import resource_group, written
 
 flags = resource_group(FLAG, "flags", help_text="Flags; a KEY may be a full name, or an id, too.")
 add_definition_commands(flags, FLAG)

@@ -10,8 +10,9 @@ from featmesh.management.v1 import sdk_key_service_pb2 as pb
 from featmesh.management.v1.mutation_pb2 import MutationOptions
 from featmesh_cli.access import Management, management
 from featmesh_cli.kinds import Field, Kind
+from featmesh_cli.options import comment_option, name_argument
 from featmesh_cli.output import echo, shown_enum, shown_time
-from featmesh_cli.resource import comment_option, name_argument, resource_group
+from featmesh_cli.resource import resource_group
 
 _KINDS: Final = {"server": pb.SDK_KEY_KIND_SERVER, "client": pb.SDK_KEY_KIND_CLIENT}
 

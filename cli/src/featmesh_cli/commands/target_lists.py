@@ -16,9 +16,10 @@ from featmesh_cli.commands.definitions import FLAG, SEGMENT
 from featmesh_cli.errors import CommandError
 from featmesh_cli.kinds import Kind
 from featmesh_cli.limits import rule_of
+from featmesh_cli.options import comment_option, name_argument
 from featmesh_cli.output import echo
 from featmesh_cli.propagation import Written, with_propagation_wait
-from featmesh_cli.resource import comment_option, name_argument, update_resource, written
+from featmesh_cli.resource import update_resource, written
 
 MAX_KEYS = rule_of(segment_pb2.Segment, "included").max_count
 """Keys that a list of a segment holds, and all lists of a flag together."""

@@ -15,6 +15,7 @@ from featmesh.management.v1.access_token_service_pb2_grpc import AccessTokenServ
 from featmesh.management.v1.mutation_pb2 import MutationOptions
 from featmesh_cli.access import Management, management
 from featmesh_cli.kinds import Field, Kind
+from featmesh_cli.options import comment_option, name_argument, parent_option
 from featmesh_cli.output import (
     echo,
     json_option,
@@ -23,13 +24,7 @@ from featmesh_cli.output import (
     shown_enum,
     shown_time,
 )
-from featmesh_cli.resource import (
-    comment_option,
-    name_argument,
-    parent_option,
-    resource_group,
-    show_created,
-)
+from featmesh_cli.resource import resource_group, show_created
 
 _KINDS: Final = {
     "personal": pb.ACCESS_TOKEN_KIND_PERSONAL,
