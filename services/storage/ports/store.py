@@ -52,8 +52,12 @@ class AnalyticsStore(IngestStore, Protocol):
 
 
 class EvaluationStore(StoreConnection, Protocol):
-    """What `evaluation` reads, and how far its streams have come."""
+    """What `evaluation` reads, and how far its streams have come.
 
+    Of resources it asks where places stand, for operators who name one.
+    """
+
+    resources: Resources
     credentials: CredentialStore
     definitions: DefinitionStore
     progress: ProgressStore
