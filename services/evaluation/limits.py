@@ -41,7 +41,8 @@ PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
 
 SDK_TEXT_BYTES: Final = 64
-DIGEST_BYTES: Final = 64
+TOKEN_BYTES: Final = 64
+"""The epoch of a resume token, and its digest, are at most so large each."""
 
 EVALUATED_FLAGS: Final = 1_000
 EXPLAINED_FLAGS: Final = 100

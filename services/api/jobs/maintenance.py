@@ -65,6 +65,13 @@ class Maintenance:
             log.info("compacted %d tombstones", compacted)
         return removed > 0 or compacted > 0
 
+    async def renew_epochs_if_moved(self) -> None:
+        """Once; by every replica, since a database may be restored while all of them run."""
+        try:
+            await self._store.renew_epochs_if_moved()
+        except Unavailable:  # readiness tells of it
+            return
+
     async def release(self) -> None:
         """After `run` was cancelled: another replica need not wait for the lease to run out."""
         try:

@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 from services.storage.mongodb.driver.client import Part, milliseconds
 from services.storage.mongodb.driver.errors import translated
 from services.storage.mongodb.driver.transactions import Session
+from services.storage.mongodb.resources.epochs import renew_all, renew_if_moved
 from services.storage.mongodb.resources.removals import remove_deleted
 from services.storage.mongodb.resources.writes import COLLECTIONS
 
@@ -46,6 +47,14 @@ class MongoMaintenance(Part):
             return await self._compact(environment_id, before, limit, session)
 
         return await self._connection.transactions.run(compact)
+
+    @translated
+    async def renew_epochs(self) -> int:
+        return await renew_all(self._connection)
+
+    @translated
+    async def renew_epochs_if_moved(self) -> None:
+        await renew_if_moved(self._connection)
 
     async def _environment_with_tombstones(self, before: int) -> str | None:
         query = {"deleted": True, "revision": {"$lt": before}}

@@ -31,3 +31,14 @@ class MaintenanceStore(Protocol):
         many were removed, at most ``limit``; 0 when no environment has any.
         """
         ...
+
+    async def renew_epochs(self) -> int:
+        """Give every environment another epoch: the store was restored. How many there are."""
+        ...
+
+    async def renew_epochs_if_moved(self) -> None:
+        """`renew_epochs`, with a warning, if the data is not where it was written.
+
+        That is so after a restored dump, whose collections are new ones.
+        """
+        ...

@@ -66,7 +66,7 @@ class Commit:
         ]
         for kind in COLLECTIONS:
             await self._write_items(kind, outcomes, session)
-        await self._insert("item_history", self._history(outcomes, floor), session)
+        await self._insert("item_history", self._history(outcomes, environment), session)
         await self._insert("audit_log", self._audit(outcomes, revision), session)
         await self._insert("outbox", [self._announcement(revision)], session)
         await self._remember({"revision": revision, "changed": True}, session)
@@ -162,7 +162,7 @@ class Commit:
             if result.inserted_count + result.matched_count != len(chunk):
                 raise StaleVersion(f"a {kind} changed while it was written")
 
-    def _history(self, outcomes: list[Outcome], floor: int) -> list[Document]:
+    def _history(self, outcomes: list[Outcome], before: Document) -> list[Document]:
         return [
             {
                 "_id": history_id(
@@ -176,7 +176,8 @@ class Commit:
                 "item": outcome.target.item,
                 "version": outcome.document["version"],
                 "revision": outcome.document["revision"],
-                "floor": floor,
+                "previous": before["revision"],
+                "floor": before.get("floor", 0),
                 "position": position,
                 "document": outcome.document,
             }

@@ -23,6 +23,7 @@ from services.storage.mongodb.driver.errors import translated
 from services.storage.mongodb.driver.paging import BY_KEY, read_page
 from services.storage.mongodb.driver.transactions import Session
 from services.storage.mongodb.events.retention import RETENTION_FIELD
+from services.storage.mongodb.resources.epochs import new_epoch
 from services.storage.mongodb.resources.removals import begin_removal
 from services.storage.mongodb.resources.requests import INSTALLATION, once
 
@@ -73,12 +74,15 @@ class MongoTenancy(Part):
     async def create_environment(
         self, project_id: str, key: str, name: str, request: Request = PLAINLY
     ) -> Environment:
+        revision = milliseconds(self._connection)
         made = {
             "_id": str(uuid4()),
             "project": project_id,
             "key": key,
             "name": name,
-            "revision": milliseconds(self._connection),
+            "revision": revision,
+            "first_revision": revision,
+            "epoch": new_epoch(),
             "floor": 0,
             RETENTION_FIELD: DEFAULT_RETENTION_DAYS,
         }

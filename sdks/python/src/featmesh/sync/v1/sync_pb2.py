@@ -27,41 +27,43 @@ from featmesh.flag.v1 import flag_pb2 as featmesh_dot_flag_dot_v1_dot_flag__pb2
 from featmesh.flag.v1 import segment_pb2 as featmesh_dot_flag_dot_v1_dot_segment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\x12\x10\x66\x65\x61tmesh.sync.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a\x1b\x66\x65\x61tmesh/flag/v1/flag.proto\x1a\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\"=\n\x07SdkInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0binstance_id\x18\x03 \x01(\t\"*\n\x0cItemFragment\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\xd2\x01\n\x04Item\x12&\n\x04\x66lag\x18\x01 \x01(\x0b\x32\x16.featmesh.flag.v1.FlagH\x00\x12,\n\x07segment\x18\x02 \x01(\x0b\x32\x19.featmesh.flag.v1.SegmentH\x00\x12\x1a\n\x10\x64\x65leted_flag_key\x18\x03 \x01(\tH\x00\x12\x1c\n\x12\x64\x65leted_segment_id\x18\x04 \x01(\tH\x00\x12\x32\n\x08\x66ragment\x18\x05 \x01(\x0b\x32\x1e.featmesh.sync.v1.ItemFragmentH\x00\x42\x06\n\x04item\"\xa6\x01\n\x13\x44\x65\x66initionChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12%\n\x05items\x18\x05 \x03(\x0b\x32\x16.featmesh.sync.v1.Item\x12\x0e\n\x06\x64igest\x18\x06 \x01(\x0c\"o\n\x0e\x45valuationItem\x12:\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResultH\x00\x12\x19\n\x0f\x61\x62sent_flag_key\x18\x02 \x01(\tH\x00\x42\x06\n\x04item\"\xa0\x01\n\x13\x45valuationChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12/\n\x05items\x18\x05 \x03(\x0b\x32 .featmesh.sync.v1.EvaluationItem\"5\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x02 \x01(\x03\"i\n\x07Goodbye\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.featmesh.sync.v1.GoodbyeReason\x12\x1a\n\x12reconnect_after_ms\x18\x02 \x01(\x05\x12\x11\n\tjitter_ms\x18\x03 \x01(\x05\"_\n\x16SyncDefinitionsRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xbf\x01\n\x17SyncDefinitionsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.DefinitionChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame\"\x81\x01\n\x16SyncEvaluationsRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x30\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\xbf\x01\n\x17SyncEvaluationsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.EvaluationChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame*V\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43HANGE_KIND_FULL\x10\x01\x12\x15\n\x11\x43HANGE_KIND_PATCH\x10\x02*\xd0\x01\n\rGoodbyeReason\x12\x1e\n\x1aGOODBYE_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17GOODBYE_REASON_DRAINING\x10\x01\x12\x1a\n\x16GOODBYE_REASON_MAX_AGE\x10\x02\x12\x1e\n\x1aGOODBYE_REASON_SLOW_READER\x10\x03\x12\x1e\n\x1aGOODBYE_REASON_KEY_REVOKED\x10\x04\x12&\n\"GOODBYE_REASON_ENVIRONMENT_DELETED\x10\x05\x32\xe1\x01\n\x0bSyncService\x12h\n\x0fSyncDefinitions\x12(.featmesh.sync.v1.SyncDefinitionsRequest\x1a).featmesh.sync.v1.SyncDefinitionsResponse0\x01\x12h\n\x0fSyncEvaluations\x12(.featmesh.sync.v1.SyncEvaluationsRequest\x1a).featmesh.sync.v1.SyncEvaluationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\x12\x10\x66\x65\x61tmesh.sync.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a\x1b\x66\x65\x61tmesh/flag/v1/flag.proto\x1a\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\"=\n\x07SdkInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x13\n\x0binstance_id\x18\x03 \x01(\t\">\n\x0bResumeToken\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"*\n\x0cItemFragment\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\xd2\x01\n\x04Item\x12&\n\x04\x66lag\x18\x01 \x01(\x0b\x32\x16.featmesh.flag.v1.FlagH\x00\x12,\n\x07segment\x18\x02 \x01(\x0b\x32\x19.featmesh.flag.v1.SegmentH\x00\x12\x1a\n\x10\x64\x65leted_flag_key\x18\x03 \x01(\tH\x00\x12\x1c\n\x12\x64\x65leted_segment_id\x18\x04 \x01(\tH\x00\x12\x32\n\x08\x66ragment\x18\x05 \x01(\x0b\x32\x1e.featmesh.sync.v1.ItemFragmentH\x00\x42\x06\n\x04item\"\xc5\x01\n\x13\x44\x65\x66initionChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12%\n\x05items\x18\x05 \x03(\x0b\x32\x16.featmesh.sync.v1.Item\x12-\n\x06resume\x18\x06 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\"o\n\x0e\x45valuationItem\x12:\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResultH\x00\x12\x19\n\x0f\x61\x62sent_flag_key\x18\x02 \x01(\tH\x00\x42\x06\n\x04item\"\xcf\x01\n\x13\x45valuationChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12/\n\x05items\x18\x05 \x03(\x0b\x32 .featmesh.sync.v1.EvaluationItem\x12-\n\x06resume\x18\x06 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\"5\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x02 \x01(\x03\"i\n\x07Goodbye\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.featmesh.sync.v1.GoodbyeReason\x12\x1a\n\x12reconnect_after_ms\x18\x02 \x01(\x05\x12\x11\n\tjitter_ms\x18\x03 \x01(\x05\"o\n\x16SyncDefinitionsRequest\x12-\n\x06resume\x18\x01 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\"\xbf\x01\n\x17SyncDefinitionsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.DefinitionChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame\"\xa1\x01\n\x16SyncEvaluationsRequest\x12-\n\x06resume\x18\x01 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x30\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\xbf\x01\n\x17SyncEvaluationsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.EvaluationChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame*V\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43HANGE_KIND_FULL\x10\x01\x12\x15\n\x11\x43HANGE_KIND_PATCH\x10\x02*\xeb\x01\n\rGoodbyeReason\x12\x1e\n\x1aGOODBYE_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17GOODBYE_REASON_DRAINING\x10\x01\x12\x1a\n\x16GOODBYE_REASON_MAX_AGE\x10\x02\x12\x1e\n\x1aGOODBYE_REASON_SLOW_READER\x10\x03\x12\x1e\n\x1aGOODBYE_REASON_KEY_REVOKED\x10\x04\x12&\n\"GOODBYE_REASON_ENVIRONMENT_DELETED\x10\x05\x12\x19\n\x15GOODBYE_REASON_RESYNC\x10\x06\x32\xe1\x01\n\x0bSyncService\x12h\n\x0fSyncDefinitions\x12(.featmesh.sync.v1.SyncDefinitionsRequest\x1a).featmesh.sync.v1.SyncDefinitionsResponse0\x01\x12h\n\x0fSyncEvaluations\x12(.featmesh.sync.v1.SyncEvaluationsRequest\x1a).featmesh.sync.v1.SyncEvaluationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'featmesh.sync.v1.sync_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHANGEKIND']._serialized_start=1695
-  _globals['_CHANGEKIND']._serialized_end=1781
-  _globals['_GOODBYEREASON']._serialized_start=1784
-  _globals['_GOODBYEREASON']._serialized_end=1992
+  _globals['_CHANGEKIND']._serialized_start=1885
+  _globals['_CHANGEKIND']._serialized_end=1971
+  _globals['_GOODBYEREASON']._serialized_start=1974
+  _globals['_GOODBYEREASON']._serialized_end=2209
   _globals['_SDKINFO']._serialized_start=151
   _globals['_SDKINFO']._serialized_end=212
-  _globals['_ITEMFRAGMENT']._serialized_start=214
-  _globals['_ITEMFRAGMENT']._serialized_end=256
-  _globals['_ITEM']._serialized_start=259
-  _globals['_ITEM']._serialized_end=469
-  _globals['_DEFINITIONCHANGESET']._serialized_start=472
-  _globals['_DEFINITIONCHANGESET']._serialized_end=638
-  _globals['_EVALUATIONITEM']._serialized_start=640
-  _globals['_EVALUATIONITEM']._serialized_end=751
-  _globals['_EVALUATIONCHANGESET']._serialized_start=754
-  _globals['_EVALUATIONCHANGESET']._serialized_end=914
-  _globals['_HEARTBEAT']._serialized_start=916
-  _globals['_HEARTBEAT']._serialized_end=969
-  _globals['_GOODBYE']._serialized_start=971
-  _globals['_GOODBYE']._serialized_end=1076
-  _globals['_SYNCDEFINITIONSREQUEST']._serialized_start=1078
-  _globals['_SYNCDEFINITIONSREQUEST']._serialized_end=1173
-  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_start=1176
-  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_end=1367
-  _globals['_SYNCEVALUATIONSREQUEST']._serialized_start=1370
-  _globals['_SYNCEVALUATIONSREQUEST']._serialized_end=1499
-  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_start=1502
-  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_end=1693
-  _globals['_SYNCSERVICE']._serialized_start=1995
-  _globals['_SYNCSERVICE']._serialized_end=2220
+  _globals['_RESUMETOKEN']._serialized_start=214
+  _globals['_RESUMETOKEN']._serialized_end=276
+  _globals['_ITEMFRAGMENT']._serialized_start=278
+  _globals['_ITEMFRAGMENT']._serialized_end=320
+  _globals['_ITEM']._serialized_start=323
+  _globals['_ITEM']._serialized_end=533
+  _globals['_DEFINITIONCHANGESET']._serialized_start=536
+  _globals['_DEFINITIONCHANGESET']._serialized_end=733
+  _globals['_EVALUATIONITEM']._serialized_start=735
+  _globals['_EVALUATIONITEM']._serialized_end=846
+  _globals['_EVALUATIONCHANGESET']._serialized_start=849
+  _globals['_EVALUATIONCHANGESET']._serialized_end=1056
+  _globals['_HEARTBEAT']._serialized_start=1058
+  _globals['_HEARTBEAT']._serialized_end=1111
+  _globals['_GOODBYE']._serialized_start=1113
+  _globals['_GOODBYE']._serialized_end=1218
+  _globals['_SYNCDEFINITIONSREQUEST']._serialized_start=1220
+  _globals['_SYNCDEFINITIONSREQUEST']._serialized_end=1331
+  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_start=1334
+  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_end=1525
+  _globals['_SYNCEVALUATIONSREQUEST']._serialized_start=1528
+  _globals['_SYNCEVALUATIONSREQUEST']._serialized_end=1689
+  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_start=1692
+  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_end=1883
+  _globals['_SYNCSERVICE']._serialized_start=2212
+  _globals['_SYNCSERVICE']._serialized_end=2437
 # @@protoc_insertion_point(module_scope)
