@@ -204,8 +204,8 @@ async def test_revisions_of_known_environments_are_read_at_once(
     store: MongoStore, environment: Environment
 ) -> None:
     done = await store.items.commit(change(environment.id, *create(flag("a"))))
-    read = await store.definitions.read_revisions([environment.id, "nowhere"])
-    assert read == {environment.id: done.revision}
+    read = await store.definitions.read_heads([environment.id, "nowhere"])
+    assert {each: head.revision for each, head in read.items()} == {environment.id: done.revision}
 
 
 async def test_revisions_that_need_several_answers_of_the_store_are_all_read(
@@ -216,5 +216,6 @@ async def test_revisions_that_need_several_answers_of_the_store_are_all_read(
         for number in range(3)
     ]
     monkeypatch.setattr(connection, "_ONE_BATCH", 2)
-    read = await store.definitions.read_revisions([each.id for each in made])
-    assert read == {each.id: each.revision for each in made}
+    read = await store.definitions.read_heads([each.id for each in made])
+    revisions = {each: head.revision for each, head in read.items()}
+    assert revisions == {each.id: each.revision for each in made}

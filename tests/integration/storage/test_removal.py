@@ -87,7 +87,7 @@ async def test_a_deleted_environment_is_gone_at_once_with_its_keys(
     await store.tenancy.delete_environment(environment.id)
 
     assert await store.credentials.find_sdk_key("hash-1") is None
-    assert await store.definitions.read_revisions([environment.id]) == {}
+    assert await store.definitions.read_heads([environment.id]) == {}
     for call in (
         store.tenancy.get_environment(environment.id),
         store.tenancy.delete_environment(environment.id),
