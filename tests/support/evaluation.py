@@ -61,10 +61,10 @@ class Timing:
     track_rate: float = 100_000.0
 
 
-def settings(timing: Timing) -> EvaluationSettings:
-    """A free port and no delays."""
+def settings(timing: Timing, port: int = 0) -> EvaluationSettings:
+    """A free port, unless one is named, and no delays."""
     return EvaluationSettings(
-        server=ServerSettings(Address("127.0.0.1", 0), drain_delay=0, drain_window=1),
+        server=ServerSettings(Address("127.0.0.1", port), drain_delay=0, drain_window=1),
         store=StoreSettings("mongodb://user:secret@127.0.0.1:1", "featmesh"),
         timer_settings=TimerSettings(heartbeat=timing.heartbeat, max_age=timing.max_age),
         poll_interval=timing.poll_interval,
@@ -296,10 +296,10 @@ class RunningEvaluation:
 
 @asynccontextmanager
 async def running_evaluation(
-    store: Store, bus: Bus, timing: Timing | None = None, *, ready: bool = True
+    store: Store, bus: Bus, timing: Timing | None = None, *, ready: bool = True, port: int = 0
 ) -> AsyncIterator[RunningEvaluation]:
     """A started `evaluation`, stopped afterwards."""
-    app = EvaluationApp(settings(timing or Timing()), store, bus)
+    app = EvaluationApp(settings(timing or Timing(), port), store, bus)
     await app.start()
     running = RunningEvaluation(app)
     try:

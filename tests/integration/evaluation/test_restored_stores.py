@@ -20,7 +20,9 @@ from tests.integration.evaluation.conftest import Operator
 from tests.integration.storage.records import flag
 from tests.support.evaluation import (
     NEVER,
+    DefinitionStream,
     EvaluationClient,
+    ResultStream,
     Timing,
     running_evaluation,
 )
@@ -38,7 +40,7 @@ class Backup:
 
     async def take(self) -> Backup:
         environments = self._connection["environments"]
-        self._environment = await environments.find_one({"_id": self._id})
+        self._environment = await environments.find_one({"_id": self._id}) or {}
         query = {"environment": self._id}
         self._items = {
             each: await self._connection[each].find(query).to_list(None) for each in ITEMS
@@ -57,7 +59,7 @@ class Backup:
 async def held(stream: DefinitionStream | ResultStream) -> ResumeToken:
     """What an SDK holds after its next change set."""
     await stream.change()
-    token = stream.tokens[-1]
+    token: ResumeToken | None = stream.tokens[-1]
     assert token is not None
     return token
 

@@ -74,7 +74,7 @@ async def test_the_history_tells_of_changes_what_the_items_tell(
 
     async def commit(*writes: Write) -> Sequence[Record | None]:
         done = await store.items.commit(change(environment.id, *writes))
-        made.append(done.revision)
+        made.append(done.since)
         return done.records
 
     (a,) = await commit(update(a, enabled=False))
@@ -85,11 +85,11 @@ async def test_the_history_tells_of_changes_what_the_items_tell(
     for since in made:
         with monkeypatch.context() as patch:
             patch.setattr(definitions, "HISTORY_ENTRIES", 0)
-            stored = await store.definitions.read_changes(environment.id, since - 1)
+            stored = await store.definitions.read_changes(environment.id, since)
         with monkeypatch.context() as patch:
             patch.delattr(definitions.MongoDefinitions, "_read")  # nobody else is asked
-            told = await store.definitions.read_changes(environment.id, since - 1)
-        assert in_order(told) == in_order(stored)
+            told = await store.definitions.read_changes(environment.id, since)
+        assert in_order(told) == in_order(replace(stored, epoch=b""))
 
 
 async def test_changes_that_are_too_many_for_the_history_are_whole(
