@@ -10,7 +10,7 @@ import pytest
 
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.resources import epochs
-from tests.integration.storage.resources import change, create, delete, flag, update
+from tests.integration.storage.records import change, create, delete, flag, update
 from tests.support.mesh import ROOT
 from tests.support.resources import Environment, make_environment
 
