@@ -26,6 +26,7 @@ from featmesh.management.v1 import report_service_pb2 as pb
 from services.storage.model.events import EvaluationEvent, InsightBatch
 from services.storage.mongodb import MongoStore
 from tests.support.flags import boolean_flag
+from tests.support.resources import update_environment
 
 DAYS: Final = 365
 HOURLY_DAYS: Final = 60
@@ -39,7 +40,6 @@ _HOUR_MS: Final = 3_600 * 1_000
 _DAY_SECONDS: Final = 86_400
 
 Call = Callable[[], Any]
-from tests.support.resources import update_environment
 
 
 async def fill(stage: Stage, place: Place, evaluations: int) -> None:

@@ -269,7 +269,7 @@ def test_a_key_made_from_a_name_is_valid_and_not_taken() -> None:
 @pytest.mark.parametrize(
     ("field", "place"),
     [
-        ("flags[12].name", "flags[12].name"),
+        ("flags[12].display_name", "flags[12].name"),
         (
             "flags[3].flag.rules[0].conditions[1].values[9]",
             "flags[3].rules[0].conditions[1].value",
@@ -297,4 +297,4 @@ def test_a_field_of_the_request_is_found_in_its_file(field: str, place: str) -> 
 
 
 def test_a_field_that_stems_from_no_file_has_no_place() -> None:
-    assert locate("environment_id") is None
+    assert locate("parent") is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from featmesh.management.v1 import mutation_pb2
+from featmesh.management.v1.page_pb2 import PageRequest
 from featmesh_cli.errors import CommandError
 from featmesh_cli.paging import all_pages
 
@@ -24,7 +24,7 @@ class Shelf:
         self.receivable = receivable
         self.asked: list[int] = []
 
-    def fetch(self, page: mutation_pb2.PageRequest) -> tuple[list[int], str]:
+    def fetch(self, page: PageRequest) -> tuple[list[int], str]:
         self.asked.append(page.size)
         if page.size > self.receivable:
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED)
@@ -54,7 +54,7 @@ def test_a_limit_that_leaves_some_out_says_so(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_list_that_does_not_end_is_an_error_and_not_taken_for_a_whole_one() -> None:
-    def fetch(page: mutation_pb2.PageRequest) -> tuple[list[int], str]:
+    def fetch(page: PageRequest) -> tuple[list[int], str]:
         return [1], "more"
 
     with pytest.raises(CommandError, match="2,000 pages"):
@@ -71,7 +71,7 @@ def test_one_item_that_is_too_large_is_an_error() -> None:
 def test_any_other_refusal_is_not_tried_again() -> None:
     asked: list[int] = []
 
-    def fetch(page: mutation_pb2.PageRequest) -> tuple[list[int], str]:
+    def fetch(page: PageRequest) -> tuple[list[int], str]:
         asked.append(page.size)
         raise Refused(grpc.StatusCode.NOT_FOUND)
 

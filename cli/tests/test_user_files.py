@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featmesh.engine.model import Attribute, Context
-from featmesh.management.v1.end_user_service_pb2 import ImportedUser
-from featmesh.management.v1.insight_service_pb2 import EndUser
+from featmesh.management.v1.end_user_service_pb2 import EndUser, ImportedUser
 from featmesh.wire import context_from_proto, context_to_proto
 from featmesh_cli.contexts import attribute_from_text, attribute_to_text
 from featmesh_cli.errors import CommandError

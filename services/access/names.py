@@ -13,23 +13,38 @@ from typing import Final
 
 from services.runtime.errors import InvalidArgument
 from services.runtime.violations import KEY_PATTERN, quoted
+from services.storage.model.kinds import KINDS
+from services.storage.model.resource import AnyKind, Scope
 
 ANY: Final = "-"
 """Stands for the keys above a UUID."""
 
-_ENVIRONMENT: Final = ("organizations", "projects", "environments")
+_SCOPES: Final = ("organizations", "projects", "environments")
+
+_DEPTHS: Final = {
+    Scope.INSTALLATION: 0,
+    Scope.ORGANIZATION: 1,
+    Scope.PROJECT: 2,
+    Scope.ENVIRONMENT: 3,
+}
+"""Number of pairs in the name of a scope at each level."""
+
+INSTALLATION: Final = "installation"
+"""Stands for the empty name among kinds of resources."""
+
+
+def _patterns(kind: AnyKind) -> list[tuple[str, ...]]:
+    return [(*_SCOPES[: _DEPTHS[scope]], kind.plural) for scope in kind.scopes]
+
 
 PATTERNS: Final[Mapping[str, Sequence[tuple[str, ...]]]] = {
-    "installation": [()],
-    "organization": [_ENVIRONMENT[:1]],
-    "project": [_ENVIRONMENT[:2]],
-    "environment": [_ENVIRONMENT],
-    "flag": [(*_ENVIRONMENT, "flags")],
-    "segment": [(*_ENVIRONMENT, "segments")],
-    "sdk_key": [(*_ENVIRONMENT, "sdkKeys")],
-    "access_token": [("organizations", "tokens"), ("tokens",)],
+    INSTALLATION: [()],
+    **{kind.name: _patterns(kind) for kind in KINDS.values()},
 }
 """Collections of the names of each kind."""
+
+_BY_ID: Final = frozenset(kind.plural for kind in KINDS.values() if kind.key_of is None)
+"""Collections whose resources have no key but an id."""
 
 _KEY: Final = re.compile(KEY_PATTERN)
 
@@ -60,8 +75,8 @@ def parse_name(field: str, name: str, kinds: Sequence[str]) -> ResourceName:
 
 def _name_of(collections: Sequence[str], keys: Sequence[str]) -> ResourceName:
     scopes = dict(zip(collections, keys, strict=True))
-    own = "" if collections[-1:] in [(), *((each,) for each in _ENVIRONMENT)] else keys[-1]
-    organization, project, environment = (scopes.get(each, "") for each in _ENVIRONMENT)
+    own = "" if collections[-1:] in [(), *((each,) for each in _SCOPES)] else keys[-1]
+    organization, project, environment = (scopes.get(each, "") for each in _SCOPES)
     return ResourceName(organization, project, environment, own)
 
 
@@ -69,6 +84,3 @@ def _example(pattern: Sequence[str]) -> str:
     if not pattern:
         return "empty"
     return "/".join(f"{each}/<{'id' if each in _BY_ID else 'key'}>" for each in pattern)
-
-
-_BY_ID: Final = frozenset({"sdkKeys", "tokens"})

@@ -14,7 +14,7 @@ from typing import Final
 from services.access.tokens import Tokens
 from services.api.auth.bootstrap import Bootstrap
 from services.api.changes.hooks import CommitHooks
-from services.api.jobs.maintenance import Maintenance
+from services.api.jobs.maintenance import Maintenance, Retentions
 from services.api.metrics import MEASURE_SECONDS, ApiMetrics
 from services.api.outbox.key_notices import KeyNotices
 from services.api.outbox.notices import notice_of
@@ -46,6 +46,14 @@ DEFAULT_PORT: Final = 7400
 
 RETENTION: Final = timedelta(days=30)
 
+LONGEST_DAYS: Final = 36_500
+"""Longest retention of history and audit entries that can be set, in days."""
+
+SHORTEST_AUDIT_DAYS: Final = 365
+"""Shortest retention of audit entries that can be set, in days."""
+
+FOR_EVER: Final = Retentions()
+
 PING_SECONDS: Final = 2.0
 """How often the store is looked at for readiness."""
 
@@ -61,6 +69,8 @@ class ApiSettings:
     """Takes the administrator's token at the first start, instead of standard output."""
     tombstone_retention: timedelta = RETENTION
     """How old a tombstone gets, and so how long an SDK may be away and still resume."""
+    retentions: Retentions = FOR_EVER
+    """How long history and audit entries are kept."""
 
 
 def read_settings(variables: Mapping[str, str]) -> ApiSettings:
@@ -72,6 +82,7 @@ def read_settings(variables: Mapping[str, str]) -> ApiSettings:
         amqp_url=read_amqp_url(reader),
         bootstrap_token_file=read_bootstrap_token_file(reader),
         tombstone_retention=read_tombstone_retention(reader),
+        retentions=read_retentions(reader),
     )
     reader.finish()
     return settings
@@ -87,6 +98,17 @@ def read_tombstone_retention(reader: EnvironmentReader) -> timedelta:
     """``FEATMESH_TOMBSTONE_RETENTION_DAYS``."""
     name, high = "FEATMESH_TOMBSTONE_RETENTION_DAYS", 3_650
     return timedelta(days=reader.integer(name, RETENTION.days, low=1, high=high))
+
+
+def read_retentions(reader: EnvironmentReader) -> Retentions:
+    """``FEATMESH_HISTORY_RETENTION_DAYS`` and ``FEATMESH_AUDIT_RETENTION_DAYS``."""
+    history = reader.optional_days("FEATMESH_HISTORY_RETENTION_DAYS", low=1, high=LONGEST_DAYS)
+    audit = reader.optional_days(
+        "FEATMESH_AUDIT_RETENTION_DAYS", low=SHORTEST_AUDIT_DAYS, high=LONGEST_DAYS
+    )
+    return Retentions(
+        timedelta(days=history) if history else None, timedelta(days=audit) if audit else None
+    )
 
 
 async def compose() -> ApiApp:
@@ -119,7 +141,9 @@ class ApiApp:
         self._owned = owned or AsyncExitStack()
         self._relay = Relay(store.outbox, bus)
         self._key_notices = KeyNotices(bus)
-        self._maintenance = Maintenance(store.maintenance, settings.tombstone_retention)
+        self._maintenance = Maintenance(
+            store.maintenance, settings.tombstone_retention, settings.retentions
+        )
         self.metrics = ApiMetrics(store.outbox)
         self._metrics_server = MetricsServer(settings.server.metrics, [self.metrics])
         self._bootstrap = Bootstrap(store, settings.bootstrap_token_file)

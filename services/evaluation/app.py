@@ -7,10 +7,10 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from grpc import aio
 
@@ -19,6 +19,7 @@ from featmesh.messaging.v1 import messaging_pb2
 from services.access.tokens import Tokens
 from services.evaluation.auth.callers import Callers
 from services.evaluation.auth.sdk_keys import SdkKeys
+from services.evaluation.broadcast.transport import Route
 from services.evaluation.clock import now_ms
 from services.evaluation.events.end_users import FLUSH_SECONDS, SeenUsers
 from services.evaluation.events.rate_limits import RateLimits
@@ -32,7 +33,7 @@ from services.evaluation.replica.follower import Follower
 from services.evaluation.replica.replica import Replicas
 from services.evaluation.settings import LISTEN, EvaluationSettings, read_settings
 from services.evaluation.sync.admission import Admission
-from services.evaluation.sync.grpc_transport import GrpcTransport
+from services.evaluation.sync.aio_transport import AioTransport
 from services.evaluation.sync.revocations import Revocations
 from services.evaluation.sync.servicer import SERVICE, SyncServicer
 from services.evaluation.sync.stream import StreamDeps
@@ -45,12 +46,15 @@ from services.runtime.interceptor import ErrorInterceptor
 from services.runtime.metrics import MetricsServer
 from services.runtime.program import EXIT_FAILED
 from services.runtime.server import GrpcServer, tune_garbage_collector
-from services.runtime.settings import address_of, as_worker
+from services.runtime.settings import ServerKind, address_of, as_worker
 from services.runtime.supervisor import Supervisor, worker_command
 from services.runtime.supervisor_channel import SupervisorChannel
 from services.runtime.tasks import Tasks, repeat
 from services.storage.mongodb import MongoStore
-from services.storage.ports.store import Store
+from services.storage.ports.store import EvaluationStore
+
+if TYPE_CHECKING:
+    from services.evaluation.sync.loop_transport import LoopTransport
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +116,7 @@ class EvaluationApp:
     def __init__(
         self,
         settings: EvaluationSettings,
-        store: Store,
+        store: EvaluationStore,
         bus: Bus,
         *,
         owned: AsyncExitStack | None = None,
@@ -196,7 +200,7 @@ class EvaluationApp:
         await self._server.stop(max(end - time_of(), LAST_CALLS_SECONDS))
 
     def _register(self, server: aio.Server) -> None:
-        GrpcTransport(SERVICE, self._sync.routes()).register(server)
+        _transport(self._settings.server.kind, self._sync.routes()).register(server)
         tokens = Tokens(self._store.credentials)
         callers = Callers(self._keys, tokens, self._store.resources)
         evaluation_pb2_grpc.add_EvaluationServiceServicer_to_server(
@@ -216,10 +220,10 @@ class EvaluationApp:
         store = f"FEATMESH_MONGODB_URI ({address_of(self._settings.store.uri)})"
         await until_available(self._store.migrate, what=store)
         self._repeat(self._follower.poll, self._settings.poll_interval, "poll of the store")
-        self._repeat(self._evict_idle, self._settings.poll_interval, "upkeep of replicas")
+        self._repeat(self._evict_idle, self._settings.poll_interval, "eviction of idle replicas")
         self._repeat(self._users.flush, FLUSH_SECONDS, "publishing of users")
         self._repeat(self._revocations.look_in_time, 0, "look at SDK keys")
-        self._repeat(self._progress.write, WRITE_SECONDS, "census of streams")
+        self._repeat(self._progress.write, WRITE_SECONDS, "progress of streams")
         self._repeat(self._reports.publish, 0, "publishing of reports")
         self._repeat(self._tell_readiness, READINESS_SECONDS, "look at readiness")
         # Last: a broker that does not answer delays none of them.
@@ -246,3 +250,13 @@ class EvaluationApp:
             await self._server.health.set_serving(True, "snapshots are current")
         else:
             await self._server.health.set_serving(False, "the store does not answer the poll")
+
+
+def _transport(kind: ServerKind, routes: Mapping[str, Route]) -> AioTransport | LoopTransport:
+    """The adapter of the streams' port for this kind of server."""
+    if kind is ServerKind.AIO:
+        return AioTransport(SERVICE, routes)
+    # Here alone, as in `new_server`.
+    from services.evaluation.sync.loop_transport import LoopTransport
+
+    return LoopTransport(SERVICE, routes)

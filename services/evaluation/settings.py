@@ -10,6 +10,7 @@ from services.evaluation.sync.timers import TimerSettings
 from services.runtime.config import EnvironmentReader
 from services.runtime.cores import usable_cores
 from services.runtime.settings import (
+    ServerKind,
     ServerSettings,
     StoreSettings,
     read_amqp_url,
@@ -44,7 +45,7 @@ def read_settings(variables: Mapping[str, str]) -> EvaluationSettings:
     """Raises `ConfigError`."""
     reader = EnvironmentReader(variables)
     settings = EvaluationSettings(
-        server=read_server(reader, LISTEN, DEFAULT_PORT),
+        server=read_server(reader, LISTEN, DEFAULT_PORT, ServerKind.LOOP),
         store=read_store(reader),
         amqp_url=read_amqp_url(reader),
         timer_settings=read_pace(reader),

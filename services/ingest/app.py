@@ -32,7 +32,7 @@ from services.runtime.settings import (
 from services.runtime.tasks import Tasks, repeat
 from services.storage.model.events import InsightBatch
 from services.storage.mongodb import MongoStore
-from services.storage.ports.store import Store
+from services.storage.ports.store import IngestStore
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class IngestApp:
     def __init__(
         self,
         settings: IngestSettings,
-        store: Store,
+        store: IngestStore,
         bus: Bus,
         *,
         owned: AsyncExitStack | None = None,

@@ -97,6 +97,14 @@ class EnvironmentReader:
         self._faults.append(f"{name} is {number:g}; it must be a whole number")
         return default
 
+    def optional_days(self, name: str, *, low: int, high: int) -> int:
+        """Days from ``low`` to ``high``, or 0, the default, which stands for ever."""
+        days = self.integer(name, 0, low=0, high=high)
+        if 0 < days < low:
+            self._faults.append(f"{name} is {days}; it must be 0 or from {low} to {high}")
+            return 0
+        return days
+
     def address(self, name: str, default: Address) -> Address:
         """``host:port`` or ``[v6]:port``."""
         value = self.text(name, str(default))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -26,11 +26,14 @@ MAX_REQUEST_BYTES: Final = 1024 * 1024
 UNARY_DEADLINE: Final = 30.0
 """Seconds; a caller's own shorter deadline is kept by gRPC."""
 
+T = TypeVar("T")
+
 Context = aio.ServicerContext[Any, Any]
 Handler = Any  # grpc.RpcMethodHandler, whose stubs know only the synchronous behaviours
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 Behaviour = Callable[[Any, Context], Any]
-Middleware = Callable[[Context], AbstractAsyncContextManager[None]]
+Middleware = Callable[[Any, Context], AbstractAsyncContextManager[None]]
+"""Stands around one call, whose request (or iterator of requests) and context it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +43,23 @@ class _Refused:
     error: InvalidArgument
 
 
+class _Late(Exception):
+    """`UNARY_DEADLINE` has passed; a TimeoutError of anything else is not this."""
+
+
 class _ErrorBoundary:
     """Around a call: what it raises becomes its status."""
 
-    __slots__ = ("_context", "_method")
+    __slots__ = ("_context", "_method", "_request")
 
-    def __init__(self, method: str, context: Context) -> None:
+    def __init__(self, method: str, request: Any, context: Context) -> None:
         self._method = method
+        self._request = request
         self._context = context
 
     async def __aenter__(self) -> None:
-        """Nothing is to be done before."""
+        if isinstance(self._request, _Refused):
+            await _answer(self._request.error, self._method, self._context)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
@@ -76,35 +85,8 @@ class ErrorInterceptor(aio.ServerInterceptor):
         if handler is None:
             return None
         method = details.method
-        around = partial(_ErrorBoundary, method)
-        deserializer = _checked(
-            handler.request_deserializer, self._limits.get(method, MAX_REQUEST_BYTES)
-        )
-        if handler.request_streaming:
-            if handler.response_streaming:
-                return _duplex_handler(handler, around)
-            return grpc.stream_unary_rpc_method_handler(
-                _intake(handler.stream_unary, around), deserializer, handler.response_serializer
-            )
-        if handler.response_streaming:
-            wrap = _stream if inspect.isasyncgenfunction(handler.unary_stream) else _writer
-            return grpc.unary_stream_rpc_method_handler(
-                wrap(handler.unary_stream, around), deserializer, handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            _unary(handler.unary_unary, around), deserializer, handler.response_serializer
-        )
-
-
-def _duplex_handler(handler: Handler, around: Middleware) -> Handler:
-    """Streams both ways; what is a limit of one request is the method's own to check."""
-    if not inspect.isasyncgenfunction(handler.stream_stream):
-        return handler
-    return grpc.stream_stream_rpc_method_handler(
-        _stream(handler.stream_stream, around),
-        handler.request_deserializer,
-        handler.response_serializer,
-    )
+        limit = self._limits.get(method, MAX_REQUEST_BYTES)
+        return surrounded(_limited(handler, limit), partial(_ErrorBoundary, method))
 
 
 def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Handler:
@@ -112,29 +94,69 @@ def guarded(handler: Handler, guard: Callable[[Context], Awaitable[None]]) -> Ha
 
     For interceptors that stand inside `ErrorInterceptor`, such as authentication.
     """
-    if handler.response_streaming:
-        inner = handler.unary_stream
+    return surrounded(handler, partial(_Guarded, guard))
 
-        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            await guard(context)
-            async for response in _responses(inner(request, context)):
-                yield response
 
-        return grpc.unary_stream_rpc_method_handler(
-            stream, handler.request_deserializer, handler.response_serializer
-        )
-    behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-    make = (
-        grpc.stream_unary_rpc_method_handler
-        if handler.request_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
+def surrounded(handler: Handler, around: Middleware) -> Handler:
+    """The handler, of any of the four kinds, with each call within ``around(request, context)``.
 
-    async def call(request: Any, context: Context) -> Any:
-        await guard(context)
-        return await behaviour(request, context)
+    A behaviour that yields its responses still does, one that writes them by itself (as
+    health's Watch does) stays a coroutine.
+    """
+    behaviour = _behaviour(handler)
+    wrap = _yielding if inspect.isasyncgenfunction(behaviour) else _awaiting
+    return _like(handler, wrap(behaviour, around), handler.request_deserializer)
 
-    return make(call, handler.request_deserializer, handler.response_serializer)
+
+class _Guarded:
+    """Around a call: the guard is asked first."""
+
+    __slots__ = ("_context", "_guard")
+
+    def __init__(
+        self, guard: Callable[[Context], Awaitable[None]], _: object, context: Context
+    ) -> None:
+        self._guard = guard
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        await self._guard(self._context)
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is to be done after."""
+
+
+def _kind(handler: Handler) -> str:
+    """As gRPC names it: ``unary_unary``, ``unary_stream``, ``stream_unary``, ``stream_stream``."""
+    request = "stream" if handler.request_streaming else "unary"
+    response = "stream" if handler.response_streaming else "unary"
+    return f"{request}_{response}"
+
+
+def _behaviour(handler: Handler) -> Behaviour:
+    behaviour: Behaviour = getattr(handler, _kind(handler))
+    return behaviour
+
+
+def _like(
+    handler: Handler, behaviour: Behaviour, deserializer: Callable[[bytes], Any] | None
+) -> Handler:
+    """A handler of the same kind."""
+    make = getattr(grpc, f"{_kind(handler)}_rpc_method_handler")
+    return make(behaviour, deserializer, handler.response_serializer)
+
+
+def _limited(handler: Handler, limit: int) -> Handler:
+    """The handler with requests of at most ``limit`` bytes, and with the deadlines.
+
+    One that streams both ways has neither: what is a limit of one request is its own to check.
+    """
+    behaviour = _behaviour(handler)
+    if handler.request_streaming and handler.response_streaming:
+        return handler
+    if not handler.response_streaming:
+        behaviour = (_intake if handler.request_streaming else _unary)(behaviour)
+    return _like(handler, behaviour, _checked(handler.request_deserializer, limit))
 
 
 def _checked(deserialize: Callable[[bytes], Any] | None, limit: int) -> Callable[[bytes], Any]:
@@ -150,80 +172,62 @@ def _checked(deserialize: Callable[[bytes], Any] | None, limit: int) -> Callable
     return parse
 
 
-def _unary(behaviour: Behaviour, around: Middleware) -> Behaviour:
+async def _in_time(work: Awaitable[T]) -> T:
+    """Raises `_Late` after `UNARY_DEADLINE`."""
+    try:
+        async with asyncio.timeout(UNARY_DEADLINE) as deadline:
+            return await work
+    except TimeoutError as error:
+        if deadline.expired():
+            raise _Late from error
+        raise
+
+
+def _unary(behaviour: Behaviour) -> Behaviour:
     async def call(request: Any, context: Context) -> Any:
-        async with around(context):
-            _raise_refused(request)
-            async with asyncio.timeout(UNARY_DEADLINE):
-                return await behaviour(request, context)
+        return await _in_time(behaviour(request, context))
 
     return call
 
 
-def _intake(behaviour: Behaviour, around: Middleware) -> Behaviour:
+def _intake(behaviour: Behaviour) -> Behaviour:
     """Takes a stream of requests; the deadline is each request's, for the stream has no end."""
 
     async def call(requests: AsyncIterator[Any], context: Context) -> Any:
-        async with around(context):
-            return await behaviour(_each_in_time(requests), context)
+        return await behaviour(_each_in_time(requests), context)
 
     return call
 
 
 async def _each_in_time(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     iterator = aiter(requests)
-    while True:
-        async with asyncio.timeout(UNARY_DEADLINE):
-            request = await anext(iterator, None)
-        if request is None:
-            return
-        _raise_refused(request)
+    while (request := await _in_time(anext(iterator, None))) is not None:
+        if isinstance(request, _Refused):
+            raise request.error
         yield request
 
 
-def _stream(behaviour: Behaviour, around: Middleware) -> Behaviour:
+def _yielding(behaviour: Behaviour, around: Middleware) -> Behaviour:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with around(context):
-            _raise_refused(request)
-            answer = behaviour(request, context)
-            if inspect.isawaitable(answer):
-                await answer  # it writes to its context instead, as health's Watch does
-                return
-            async for response in answer:
+        async with around(request, context):
+            async for response in behaviour(request, context):
                 yield response
 
     return call
 
 
-async def _responses(outcome: AsyncIterator[Any] | Awaitable[None]) -> AsyncIterator[Any]:
-    """Of a generator; a coroutine, such as health's Watch, writes its responses by itself."""
-    if isinstance(outcome, Awaitable):
-        await outcome
-        return
-    async for response in outcome:
-        yield response
-
-
-def _writer(behaviour: Behaviour, around: Middleware) -> Behaviour:
-    """A stream whose behaviour writes by itself instead of yielding; it has no deadline."""
-
-    async def call(request: Any, context: Context) -> None:
-        async with around(context):
-            _raise_refused(request)
-            await behaviour(request, context)
+def _awaiting(behaviour: Behaviour, around: Middleware) -> Behaviour:
+    async def call(request: Any, context: Context) -> Any:
+        async with around(request, context):
+            return await behaviour(request, context)
 
     return call
 
 
-def _raise_refused(request: Any) -> None:
-    if isinstance(request, _Refused):
-        raise request.error
-
-
 async def _answer(error: Exception, method: str, context: Context) -> None:
-    if isinstance(error, aio.AbortError):
+    if isinstance(error, aio.BaseError):  # gRPC's own: a status was given, or nobody is there
         raise error
-    if isinstance(error, TimeoutError):
+    if isinstance(error, _Late):
         await context.abort(
             grpc.StatusCode.DEADLINE_EXCEEDED, f"not done within {UNARY_DEADLINE:g} seconds"
         )

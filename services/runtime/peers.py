@@ -23,10 +23,11 @@ _FILES: Final = "/proc/self/fd"
 _INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
-def keepalive_options(silence: int) -> tuple[tuple[str, Any], ...]:
-    """A gRPC server's, whose peers are asked after so many seconds of ``silence``."""
+def keepalive_options(silence: int, *, by_kernel: bool) -> tuple[tuple[str, Any], ...]:
+    """Has gRPC ask peers after ``silence`` seconds, unless the kernel will (`LoopServer`'s way)."""
+    is_asked = by_kernel and sys.platform == "linux"
     return (
-        ("grpc.keepalive_time_ms", _NEVER_MS if sys.platform == "linux" else silence * _MS),
+        ("grpc.keepalive_time_ms", _NEVER_MS if is_asked else silence * _MS),
         ("grpc.keepalive_timeout_ms", ANSWER_SECONDS * _MS),
     )
 

@@ -44,6 +44,12 @@ class Operator:
         assert "Traceback" not in done.stderr
         return done.stderr.strip()
 
+    def is_let_in(self, *arguments: str, **variables: str) -> bool:
+        """Whether a command succeeds; it must fail for no other reason than its secret."""
+        done = self._process(arguments, variables)
+        assert done.returncode == 0 or "not let in" in done.stderr, done.stderr
+        return done.returncode == 0
+
     def behind(self, *arguments: str) -> str:
         """What a command that waits says on standard error when that is in vain."""
         done = self._process((*arguments, "--wait-timeout", "1"), {})
@@ -68,7 +74,7 @@ class Operator:
         )
 
 
-def operator_of(mesh: Mesh, place: Place | None = None) -> Operator:
+def operator_of(mesh: Mesh, place: Place | None = None, **others: str) -> Operator:
     """With the administrator's token, and the place's environment and server key."""
     variables = {
         "FEATMESH_API": mesh.api,
@@ -78,4 +84,4 @@ def operator_of(mesh: Mesh, place: Place | None = None) -> Operator:
     if place is not None:
         variables["FEATMESH_ENVIRONMENT"] = place.environment
         variables["FEATMESH_SDK_KEY"] = place.server_key
-    return Operator(variables)
+    return Operator({**variables, **others})

@@ -18,8 +18,9 @@ from featmesh.management.v1 import (
     flag_service_pb2,
     flag_service_pb2_grpc,
     import_service_pb2,
-    tenancy_pb2,
-    tenancy_pb2_grpc,
+    project_service_pb2,
+    sdk_key_service_pb2,
+    sdk_key_service_pb2_grpc,
 )
 from featmesh.sync.v1 import sync_pb2
 from tests.support.flags import boolean_flag
@@ -36,7 +37,7 @@ TRACK: Final = "/featmesh.insights.v1.InsightsService/Track"
 CREATE_FLAG: Final = "/featmesh.management.v1.FlagService/CreateFlag"
 LIST_FLAGS: Final = "/featmesh.management.v1.FlagService/ListFlags"
 IMPORT: Final = "/featmesh.management.v1.ImportService/ImportItems"
-CREATE_PROJECT: Final = "/featmesh.management.v1.TenancyService/CreateProject"
+CREATE_PROJECT: Final = "/featmesh.management.v1.ProjectService/CreateProject"
 
 STREAMS: Final = {SYNC_DEFINITIONS, SYNC_EVALUATIONS}
 DATA_PLANE: Final = (SYNC_DEFINITIONS, SYNC_EVALUATIONS, EVALUATE, TRACK)
@@ -124,14 +125,13 @@ def door(mesh: Mesh) -> Iterator[Door]:
 
 def revoked_key(mesh: Mesh, api: grpc.Channel, place: Place) -> str:
     """A server key that was never used."""
-    stub = tenancy_pb2_grpc.TenancyServiceStub(api)
-    create = tenancy_pb2.CreateSdkKeyRequest(
-        environment_id=place.environment, kind=tenancy_pb2.SDK_KEY_KIND_SERVER, name="lost"
+    stub = sdk_key_service_pb2_grpc.SdkKeyServiceStub(api)
+    key = sdk_key_service_pb2.SdkKey(
+        kind=sdk_key_service_pb2.SDK_KEY_KIND_SERVER, display_name="lost"
     )
+    create = sdk_key_service_pb2.CreateSdkKeyRequest(parent=place.environment, sdk_key=key)
     created = call(stub.CreateSdkKey, create, mesh)
-    revoke = tenancy_pb2.RevokeSdkKeyRequest(
-        environment_id=place.environment, sdk_key_id=created.sdk_key.id
-    )
+    revoke = sdk_key_service_pb2.RevokeSdkKeyRequest(name=created.sdk_key.name)
     call(stub.RevokeSdkKey, revoke, mesh)
     return str(created.secret)
 
@@ -174,12 +174,10 @@ def test_a_management_token_is_no_sdk_key(door: Door, method: str) -> None:
 
 
 def test_an_unknown_environment_is_not_found(door: Door) -> None:
-    nowhere = "no-such-environment"
+    nowhere = "organizations/none/projects/none/environments/no-such-environment"
     for method, request in {
-        LIST_FLAGS: flag_service_pb2.ListFlagsRequest(environment_id=nowhere),
-        CREATE_FLAG: flag_service_pb2.CreateFlagRequest(
-            environment_id=nowhere, resource=boolean_flag("a")
-        ),
+        LIST_FLAGS: flag_service_pb2.ListFlagsRequest(parent=nowhere),
+        CREATE_FLAG: flag_service_pb2.CreateFlagRequest(parent=nowhere, resource=boolean_flag("a")),
     }.items():
         refusal = door.refuse(method, request, secret=door.token)
         assert refusal.code is grpc.StatusCode.NOT_FOUND
@@ -192,9 +190,7 @@ def test_every_fault_of_a_malformed_flag_is_named(door: Door) -> None:
     resource.flag.fallthrough.shares[0].weight = 1
     resource.flag.variations[1].value.CopyFrom(value_pb2.Value(string_value="no"))
     resource.flag.prerequisites.add(flag_key="other")
-    request = flag_service_pb2.CreateFlagRequest(
-        environment_id=door.place.environment, resource=resource
-    )
+    request = flag_service_pb2.CreateFlagRequest(parent=door.place.environment, resource=resource)
     refusal = door.refuse(CREATE_FLAG, request, secret=door.token)
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
     assert set(refusal.fields) == {
@@ -209,9 +205,7 @@ def test_every_fault_of_a_malformed_flag_is_named(door: Door) -> None:
 def test_a_flag_that_needs_what_is_not_there_is_not_made(door: Door) -> None:
     resource = boolean_flag("needy")
     resource.flag.prerequisites.add(flag_key="no-such-flag", variation_id="on")
-    request = flag_service_pb2.CreateFlagRequest(
-        environment_id=door.place.environment, resource=resource
-    )
+    request = flag_service_pb2.CreateFlagRequest(parent=door.place.environment, resource=resource)
     refusal = door.refuse(CREATE_FLAG, request, secret=door.token)
     assert refusal.code in {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -225,8 +219,11 @@ def test_a_flag_that_needs_what_is_not_there_is_not_made(door: Door) -> None:
     [
         (
             CREATE_PROJECT,
-            "name",
-            lambda text: tenancy_pb2.CreateProjectRequest(organization_id="x", key="a", name=text),
+            "project.display_name",
+            lambda text: project_service_pb2.CreateProjectRequest(
+                parent="organizations/bad-input",
+                project=project_service_pb2.Project(key="a", display_name=text),
+            ),
         ),
         (
             EVALUATE,
@@ -301,12 +298,12 @@ def test_a_text_that_is_no_utf_8_is_refused(door: Door, method: str) -> None:
 
 def test_an_import_with_one_bad_flag_imports_none(mesh: Mesh, door: Door) -> None:
     request = import_service_pb2.ImportItemsRequest(
-        environment_id=door.place.environment,
+        parent=door.place.environment,
         flags=[boolean_flag("good"), boolean_flag("not good")],
     )
     refusal = door.refuse(IMPORT, request, secret=door.token)
     assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
     assert list(refusal.fields) == ["flags[1].flag.key"]
     stub = flag_service_pb2_grpc.FlagServiceStub(door.api)
-    listing = flag_service_pb2.ListFlagsRequest(environment_id=door.place.environment)
+    listing = flag_service_pb2.ListFlagsRequest(parent=door.place.environment)
     assert not call(stub.ListFlags, listing, mesh).resources

@@ -45,12 +45,12 @@ def place(mesh: Mesh, channel: grpc.Channel) -> Place:
     made = make_place(mesh, channel, "end-users")
     flags = flag_service_pb2_grpc.FlagServiceStub(channel)
     request = flag_service_pb2.CreateFlagRequest(
-        environment_id=made.environment, resource=boolean_flag("gift")
+        parent=made.environment, resource=boolean_flag("gift")
     )
     call(flags.CreateFlag, request, mesh)
     segments = segment_service_pb2_grpc.SegmentServiceStub(channel)
     create = segment_service_pb2.CreateSegmentRequest(
-        environment_id=made.environment, resource=segment("beta", included=["bob"])
+        parent=made.environment, resource=segment("beta", included=["bob"])
     )
     call(segments.CreateSegment, create, mesh)
     return made
@@ -92,7 +92,7 @@ def test_found_users_become_members_of_a_segment(operator: Operator) -> None:
     assert told.startswith("1 users added to segment beta, 1 were there already (revision ")
     included = operator.json("segments", "get", "beta")["segment"]["included"]
     assert included == ["bob", "ada"]
-    (entry, *_) = operator.json("audit", "--resource", "segment/beta", "--json")
+    (entry, *_) = operator.json("audit", "--resource", "segments/beta", "--json")
     assert entry["operation"] == "update"
     again = piped(operator, found, "segments", "add-users", "beta", "--from-file", "-")
     assert again.startswith("0 users added")

@@ -13,8 +13,10 @@ import pytest
 
 import featmesh
 from featmesh.management.v1 import (
-    insight_service_pb2,
-    insight_service_pb2_grpc,
+    end_user_service_pb2,
+    end_user_service_pb2_grpc,
+    report_service_pb2,
+    report_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
 )
@@ -103,7 +105,9 @@ def test_a_change_reaches_both_sdks_and_what_they_saw_comes_back(
         assert stranger.key in eventually(
             lambda: end_users(mesh, channel, place), accept=lambda found: stranger.key in found
         )
-        table = mesh.featmesh("evaluations", real.flag, FEATMESH_ENVIRONMENT=place.environment)
+        table = mesh.featmesh(
+            "reports", "evaluations", real.flag, FEATMESH_ENVIRONMENT=place.environment
+        )
         assert str(counts[detail.variation_id]) in table
 
 
@@ -125,31 +129,30 @@ def find_stranger(client: featmesh.Client, real: RealInput) -> featmesh.Context:
 
 def include(mesh: Mesh, channel: grpc.Channel, place: Place, segment: str, user: str) -> None:
     stub = segment_service_pb2_grpc.SegmentServiceStub(channel)
-    get = segment_service_pb2.GetSegmentRequest(environment_id=place.environment, key=segment)
+    get = segment_service_pb2.GetSegmentRequest(name=place.segment(segment))
     resource = call(stub.GetSegment, get, mesh).resource
     resource.segment.included.append(user)
     update = segment_service_pb2.UpdateSegmentRequest(
-        environment_id=place.environment, resource=resource
+        resource=resource, base_version=resource.meta.version
     )
+    update.update_mask.paths.append("segment")
     call(stub.UpdateSegment, update, mesh)
 
 
 def evaluations(mesh: Mesh, channel: grpc.Channel, place: Place, flag: str) -> dict[str, int]:
     """Evaluations by variation id, over the hours around now."""
-    request = insight_service_pb2.QueryFlagEvaluationsRequest(
-        environment_id=place.environment, flag_key=flag
+    request = report_service_pb2.QueryEvaluationsRequest(
+        parent=place.environment, flag_key=flag, interval=report_service_pb2.INTERVAL_HOUR
     )
     now = datetime.now(UTC)
     request.start_time.FromDatetime(now - timedelta(hours=2))
     request.end_time.FromDatetime(now + timedelta(hours=2))
-    stub = insight_service_pb2_grpc.InsightServiceStub(channel)
-    found: dict[str, int] = {}
-    for count in call(stub.QueryFlagEvaluations, request, mesh).counts:
-        found[count.variation_id] = found.get(count.variation_id, 0) + count.evaluations
-    return found
+    stub = report_service_pb2_grpc.ReportServiceStub(channel)
+    totals = call(stub.QueryEvaluations, request, mesh).totals
+    return {total.variation_id: total.evaluations for total in totals}
 
 
 def end_users(mesh: Mesh, channel: grpc.Channel, place: Place) -> set[str]:
-    stub = insight_service_pb2_grpc.InsightServiceStub(channel)
-    request = insight_service_pb2.ListEndUsersRequest(environment_id=place.environment)
-    return {each.context.key for each in call(stub.ListEndUsers, request, mesh).end_users}
+    stub = end_user_service_pb2_grpc.EndUserServiceStub(channel)
+    request = end_user_service_pb2.SearchEndUsersRequest(parent=place.environment)
+    return {each.context.key for each in call(stub.SearchEndUsers, request, mesh).end_users}

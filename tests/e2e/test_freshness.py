@@ -12,9 +12,9 @@ import pytest
 
 import featmesh
 from featmesh.evaluation.v1 import evaluation_pb2, evaluation_pb2_grpc
-from featmesh.management.v1 import tenancy_pb2, tenancy_pb2_grpc
+from tests.e2e.command_line import operator_of
 from tests.e2e.test_four_flows import SHOP, import_export
-from tests.support.mesh import ROOT, Mesh, call, three_services
+from tests.support.mesh import ROOT, Mesh, three_services
 from tests.support.mongodb import fresh_database_name
 from tests.support.places import Place, make_place
 from tests.support.proxy import TcpProxy
@@ -103,14 +103,9 @@ def test_a_revoked_key_ends_its_sdks_stream_and_the_sdk_serves_on(mesh: Mesh) ->
 
 def revoke_all(mesh: Mesh, place: Place) -> None:
     """The environment's keys."""
-    with grpc.insecure_channel(mesh.api) as channel:
-        stub = tenancy_pb2_grpc.TenancyServiceStub(channel)
-        listing = tenancy_pb2.ListSdkKeysRequest(environment_id=place.environment)
-        for key in call(stub.ListSdkKeys, listing, mesh).sdk_keys:
-            request = tenancy_pb2.RevokeSdkKeyRequest(
-                environment_id=place.environment, sdk_key_id=key.id
-            )
-            call(stub.RevokeSdkKey, request, mesh)
+    operator = operator_of(mesh, place)
+    for key in operator.json("keys", "list", "--json"):
+        operator.run("keys", "revoke", key["meta"]["id"])
 
 
 def test_every_service_serves_its_metrics(mesh: Mesh) -> None:
@@ -118,7 +113,7 @@ def test_every_service_serves_its_metrics(mesh: Mesh) -> None:
     with featmesh.Client(mesh.evaluation, place.server_key) as client:
         assert client.wait_until_ready(PATIENCE)
         samples = mesh.scraped()
-        streams = f"featmesh_evaluation_streams {place.environment}"
+        streams = f"featmesh_evaluation_streams {place.environment_id}"
         assert samples[streams] == 1
     assert samples["featmesh_api_commits_total"] > 0
     page = (ROOT / "docs" / "operations" / "metrics.md").read_text()

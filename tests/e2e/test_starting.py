@@ -241,7 +241,7 @@ def test_a_client_whose_service_stops_goes_on_at_another_one(
         place = make_place(mesh, channel, "stopping")
         flags = flag_service_pb2_grpc.FlagServiceStub(channel)
         create = flag_service_pb2.CreateFlagRequest(
-            environment_id=place.environment, resource=boolean_flag("door")
+            parent=place.environment, resource=boolean_flag("door")
         )
         call(flags.CreateFlag, create, mesh)
         stopping.start()
@@ -255,9 +255,7 @@ def test_a_client_whose_service_stops_goes_on_at_another_one(
         assert stopping.stop() == 0
         eventually(lambda: "GOODBYE_REASON_DRAINING" in caplog.text)
         assert client.boolean_value("door", user, default=False), "what is held is served"
-        toggle = flag_service_pb2.ToggleFlagRequest(
-            environment_id=place.environment, key="door", enabled=False
-        )
+        toggle = flag_service_pb2.ToggleFlagRequest(name=place.flag("door"), enabled=False)
         call(flags.ToggleFlag, toggle, mesh)
         eventually(lambda: not client.boolean_value("door", user, default=True))
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -19,7 +19,7 @@ from tests.support.evaluation import new_sdk_key
 from tests.support.mesh import ServiceProcess, children_of, is_running
 from tests.support.mongodb import fresh_database_name
 from tests.support.ports import free_address
-from tests.support.resources import make_environment, make_organization, make_project
+from tests.support.resources import make_environment
 from tests.support.waiting import PATIENCE, eventually
 
 WORKERS = 2
@@ -28,7 +28,13 @@ NEVER = float("inf")
 
 
 def evaluation(
-    folder: Path, address: str, mongodb_uri: str, amqp_url: str, *, metrics: str = ""
+    folder: Path,
+    address: str,
+    mongodb_uri: str,
+    amqp_url: str,
+    *,
+    metrics: str = "",
+    server: str = "",
 ) -> ServiceProcess:
     variables = {
         "FEATMESH_EVALUATION_LISTEN": address,
@@ -37,6 +43,7 @@ def evaluation(
         "FEATMESH_MONGODB_DATABASE": fresh_database_name(),
         "FEATMESH_AMQP_URL": amqp_url,
         "FEATMESH_METRICS_LISTEN": metrics,
+        "FEATMESH_GRPC_SERVER": server,
         "FEATMESH_DRAIN_DELAY_SECONDS": "0",
         "FEATMESH_DRAIN_WINDOW_SECONDS": "0",
     }
@@ -96,13 +103,29 @@ def test_a_second_service_is_refused_the_shared_port(
     assert f"cannot listen on {service.address}" in second.log.read_text()
 
 
+def test_workers_of_stock_grpc_share_the_port(
+    tmp_path: Path, mongodb_uri: str, amqp_url: str
+) -> None:
+    service = evaluation(tmp_path, free_address(), mongodb_uri, amqp_url, server="aio")
+    service.start()
+    try:
+        service.wait_until_serving()
+        workers = all_workers(service)
+        eventually(
+            lambda: service.log.read_text().count(f"listening on {service.address} (aio)"),
+            accept=lambda found: found == WORKERS,
+        )
+    finally:
+        code = service.stop()
+    assert code == 0
+    assert not any(map(is_running, workers))
+
+
 async def new_key(mongodb_uri: str, database: str) -> str:
     """The secret of a server key of a new environment."""
     store = MongoStore.open(mongodb_uri, database=database)
     try:
-        organization = await make_organization(store, "o")
-        project = await make_project(store, organization.meta.id, "p")
-        environment = await make_environment(store, project.meta.id, "e")
+        environment = await make_environment(store)
         return (await new_sdk_key(store, environment.id, SdkKeyKind.SERVER))[0]
     finally:
         await store.close()

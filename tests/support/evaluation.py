@@ -30,7 +30,7 @@ from services.evaluation.sync.timers import TimerSettings
 from services.messaging.ports import Bus
 from services.runtime.config import Address
 from services.runtime.secrets import hash_secret, new_secret
-from services.runtime.settings import ServerSettings, StoreSettings
+from services.runtime.settings import ServerKind, ServerSettings, StoreSettings
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.ports.store import Store
 from tests.support.resources import make_sdk_key
@@ -62,10 +62,10 @@ class Timing:
     track_rate: float = 100_000.0
 
 
-def settings(timing: Timing) -> EvaluationSettings:
+def settings(timing: Timing, kind: ServerKind = ServerKind.LOOP) -> EvaluationSettings:
     """A free port and no delays."""
     return EvaluationSettings(
-        server=ServerSettings(Address("127.0.0.1", 0), drain_delay=0, drain_window=1),
+        server=ServerSettings(Address("127.0.0.1", 0), kind, drain_delay=0, drain_window=1),
         store=StoreSettings("mongodb://user:secret@127.0.0.1:1", "featmesh"),
         timer_settings=TimerSettings(heartbeat=timing.heartbeat, max_age=timing.max_age),
         poll_interval=timing.poll_interval,
@@ -289,10 +289,15 @@ class RunningEvaluation:
 
 @asynccontextmanager
 async def running_evaluation(
-    store: Store, bus: Bus, timing: Timing | None = None, *, ready: bool = True
+    store: Store,
+    bus: Bus,
+    timing: Timing | None = None,
+    *,
+    ready: bool = True,
+    kind: ServerKind = ServerKind.LOOP,
 ) -> AsyncIterator[RunningEvaluation]:
     """A started `evaluation`, stopped afterwards."""
-    app = EvaluationApp(settings(timing or Timing()), store, bus)
+    app = EvaluationApp(settings(timing or Timing(), kind), store, bus)
     await app.start()
     running = RunningEvaluation(app)
     try:

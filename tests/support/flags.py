@@ -25,7 +25,7 @@ def boolean_flag(
         rules=rules,
     )
     flag.fallthrough.CopyFrom(serve("on"))
-    return flag_service_pb2.FlagResource(flag=flag, name=key)
+    return flag_service_pb2.FlagResource(flag=flag, display_name=key)
 
 
 def serve(variation_id: str) -> rollout_pb2.Rollout:
@@ -37,5 +37,5 @@ def serve(variation_id: str) -> rollout_pb2.Rollout:
 def segment(key: str, *, included: Sequence[str] = ()) -> segment_service_pb2.SegmentResource:
     """Members are listed; the server gives the id."""
     return segment_service_pb2.SegmentResource(
-        segment=segment_pb2.Segment(key=key, included=included), name=key
+        segment=segment_pb2.Segment(key=key, included=included), display_name=key
     )

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import grpc
 
-from featmesh.management.v1 import tenancy_pb2, tenancy_pb2_grpc
+from featmesh.management.v1 import (
+    environment_service_pb2,
+    environment_service_pb2_grpc,
+    organization_service_pb2,
+    organization_service_pb2_grpc,
+    project_service_pb2,
+    project_service_pb2_grpc,
+    sdk_key_service_pb2,
+    sdk_key_service_pb2_grpc,
+)
 from tests.support.mesh import Mesh, call
 
 
@@ -15,37 +24,64 @@ class Place:
     """An environment with a key of each kind."""
 
     environment: str
+    """Its full name."""
+    environment_id: str
+    """Its UUID, by which metrics, messages and the store know it."""
     server_key: str
     client_key: str
+
+    def flag(self, key: str) -> str:
+        """Full name of a flag."""
+        return f"{self.environment}/flags/{key}"
+
+    def segment(self, key: str) -> str:
+        """Full name of a segment."""
+        return f"{self.environment}/segments/{key}"
 
 
 def make_place(mesh: Mesh, channel: grpc.Channel, name: str) -> Place:
     """A new organization ``name`` with one project and one environment."""
-    stub = tenancy_pb2_grpc.TenancyServiceStub(channel)
-    organization = call(
-        stub.CreateOrganization,
-        tenancy_pb2.CreateOrganizationRequest(key=name, name="Shop & Co"),
-        mesh,
-    ).organization
-    project = call(
-        stub.CreateProject,
-        tenancy_pb2.CreateProjectRequest(organization_id=organization.id, key="shop", name="Shop"),
-        mesh,
-    ).project
-    environment = call(
-        stub.CreateEnvironment,
-        tenancy_pb2.CreateEnvironmentRequest(project_id=project.id, key="live", name="Live"),
-        mesh,
-    ).environment
-
-    def key(kind: tenancy_pb2.SdkKeyKind.ValueType) -> str:
-        request = tenancy_pb2.CreateSdkKeyRequest(
-            environment_id=environment.id, kind=kind, name="e2e"
-        )
-        return str(call(stub.CreateSdkKey, request, mesh).secret)
-
+    environment = _make_environment(mesh, channel, name)
     return Place(
-        environment.id,
-        key(tenancy_pb2.SDK_KEY_KIND_SERVER),
-        key(tenancy_pb2.SDK_KEY_KIND_CLIENT),
+        environment.name,
+        environment.meta.id,
+        _make_key(mesh, channel, environment.name, sdk_key_service_pb2.SDK_KEY_KIND_SERVER),
+        _make_key(mesh, channel, environment.name, sdk_key_service_pb2.SDK_KEY_KIND_CLIENT),
     )
+
+
+def _make_environment(
+    mesh: Mesh, channel: grpc.Channel, name: str
+) -> environment_service_pb2.Environment:
+    organization = organization_service_pb2.CreateOrganizationRequest(
+        organization=organization_service_pb2.Organization(key=name, display_name="Shop & Co")
+    )
+    organizations = organization_service_pb2_grpc.OrganizationServiceStub(channel)
+    owner = call(organizations.CreateOrganization, organization, mesh).organization
+    project = project_service_pb2.CreateProjectRequest(
+        parent=owner.name, project=project_service_pb2.Project(key="shop", display_name="Shop")
+    )
+    projects = project_service_pb2_grpc.ProjectServiceStub(channel)
+    holder = call(projects.CreateProject, project, mesh).project
+    environment = environment_service_pb2.CreateEnvironmentRequest(
+        parent=holder.name,
+        environment=environment_service_pb2.Environment(key="live", display_name="Live"),
+    )
+    environments = environment_service_pb2_grpc.EnvironmentServiceStub(channel)
+    made: environment_service_pb2.Environment = call(
+        environments.CreateEnvironment, environment, mesh
+    ).environment
+    return made
+
+
+def _make_key(
+    mesh: Mesh,
+    channel: grpc.Channel,
+    environment: str,
+    kind: sdk_key_service_pb2.SdkKeyKind.ValueType,
+) -> str:
+    request = sdk_key_service_pb2.CreateSdkKeyRequest(
+        parent=environment, sdk_key=sdk_key_service_pb2.SdkKey(kind=kind, display_name="e2e")
+    )
+    stub = sdk_key_service_pb2_grpc.SdkKeyServiceStub(channel)
+    return str(call(stub.CreateSdkKey, request, mesh).secret)

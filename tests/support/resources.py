@@ -20,10 +20,13 @@ from services.storage.model.queries import Query
 from services.storage.model.resource import INSTALLATION_ID, Kind, R, Scope, Stored
 from services.storage.model.tenancy import Environment as EnvironmentContent
 from services.storage.model.tenancy import Organization, Project
-from services.storage.ports.store import Store
+from services.storage.ports.store import ControlStore
 
 ADA: Final = Actor(ActorKind.TOKEN, "ada-1", "ada")
 """Who changes things in tests."""
+
+NOWHERE: Final = "organizations/acme/projects/shop/environments/nowhere"
+"""Name of an environment that is never made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Environment:
 
 
 async def create(
-    store: Store, kind: Kind[R], scope_id: str, content: R, **fields: Any
+    store: ControlStore, kind: Kind[R], scope_id: str, content: R, **fields: Any
 ) -> Stored[R]:
     """One resource of any kind, as stored; ``fields`` are those of the change."""
     item = ItemChange(kind, "create", None, content)
@@ -47,7 +50,7 @@ async def create(
 
 
 async def update(
-    store: Store, stored: Stored[R], *, change: Any = None, **fields: Any
+    store: ControlStore, stored: Stored[R], *, change: Any = None, **fields: Any
 ) -> Stored[R]:
     """The next version, with fields of its content changed."""
     after = replace(stored.content, **fields)  # type: ignore[type-var]
@@ -58,7 +61,7 @@ async def update(
     return only(done)
 
 
-async def delete(store: Store, stored: Stored[Any]) -> Committed:
+async def delete(store: ControlStore, stored: Stored[Any]) -> Committed:
     """Deletes what is stored."""
     item = ItemChange(stored.kind, "delete", stored, None)
     return await store.resources.commit(Change(stored.meta.scope_id, ADA, (item,)))
@@ -71,18 +74,20 @@ def only(committed: Committed) -> Stored[Any]:
     return stored
 
 
-async def make_organization(store: Store, key: str = "acme") -> Stored[Organization]:
+async def make_organization(store: ControlStore, key: str = "acme") -> Stored[Organization]:
     """An organization."""
     return await create(store, ORGANIZATION, INSTALLATION_ID, Organization(key, key.title()))
 
 
-async def make_project(store: Store, organization_id: str, key: str = "shop") -> Stored[Project]:
+async def make_project(
+    store: ControlStore, organization_id: str, key: str = "shop"
+) -> Stored[Project]:
     """A project."""
     return await create(store, PROJECT, organization_id, Project(key, key.title()))
 
 
 async def make_environment(
-    store: Store, project_id: str = "", key: str = "production"
+    store: ControlStore, project_id: str = "", key: str = "production"
 ) -> Environment:
     """An environment; without a project in a new one of a new organization."""
     if not project_id:
@@ -101,23 +106,23 @@ async def make_environment(
     )
 
 
-async def read_environment(store: Store, environment_id: str) -> Stored[EnvironmentContent]:
+async def read_environment(store: ControlStore, environment_id: str) -> Stored[EnvironmentContent]:
     """As stored now."""
     return await store.resources.get_by_id(ENVIRONMENT, environment_id)
 
 
-async def update_environment(store: Store, environment_id: str, **fields: Any) -> None:
+async def update_environment(store: ControlStore, environment_id: str, **fields: Any) -> None:
     """Changes settings."""
     await update(store, await read_environment(store, environment_id), **fields)
 
 
-async def delete_environment(store: Store, environment_id: str) -> None:
+async def delete_environment(store: ControlStore, environment_id: str) -> None:
     """Deletes an environment."""
     await delete(store, await read_environment(store, environment_id))
 
 
 async def make_sdk_key(
-    store: Store, environment_id: str, secret_hash: str, kind: SdkKeyKind = SdkKeyKind.SERVER
+    store: ControlStore, environment_id: str, secret_hash: str, kind: SdkKeyKind = SdkKeyKind.SERVER
 ) -> Stored[SdkKey]:
     """An SDK key."""
     return await create(
@@ -125,19 +130,19 @@ async def make_sdk_key(
     )
 
 
-async def list_sdk_keys(store: Store, environment_id: str) -> tuple[Stored[SdkKey], ...]:
+async def list_sdk_keys(store: ControlStore, environment_id: str) -> tuple[Stored[SdkKey], ...]:
     """All of an environment, by creation."""
     return (await store.resources.list(SDK_KEY, environment_id, Query(100))).items
 
 
-async def revoke_sdk_key(store: Store, environment_id: str, key_id: str) -> Stored[SdkKey]:
+async def revoke_sdk_key(store: ControlStore, environment_id: str, key_id: str) -> Stored[SdkKey]:
     """Revokes it now."""
     key = await store.resources.get(SDK_KEY, environment_id, key_id)
     return await update(store, key, revoked_at=datetime.now(UTC))
 
 
 async def make_access_token(
-    store: Store, name: str, secret_hash: str, *grants: RoleGrant
+    store: ControlStore, name: str, secret_hash: str, *grants: RoleGrant
 ) -> Stored[AccessToken]:
     """A token of the installation; without ``grants`` one that may do everything."""
     owner = RoleGrant("OWNER", Scope.INSTALLATION, INSTALLATION_ID)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 import grpc
+from google.protobuf.message import Message
 
 from featmesh.client.connection import Metadata, bearer, open_channel
 from featmesh_cli.errors import CommandError, describe
+from featmesh_cli.names import scope_name
 
 TIMEOUT = 30.0
 """Seconds that any one call may take."""
@@ -20,6 +22,7 @@ MAX_RECEIVED_BYTES = 64 * 1024 * 1024
 """Of one answer: a page of large flags is many times gRPC's usual 4 MiB."""
 
 P = ParamSpec("P")
+T = TypeVar("T")
 Command = Callable[..., None]
 
 
@@ -32,15 +35,19 @@ class Management:
     environment_option: str | None
 
     @property
-    def environment_id(self) -> str:
-        """The environment that the command works on.
+    def environment(self) -> str:
+        """The full name of the environment that the command works on.
 
         Raises:
-            CommandError: None was named.
+            CommandError: None was named, or what was is no name of one.
         """
         if not self.environment_option:
             raise CommandError("which environment? Give --environment or FEATMESH_ENVIRONMENT")
-        return self.environment_option
+        return scope_name("environments", self.environment_option)
+
+    def call(self, method: Callable[..., T], request: Message) -> T:
+        """Calls a stub's method with the token and a deadline."""
+        return method(request, metadata=self.metadata, timeout=TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,8 @@ def management(command: Callable[Concatenate[Management, P], None]) -> Command:
         "--environment",
         envvar="FEATMESH_ENVIRONMENT",
         show_envvar=True,
-        metavar="ID",
-        help="Environment's id.",
+        metavar="NAME",
+        help="organizations/<key>/projects/<key>/environments/<key>, or the environment's UUID.",
     )
     @click.option("--tls", envvar="FEATMESH_TLS", show_envvar=True, is_flag=True, help="Use TLS.")
     @functools.wraps(command)

@@ -12,13 +12,13 @@ from featmesh_cli.commands.experiments import experiments
 from featmesh_cli.commands.explain import explain
 from featmesh_cli.commands.flags import flags
 from featmesh_cli.commands.imports import import_group
-from featmesh_cli.commands.insights import evaluations
 from featmesh_cli.commands.keys import keys
+from featmesh_cli.commands.propagation import propagation
 from featmesh_cli.commands.reports import reports
-from featmesh_cli.commands.rollout import rollout
 from featmesh_cli.commands.segments import segments
 from featmesh_cli.commands.target_lists import add_to_flag, add_to_segment
 from featmesh_cli.commands.tenancy import environments, organizations, projects
+from featmesh_cli.commands.tokens import tokens, whoami
 from featmesh_cli.commands.user_transfers import export_users, import_users
 from featmesh_cli.commands.users import users
 from featmesh_cli.errors import failures_as_lines
@@ -47,12 +47,13 @@ for command in (
     projects,
     environments,
     keys,
-    rollout,
+    tokens,
+    whoami,
+    propagation,
     watch,
     evaluate,
     explain,
     track,
-    evaluations,
     reports,
     experiments,
     users,

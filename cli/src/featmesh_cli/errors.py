@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import click
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
+
+from featmesh_cli.escapes import printable
 
 DETAILS = "grpc-status-details-bin"
 
@@ -19,6 +21,9 @@ _HINTS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "the service did not answer in time",
     grpc.StatusCode.UNAUTHENTICATED: "not let in; check the token or SDK key",
     grpc.StatusCode.PERMISSION_DENIED: "not allowed",
+    grpc.StatusCode.ABORTED: (
+        "somebody changed it meanwhile, and nothing was written; look at it again, then repeat this"
+    ),
 }
 
 
@@ -34,7 +39,8 @@ class CommandError(click.ClickException):
     """Ends a command: one line, then one for each detail; exit code 1."""
 
     def __init__(self, message: str, details: tuple[str, ...] = ()) -> None:
-        super().__init__("\n".join([message, *(f"  {detail}" for detail in details)]))
+        lines = [message, *(f"  {detail}" for detail in details)]
+        super().__init__("\n".join(map(printable, lines)))
 
 
 def describe(
@@ -48,18 +54,19 @@ def describe(
     """
     code = error.code()
     said = " ".join((error.details() or "").split()) or code.name
-    hint = _HINTS.get(code)
-    message = f"{hint}: {said}" if hint else f"{code.name}: {said}"
-    details = tuple(f"{name_of(one.field)}: {one.description}" for one in violations_of(error))
-    return CommandError(message, details)
+    message = f"{_HINTS.get(code, code.name)}: {said}"
+    details = [f"{name_of(one.field)}: {one.description}" for one in violations_of(error)]
+    permission = _missing_permission(error)
+    if permission and permission not in said:
+        details.append(f"missing permission: {permission}")
+    return CommandError(message, tuple(details))
 
 
 def violations_of(error: grpc.RpcError) -> tuple[Violation, ...]:
-    """The refused fields that a failed call carries as google.rpc.BadRequest."""
-    for entry in error.trailing_metadata() or ():
-        if entry.key == DETAILS and isinstance(entry.value, bytes):
-            return tuple(_violations(entry.value))
-    return ()
+    """Returns the refused fields that a failed call carries as google.rpc.BadRequest."""
+    request = error_details_pb2.BadRequest()
+    _read_detail(error, request)
+    return tuple(Violation(each.field, each.description) for each in request.field_violations)
 
 
 @contextmanager
@@ -75,13 +82,18 @@ def failures_as_lines() -> Iterator[None]:
         sys.exit(1)
 
 
-def _violations(details: bytes) -> Iterator[Violation]:
-    try:
-        status = status_pb2.Status.FromString(details)
-        for detail in status.details:
-            request = error_details_pb2.BadRequest()
-            if detail.Unpack(request):
-                for each in request.field_violations:
-                    yield Violation(each.field, each.description)
-    except DecodeError:
-        return
+def _missing_permission(error: grpc.RpcError) -> str:
+    if error.code() is not grpc.StatusCode.PERMISSION_DENIED:
+        return ""
+    info = error_details_pb2.ErrorInfo()
+    _read_detail(error, info)
+    return str(info.metadata.get("permission", ""))
+
+
+def _read_detail(error: grpc.RpcError, detail: Message) -> None:
+    """Fills a message from the status details; leaves it empty if they hold none such."""
+    for entry in error.trailing_metadata() or ():
+        if entry.key == DETAILS and isinstance(entry.value, bytes):
+            with suppress(DecodeError):
+                status = status_pb2.Status.FromString(entry.value)
+                next((each for each in status.details if each.Unpack(detail)), None)

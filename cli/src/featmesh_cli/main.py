@@ -11,7 +11,7 @@ NEEDED = ("click", "rich", "google.rpc")
 def main() -> None:
     """Runs the command line; exit code 1 for an error, 2 for wrong usage."""
     if not all(_is_installed(module) for module in NEEDED):
-        sys.stderr.write("The command line is an extra: pip install 'featmesh[cli]'\n")
+        sys.stderr.write("A part of the command line is missing: pip install featmesh-cli\n")
         sys.exit(1)
     from featmesh_cli.app import run
 

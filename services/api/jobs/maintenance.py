@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import uuid4
@@ -25,12 +26,29 @@ STEP: Final = 1_000
 """Documents that one step removes at most."""
 
 
-class Maintenance:
-    """Removes what deleted environments left behind, and tombstones older than ``retention``."""
+@dataclass(frozen=True, slots=True)
+class Retentions:
+    """How long the store keeps history and audit entries; None for ever."""
 
-    def __init__(self, store: MaintenanceStore, retention: timedelta) -> None:
+    history: timedelta | None = None
+    audit: timedelta | None = None
+
+
+class Maintenance:
+    """Removes what deleted environments left behind, and what is older than it is to be kept.
+
+    Tombstones are kept for ``retention``; history at least as long, for SDKs that resume.
+    """
+
+    def __init__(
+        self,
+        store: MaintenanceStore,
+        retention: timedelta,
+        retentions: Retentions | None = None,
+    ) -> None:
         self._store = store
         self._retention = retention
+        self._retentions = retentions or Retentions()
         self._holder = str(uuid4())
         self._woken = asyncio.Event()
 
@@ -63,7 +81,19 @@ class Maintenance:
         compacted = await self._store.compact_tombstones(self._retention, STEP)
         if compacted:
             log.info("compacted %d tombstones", compacted)
-        return removed > 0 or compacted > 0
+        pruned = await self._prune()
+        return removed > 0 or compacted > 0 or pruned > 0
+
+    async def _prune(self) -> int:
+        history = audit = 0
+        if self._retentions.history is not None:
+            longer = max(self._retentions.history, self._retention)
+            history = await self._store.prune_history(longer, STEP)
+        if self._retentions.audit is not None:
+            audit = await self._store.prune_audit(self._retentions.audit, STEP)
+        if history or audit:
+            log.info("removed %d old versions and %d old audit entries", history, audit)
+        return history + audit
 
     async def release(self) -> None:
         """After `run` was cancelled: another replica need not wait for the lease to run out."""

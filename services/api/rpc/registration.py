@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
@@ -23,16 +23,18 @@ from services.api.resources.organizations import ORGANIZATIONS
 from services.api.resources.projects import PROJECTS
 from services.api.resources.sdk_keys import SDK_KEYS, SdkKeyMethods
 from services.api.resources.segments import SEGMENTS, segment_methods
-from services.api.resources.standard import Deps, Standard
+from services.api.resources.standard import Deps, ResourceType, Standard
 from services.api.rpc.dispatch import Dispatcher, Methods
 from services.api.rpc.methods import methods_of
 from services.api.rpc.scopes import Names
 from services.messaging.ports import DeadLetters
 from services.storage.ports.store import Store
 
+PLAIN: Final[tuple[ResourceType[Any], ...]] = (ORGANIZATIONS, PROJECTS)
+"""Types of resources that need nothing but the standard methods."""
+
 _SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
-    ORGANIZATIONS.service,
-    PROJECTS.service,
+    *(each.service for each in PLAIN),
     ENVIRONMENTS.service,
     SDK_KEYS.service,
     ACCESS_TOKENS.service,
@@ -77,8 +79,7 @@ def _code(
     changes = Changes(resources, store.definitions, hooks)
     deps = Deps(resources, changes, VersionChanges(resources, changes), Names(resources))
     return {
-        ORGANIZATIONS.service.full_name: Standard(ORGANIZATIONS, deps).methods(),
-        PROJECTS.service.full_name: Standard(PROJECTS, deps).methods(),
+        **{each.service.full_name: Standard(each, deps).methods() for each in PLAIN},
         ENVIRONMENTS.service.full_name: EnvironmentMethods(deps, hooks).methods(),
         SDK_KEYS.service.full_name: SdkKeyMethods(deps, hooks).methods(),
         ACCESS_TOKENS.service.full_name: AccessTokenMethods(deps).methods(),

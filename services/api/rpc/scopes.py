@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from services.storage.model.resource import INSTALLATION_ID, AnyKind, AnyStored, Scope
+from services.storage.model.resource import INSTALLATION_ID, AnyKind, AnyStored
 from services.storage.ports.resources import Resources
-
-COLLECTIONS: Final = {
-    "organization": "organizations",
-    "project": "projects",
-    "environment": "environments",
-    "flag": "flags",
-    "segment": "segments",
-    "sdk_key": "sdkKeys",
-    "access_token": "tokens",
-}
-"""Second last parts of names, by kind."""
 
 
 class Names:
@@ -38,14 +25,5 @@ class Names:
 
 def below(parent: str, kind: AnyKind, key: str) -> str:
     """Returns the name of a resource with this key in the scope that ``parent`` names."""
-    own = f"{COLLECTIONS[kind.name]}/{key}"
+    own = f"{kind.plural}/{key}"
     return f"{parent}/{own}" if parent else own
-
-
-LEVELS: Final = {
-    Scope.INSTALLATION: "installation",
-    Scope.ORGANIZATION: "organization",
-    Scope.PROJECT: "project",
-    Scope.ENVIRONMENT: "environment",
-}
-"""Kinds of the scopes' own names."""

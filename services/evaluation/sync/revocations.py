@@ -17,7 +17,7 @@ from services.runtime.backoff import wait_at_most
 from services.runtime.errors import StoreUnavailable
 from services.storage.model.credentials import SdkKey
 from services.storage.model.resource import Stored
-from services.storage.ports.store import Store
+from services.storage.ports.store import EvaluationStore
 
 LOOK_SECONDS: Final = 2.0
 """A stream outlives its key by this and one read, even when nobody tells that it was revoked."""
@@ -33,7 +33,7 @@ KEY_REVOKED: Final = goodbye_frame(
 class Revocations:
     """Looks at all keys that have streams, or were used of late, with one read."""
 
-    def __init__(self, keys: SdkKeys, store: Store) -> None:
+    def __init__(self, keys: SdkKeys, store: EvaluationStore) -> None:
         self._keys = keys
         self._store = store
         self._watched: dict[str, Stored[SdkKey]] = {}

@@ -108,7 +108,7 @@ class LoopServer:
         except TimeoutError:  # readers that take nothing, not even their status
             self._server.cancel_all_calls()
         try:
-            await asyncio.wait_for(self._shut_down, CLOSE_SECONDS)
+            await asyncio.wait_for(asyncio.shield(self._shut_down), CLOSE_SECONDS)
         except TimeoutError:
             log.warning("connections did not close within %g seconds", CLOSE_SECONDS)
             return

@@ -34,9 +34,10 @@ class Scope(StrEnum):
 class Kind(Generic[R]):
     """A sort of resource.
 
-    ``scopes`` are the levels at which it may live, the usual one first. ``key_of`` gives
-    the key, which is unique within the scope and never changes; None where the id stands
-    for it. ``local_id`` gives the id within the scope; None where the store makes a UUID.
+    ``collection`` is where the store keeps them, ``plural`` the second last part of their
+    names. ``scopes`` are the levels at which it may live, the usual one first. ``key_of``
+    gives the key, which is unique within the scope and never changes; None where the id
+    stands for it. ``local_id`` gives the id within the scope; None where the store makes a UUID.
     ``versioned`` kinds have a history. ``synced`` ones reach SDKs: a change raises the
     environment's revision and is announced, a deletion leaves a tombstone. ``opens`` is the
     level at which a resource of this kind is itself the scope of others. ``filters`` are
@@ -45,6 +46,7 @@ class Kind(Generic[R]):
 
     name: str
     collection: str
+    plural: str
     scopes: tuple[Scope, ...]
     key_of: Callable[[R], str] | None = None
     local_id: Callable[[R], str] | None = None
@@ -53,12 +55,6 @@ class Kind(Generic[R]):
     archivable: bool = False
     opens: Scope | None = None
     filters: Mapping[str, type] = field(default_factory=dict)
-
-    @property
-    def plural(self) -> str:
-        """As it stands in names of resources: ``sdkKeys``."""
-        first, *others = self.collection.split("_")
-        return first + "".join(map(str.capitalize, others))
 
     @property
     def label(self) -> str:

@@ -11,6 +11,7 @@ from services.storage.model.kinds import KINDS
 from services.storage.mongodb.driver.client import Part, milliseconds
 from services.storage.mongodb.driver.errors import translated
 from services.storage.mongodb.driver.transactions import Session
+from services.storage.mongodb.resources.pruning import prune_audit, prune_history
 from services.storage.mongodb.resources.removals import remove_deleted
 
 _SYNCED: Final = tuple(kind.collection for kind in KINDS.values() if kind.synced)
@@ -50,6 +51,14 @@ class MongoMaintenance(Part):
             return await self._compact(environment_id, before, limit, session)
 
         return await self._connection.transactions.run(compact)
+
+    @translated
+    async def prune_history(self, retention: timedelta, limit: int) -> int:
+        return await prune_history(self._connection, self._connection.now() - retention, limit)
+
+    @translated
+    async def prune_audit(self, retention: timedelta, limit: int) -> int:
+        return await prune_audit(self._connection, self._connection.now() - retention, limit)
 
     async def _environment_with_tombstones(self, before: int) -> str | None:
         query = {"deleted": True, "revision": {"$lt": before}}

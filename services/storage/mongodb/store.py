@@ -20,7 +20,7 @@ from services.storage.mongodb.resources.store import MongoResources
 from services.storage.ports.credentials import CredentialStore
 from services.storage.ports.definitions import DefinitionStore
 from services.storage.ports.end_users import EndUserStore
-from services.storage.ports.events import InsightStore
+from services.storage.ports.events import EventStore
 from services.storage.ports.maintenance import MaintenanceStore
 from services.storage.ports.outbox import OutboxStore
 from services.storage.ports.progress import ProgressStore
@@ -38,7 +38,7 @@ class MongoStore:
     definitions: DefinitionStore
     outbox: OutboxStore
     maintenance: MaintenanceStore
-    insights: InsightStore
+    insights: EventStore
     end_users: EndUserStore
     reports: ReportStore
     progress: ProgressStore

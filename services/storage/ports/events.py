@@ -10,7 +10,7 @@ from services.storage.model.events import EvaluationCount, InsightBatch
 from services.storage.model.observations import UserObservations
 
 
-class InsightStore(Protocol):
+class EventStore(Protocol):
     """End users, events and roll-ups."""
 
     async def store_observations(self, observations: Sequence[UserObservations]) -> None:

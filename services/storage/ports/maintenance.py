@@ -31,3 +31,15 @@ class MaintenanceStore(Protocol):
         many were removed, at most ``limit``; 0 when no environment has any.
         """
         ...
+
+    async def prune_history(self, retention: timedelta, limit: int) -> int:
+        """Remove versions older than ``retention`` of some resources, each in its turn.
+
+        The newest 10 versions of each stay, and whatever they are built on; so do versions
+        that are younger. How many were removed, at most ``limit``.
+        """
+        ...
+
+    async def prune_audit(self, retention: timedelta, limit: int) -> int:
+        """Remove the oldest audit entries older than ``retention``; how many, at most ``limit``."""
+        ...

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final, cast
 
 from grpc import aio
 
 from services.evaluation.broadcast.transport import Route
-from services.evaluation.sync.grpc_transport import GrpcTransport
+from services.evaluation.sync.aio_transport import AioTransport
+from services.evaluation.sync.loop_transport import LoopTransport
 from services.runtime.interceptor import ErrorInterceptor
-from services.runtime.loop_server import LoopServer
-from services.runtime.server import OPTIONS
+from services.runtime.server import OPTIONS, new_server
+from services.runtime.settings import ServerKind
 
 SERVICE: Final = "featmesh.test.v1.Frames"
 
@@ -21,10 +23,12 @@ Serve = Callable[[Mapping[str, Route]], AbstractAsyncContextManager[int]]
 
 
 @asynccontextmanager
-async def over_grpc(routes: Mapping[str, Route]) -> AsyncIterator[int]:
+async def _serve(
+    kind: ServerKind, transport: type[AioTransport | LoopTransport], routes: Mapping[str, Route]
+) -> AsyncIterator[int]:
     """As `services.runtime.server` serves it."""
-    server = LoopServer(interceptors=[ErrorInterceptor()], options=OPTIONS)
-    GrpcTransport(SERVICE, routes).register(cast("aio.Server", server))
+    server = new_server(kind, [ErrorInterceptor()], OPTIONS)
+    transport(SERVICE, routes).register(cast("aio.Server", server))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -33,4 +37,7 @@ async def over_grpc(routes: Mapping[str, Route]) -> AsyncIterator[int]:
         await server.stop(None)
 
 
-ADAPTERS: Final[Mapping[str, Serve]] = {"grpc": over_grpc}
+ADAPTERS: Final[Mapping[str, Serve]] = {
+    "aio": partial(_serve, ServerKind.AIO, AioTransport),
+    "loop": partial(_serve, ServerKind.LOOP, LoopTransport),
+}

@@ -23,6 +23,9 @@ FRAME = b"x" * FRAME_BYTES
 BETWEEN = 32
 """Frames of `FRAME_BYTES` (8 MiB) that may lie between a handler and its reader at most."""
 
+BETWEEN_FIRST = 15
+"""Times `FRAME_BYTES`: a first frame (3.75 MiB, less than a client's limit) that is not taken."""
+
 STUCK_SECONDS = 0.3
 """An offer that takes longer is one that waits for the reader."""
 
@@ -104,6 +107,26 @@ async def test_an_offer_that_is_cancelled_ends_the_stream_with_the_handlers_stat
         error = await stream.refused()
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert error_info(error).reason == "UNAVAILABLE"
+
+
+async def test_a_first_frame_that_is_given_up_ends_the_stream_with_the_handlers_status(
+    serve: Serve,
+) -> None:
+    pending = asyncio.Event()
+
+    async def handler(opening: Opening, writer: FrameWriter) -> None:
+        try:
+            async with asyncio.timeout(STUCK_SECONDS):
+                await hand_over(writer, FRAME * BETWEEN_FIRST)
+        except TimeoutError:
+            pending.set()
+            raise Unavailable("the reader took no frame") from None
+
+    async with connected(serve, handler) as connection:
+        stream = connection.open()
+        await soon(pending)
+        error = await stream.refused()
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_reader_that_does_not_read_holds_up_no_other_of_its_connection(

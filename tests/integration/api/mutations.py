@@ -21,6 +21,7 @@ class World:
     api: ApiClient
     environment: Environment
     organization_id: str
+    another_environment_id: str
     sdk_key_ids: tuple[str, str]
 
     async def call(self, mutation: Mutation, request: Any) -> Any:
@@ -229,7 +230,7 @@ MUTATIONS: Final = (
         "tenancy",
         lambda world: (
             tenancy.DeleteEnvironmentRequest(environment_id=world.environment.id),
-            tenancy.DeleteEnvironmentRequest(environment_id="another"),
+            tenancy.DeleteEnvironmentRequest(environment_id=world.another_environment_id),
         ),
     ),
     Mutation(

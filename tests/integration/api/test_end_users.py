@@ -11,12 +11,12 @@ from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.flag.v1 import condition_pb2, flag_pb2
 from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1 import flag_service_pb2, segment_service_pb2
-from featmesh.management.v1.mutation_pb2 import PageRequest
+from featmesh.management.v1.page_pb2 import PageRequest
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
 from tests.support.observations import see_users
-from tests.support.resources import Environment
+from tests.support.resources import NOWHERE, Environment
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
@@ -38,9 +38,7 @@ def attribute(name: str, **value: Any) -> pb.AttributeFilter:
 
 
 async def found(api: ApiClient, environment: Environment, **wanted: Any) -> list[str]:
-    request = pb.SearchEndUsersRequest(
-        environment_id=environment.id, filter=pb.EndUserFilter(**wanted)
-    )
+    request = pb.SearchEndUsersRequest(parent=environment.name, filter=pb.EndUserFilter(**wanted))
     answer = await api.call(api.users.SearchEndUsers, request)
     assert not answer.next_token
     return [user.context.key for user in answer.end_users]
@@ -93,7 +91,7 @@ async def test_a_search_goes_on_where_the_page_before_ended(
         {"attributes": [attribute("plan", string_value="pro")]},
     ):
         request = pb.SearchEndUsersRequest(
-            environment_id=seen.id, filter=pb.EndUserFilter(**wanted), page=PageRequest(size=1)
+            parent=seen.name, filter=pb.EndUserFilter(**wanted), page=PageRequest(size=1)
         )
         keys = []
         while True:
@@ -114,29 +112,42 @@ async def test_a_filter_beyond_its_limits_is_refused_field_by_field(
         name_prefix="é" * 257,
         attributes=[
             attribute("", string_value="x"),
-            attribute("plan"),
+            pb.AttributeFilter(name="plan"),
             attribute("plan", string_value="x" * 4_097),
             attribute("age", number_value=float("nan")),
-            attribute("groups", list_value=evaluation_pb2.StringList(values=["a"])),
-            attribute("sixth", bool_value=True),
         ],
     )
-    request = pb.SearchEndUsersRequest(environment_id=seen.id, filter=wanted)
+    request = pb.SearchEndUsersRequest(parent=seen.name, filter=wanted)
     error = await api.refused(api.users.SearchEndUsers, request)
     assert set(violations(error)) == {
         "filter.key_prefix",
         "filter.name_prefix",
-        "filter.attributes",
         "filter.attributes[0].name",
         "filter.attributes[1].value",
-        "filter.attributes[2].value",
-        "filter.attributes[3].value",
-        "filter.attributes[4].value",
+        "filter.attributes[2].value.string_value",
+        "filter.attributes[3].value.number_value",
     }
 
 
+async def test_a_filter_of_too_many_attributes_or_of_no_single_value_is_refused(
+    api: ApiClient, seen: Environment
+) -> None:
+    texts = evaluation_pb2.StringList(values=["a"])
+    for attributes, paths in (
+        ([attribute("plan", bool_value=True)] * 6, {"filter.attributes"}),
+        (
+            [attribute("plan"), attribute("groups", list_value=texts)],
+            {"filter.attributes[0].value", "filter.attributes[1].value"},
+        ),
+    ):
+        wanted = pb.EndUserFilter(attributes=attributes)
+        request = pb.SearchEndUsersRequest(parent=seen.name, filter=wanted)
+        error = await api.refused(api.users.SearchEndUsers, request)
+        assert set(violations(error)) == paths
+
+
 async def test_a_user_is_shown_with_attributes_and_times(api: ApiClient, seen: Environment) -> None:
-    request = pb.GetEndUserRequest(environment_id=seen.id, key="ada")
+    request = pb.GetEndUserRequest(parent=seen.name, key="ada")
     user = (await api.call(api.users.GetEndUser, request)).end_user
     assert user.context.name == "Ada Lovelace"
     assert list(user.context.attributes["groups"].list_value.values) == ["a", "b"]
@@ -145,15 +156,13 @@ async def test_a_user_is_shown_with_attributes_and_times(api: ApiClient, seen: E
 
 async def create_flag(api: ApiClient, environment: Environment, key: str, **fields: Any) -> None:
     request = flag_service_pb2.CreateFlagRequest(
-        environment_id=environment.id, resource=flag_resource(key, enabled=True, **fields)
+        parent=environment.name, resource=flag_resource(key, enabled=True, **fields)
     )
     await api.call(api.flags.CreateFlag, request)
 
 
 async def served(api: ApiClient, environment: Environment, key: str) -> dict[str, str]:
-    request = pb.ListServedFlagsRequest(
-        environment_id=environment.id, key=key, page=PageRequest(size=1)
-    )
+    request = pb.ListServedFlagsRequest(parent=environment.name, key=key, page=PageRequest(size=1))
     variations: dict[str, str] = {}
     while True:
         answer = await api.call(api.users.ListServedFlags, request)
@@ -175,7 +184,7 @@ async def test_flags_are_evaluated_for_a_user_by_the_current_definitions(
     assert await served(api, seen, "ada") == {"a": "off", "b": "on"}
     assert await served(api, seen, "eve") == {"a": "on", "b": "on"}
 
-    toggle = flag_service_pb2.ToggleFlagRequest(environment_id=seen.id, key="b", enabled=False)
+    toggle = flag_service_pb2.ToggleFlagRequest(name=f"{seen.name}/flags/b", enabled=False)
     await api.call(api.flags.ToggleFlag, toggle)
     assert await served(api, seen, "eve") == {"a": "on", "b": "off"}
 
@@ -191,12 +200,10 @@ async def test_the_segments_of_a_user_are_listed_with_how_it_came_in(
         segment_resource("beta", included=["ada"]),
         segment_resource("alpha", included=["bob"]),
     ):
-        create = segment_service_pb2.CreateSegmentRequest(environment_id=seen.id, resource=resource)
+        create = segment_service_pb2.CreateSegmentRequest(parent=seen.name, resource=resource)
         await api.call(api.segments.CreateSegment, create)
 
-    request = pb.ListUserSegmentsRequest(
-        environment_id=seen.id, key="ada", page=PageRequest(size=1)
-    )
+    request = pb.ListUserSegmentsRequest(parent=seen.name, key="ada", page=PageRequest(size=1))
     first = await api.call(api.users.ListUserSegments, request)
     request.page.token = first.next_token
     last = await api.call(api.users.ListUserSegments, request)
@@ -209,7 +216,7 @@ async def test_the_segments_of_a_user_are_listed_with_how_it_came_in(
 async def test_properties_are_listed_with_types_and_values(
     api: ApiClient, seen: Environment
 ) -> None:
-    request = pb.ListUserPropertiesRequest(environment_id=seen.id)
+    request = pb.ListUserPropertiesRequest(parent=seen.name)
     answer = await api.call(api.users.ListUserProperties, request)
     listed = [(each.name, each.type, list(each.values)) for each in answer.properties]
     assert listed == [
@@ -221,17 +228,17 @@ async def test_properties_are_listed_with_types_and_values(
 
 
 async def test_what_is_not_there_is_not_found(api: ApiClient, seen: Environment) -> None:
-    for environment_id, key in (("nowhere", "ada"), (seen.id, "nobody")):
+    for parent, key in ((NOWHERE, "ada"), (seen.name, "nobody")):
         for method, kind in (
             (api.users.GetEndUser, pb.GetEndUserRequest),
             (api.users.ListServedFlags, pb.ListServedFlagsRequest),
             (api.users.ListUserSegments, pb.ListUserSegmentsRequest),
         ):
-            error = await api.refused(method, kind(environment_id=environment_id, key=key))
+            error = await api.refused(method, kind(parent=parent, key=key))
             assert error.code() == grpc.StatusCode.NOT_FOUND
     for method, request in (
-        (api.users.SearchEndUsers, pb.SearchEndUsersRequest(environment_id="nowhere")),
-        (api.users.ListUserProperties, pb.ListUserPropertiesRequest(environment_id="nowhere")),
+        (api.users.SearchEndUsers, pb.SearchEndUsersRequest(parent=NOWHERE)),
+        (api.users.ListUserProperties, pb.ListUserPropertiesRequest(parent=NOWHERE)),
     ):
         error = await api.refused(method, request)
         assert error.code() == grpc.StatusCode.NOT_FOUND
@@ -243,7 +250,7 @@ async def test_a_user_without_a_key_is_refused(api: ApiClient, seen: Environment
         (api.users.ListServedFlags, pb.ListServedFlagsRequest),
         (api.users.ListUserSegments, pb.ListUserSegmentsRequest),
     ):
-        error = await api.refused(method, kind(environment_id=seen.id))
+        error = await api.refused(method, kind(parent=seen.name))
         assert set(violations(error)) == {"key"}
 
 
@@ -252,7 +259,7 @@ async def test_what_a_user_is_served_follows_a_store_that_went_back_to_a_backup(
 ) -> None:
     old = await store.resources.commit(change(seen.id, *create(flag("kept"))))
     await store.resources.commit(change(seen.id, *create(flag("lost"))))
-    request = pb.ListServedFlagsRequest(environment_id=seen.id, key="ada")
+    request = pb.ListServedFlagsRequest(parent=seen.name, key="ada")
     assert len((await api.call(api.users.ListServedFlags, request)).flags) == 2
     connection = store._connection
     await connection["flags"].delete_one({"key": "lost"})

@@ -45,7 +45,12 @@ async def world(api: ApiClient, environment: Environment) -> World:
         await api.call(api.imports.ImportItems, request)
     listed = await api.call(api.tenancy.ListOrganizations, tenancy.ListOrganizationsRequest())
     keys = (await sdk_key("One"), await sdk_key("Two"))
-    return World(api, environment, listed.organizations[0].id, keys)
+    another = tenancy.CreateEnvironmentRequest(
+        project_id=environment.project_id, key="another", name="Another"
+    )
+    made = await api.call(api.tenancy.CreateEnvironment, another)
+    ids = (listed.organizations[0].id, made.environment.id)
+    return World(api, environment, *ids, keys)
 
 
 @pytest.fixture
@@ -251,6 +256,7 @@ async def settled(written: Written) -> dict[str, list[Any]]:
             each
             for each in documents
             if each.get("environment") not in gone
+            and each.get("scope") not in gone
             and str(each["_id"]).partition("/")[0] not in gone
         ]
         for collection, documents in found.items()

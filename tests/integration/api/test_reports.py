@@ -13,14 +13,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from featmesh.engine.model import Context
 from featmesh.management.v1 import end_user_service_pb2
 from featmesh.management.v1 import report_service_pb2 as pb
-from featmesh.management.v1.mutation_pb2 import PageRequest
+from featmesh.management.v1.page_pb2 import PageRequest
 from services.api.read.intervals import Interval, bounds
 from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_end_users import create_flag
 from tests.support.api import ApiClient
 from tests.support.observations import see_users
-from tests.support.resources import Environment
+from tests.support.resources import NOWHERE, Environment
 from tests.support.statuses import violations
 
 NOON = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)  # a Monday
@@ -68,11 +68,9 @@ async def track(
     assert await store.insights.store_insights([batch]) == 1
 
 
-def query(
-    environment_id: str, start: datetime, end: datetime, **fields: Any
-) -> pb.QueryEvaluationsRequest:
+def query(parent: str, start: datetime, end: datetime, **fields: Any) -> pb.QueryEvaluationsRequest:
     return pb.QueryEvaluationsRequest(
-        environment_id=environment_id,
+        parent=parent,
         flag_key="f",
         start_time=timestamp(start),
         end_time=timestamp(end),
@@ -83,7 +81,7 @@ def query(
 async def report(
     api: ApiClient, environment: Environment, start: datetime, end: datetime, **fields: Any
 ) -> list[tuple[datetime, datetime, str, int]]:
-    request = query(environment.id, start, end, **fields)
+    request = query(environment.name, start, end, **fields)
     answer = await api.call(api.reports.QueryEvaluations, request)
     return [
         (
@@ -207,7 +205,7 @@ async def test_users_are_counted_once_per_interval_and_once_in_all(
         at = NOON + hour * DAY
         await track(store, environment, *(evaluation(at, user) for user in users))
         await track(store, environment, *(evaluation(at + HOUR, user) for user in users[:10]))
-    request = query(environment.id, NOON, NOON + DAY + HOUR, count_users=True)
+    request = query(environment.name, NOON, NOON + DAY + HOUR, count_users=True)
     answer = await api.call(api.reports.QueryEvaluations, request)
     assert [(each.evaluations, each.users) for each in answer.counts] == [(110, 100)] * 2
     (total,) = answer.totals
@@ -226,7 +224,7 @@ async def test_an_estimate_of_many_users_is_within_the_bound_that_is_stated(
         await track(
             store, environment, *(evaluation(NOON + part * HOUR, f"user-{n}") for n in some)
         )
-    request = query(environment.id, NOON, NOON + DAY, count_users=True)
+    request = query(environment.name, NOON, NOON + DAY, count_users=True)
     (total,) = (await api.call(api.reports.QueryEvaluations, request)).totals
     assert abs(total.users - users) < 0.049 * users
 
@@ -236,23 +234,23 @@ async def test_a_range_beyond_its_limits_is_refused_field_by_field(
 ) -> None:
     now = datetime.now(UTC)
     for request, fields in (
-        (query(environment.id, NOON, NOON), {"end_time"}),
-        (query(environment.id, NOON, NOON + 1_831 * DAY), {"end_time"}),
-        (query(environment.id, NOON, NOON + 1_501 * DAY), {"end_time"}),
-        (query(environment.id, NOON, NOON + DAY, interval=pb.INTERVAL_MINUTE), {"start_time"}),
-        (query(environment.id, now, now + 26 * HOUR, interval=pb.INTERVAL_MINUTE), {"end_time"}),
-        (query(environment.id, NOON, NOON + DAY, interval=pb.INTERVAL_UNSPECIFIED), {"interval"}),
-        (query(environment.id, NOON, NOON + DAY, time_zone="Europe/Bielefeld"), {"time_zone"}),
-        (query(environment.id, NOON, NOON + DAY, time_zone="Europe"), {"time_zone"}),
-        (query(environment.id, NOON, NOON + DAY, time_zone="/etc/passwd"), {"time_zone"}),
-        (query(environment.id, NOON, NOON + DAY, time_zone="x" * 5_000), {"time_zone"}),
+        (query(environment.name, NOON, NOON), {"end_time"}),
+        (query(environment.name, NOON, NOON + 1_831 * DAY), {"end_time"}),
+        (query(environment.name, NOON, NOON + 1_501 * DAY), {"end_time"}),
+        (query(environment.name, NOON, NOON + DAY, interval=pb.INTERVAL_MINUTE), {"start_time"}),
+        (query(environment.name, now, now + 26 * HOUR, interval=pb.INTERVAL_MINUTE), {"end_time"}),
+        (query(environment.name, NOON, NOON + DAY, interval=pb.INTERVAL_UNSPECIFIED), {"interval"}),
+        (query(environment.name, NOON, NOON + DAY, time_zone="Europe/Bielefeld"), {"time_zone"}),
+        (query(environment.name, NOON, NOON + DAY, time_zone="Europe"), {"time_zone"}),
+        (query(environment.name, NOON, NOON + DAY, time_zone="/etc/passwd"), {"time_zone"}),
+        (query(environment.name, NOON, NOON + DAY, time_zone="x" * 5_000), {"time_zone"}),
         (
-            query(environment.id, datetime(1, 1, 1, tzinfo=UTC), NOON),
+            query(environment.name, datetime(1, 1, 1, tzinfo=UTC), NOON),
             {"start_time"},
         ),
         (
             pb.QueryEvaluationsRequest(),
-            {"environment_id", "flag_key", "start_time", "end_time", "interval"},
+            {"parent", "flag_key", "start_time", "end_time", "interval"},
         ),
     ):
         error = await api.refused(api.reports.QueryEvaluations, request)
@@ -289,7 +287,7 @@ async def test_days_weeks_and_months_have_the_hours_that_begin_in_them(
     assert edges is not None
     expected = [[at for at in hours if start <= at < end] for start, end in pairwise(edges)]
     request = query(
-        environment.id,
+        environment.name,
         hours[0],
         hours[-1] + HOUR,
         interval=interval,
@@ -333,7 +331,7 @@ async def variation_users(
     api: ApiClient, environment: Environment, size: int, **fields: Any
 ) -> list[pb.VariationUser]:
     request = pb.ListVariationUsersRequest(
-        environment_id=environment.id,
+        parent=environment.name,
         flag_key="f",
         variation_id="on",
         page=PageRequest(size=size),
@@ -387,7 +385,7 @@ async def test_what_a_flag_served_last_stands_beside_what_it_serves_now(
         evaluation(now, variation="off"),
         evaluation(now, "bob", variation="on"),
     )
-    request = end_user_service_pb2.ListServedFlagsRequest(environment_id=environment.id, key="ada")
+    request = end_user_service_pb2.ListServedFlagsRequest(parent=environment.name, key="ada")
     f, g = (await api.call(api.users.ListServedFlags, request)).flags
     assert (f.result.variation_id, f.last_variation_id) == ("on", "off")
     assert f.last_time.ToDatetime(UTC) == now
@@ -408,7 +406,7 @@ async def test_a_flag_asked_for_all_the_time_does_not_hide_what_another_served_l
         evaluation(now - 21 * DAY, variation="gone", flag="rare"),
         *(evaluation(now - timedelta(seconds=n), flag="busy") for n in range(1_200)),
     )
-    request = end_user_service_pb2.ListServedFlagsRequest(environment_id=environment.id, key="ada")
+    request = end_user_service_pb2.ListServedFlagsRequest(parent=environment.name, key="ada")
     busy, rare = (await api.call(api.users.ListServedFlags, request)).flags
     assert busy.last_time.ToDatetime(UTC) == now
     assert (rare.last_variation_id, rare.last_time.ToDatetime(UTC)) == ("on", now - 20 * DAY)
@@ -428,7 +426,7 @@ async def test_usage_is_summed_up_by_month_with_active_users(
     lossy = InsightBatch(environment.id, "lossy", milliseconds(NOON), (), (), dropped=4)
     await store.insights.store_insights([lossy])
     request = pb.QueryUsageRequest(
-        environment_id=environment.id,
+        parent=environment.name,
         start_time=timestamp(NOON),
         end_time=timestamp(NOON + 40 * DAY),
         interval=pb.INTERVAL_MONTH,
@@ -446,7 +444,7 @@ async def test_usage_is_summed_up_by_month_with_active_users(
 
 async def test_usage_by_the_hour_is_refused(api: ApiClient, environment: Environment) -> None:
     request = pb.QueryUsageRequest(
-        environment_id=environment.id,
+        parent=environment.name,
         start_time=timestamp(NOON),
         end_time=timestamp(NOON + DAY),
         interval=pb.INTERVAL_HOUR,
@@ -479,7 +477,7 @@ async def test_the_data_of_an_experiment_counts_a_user_once_and_events_after_exp
         bought(NOON + DAY, "eve", 4),
     )
     request = pb.GetExperimentDataRequest(
-        environment_id=environment.id, flag_key="f", event_name="bought"
+        parent=environment.name, flag_key="f", event_name="bought"
     )
     a, b = (await api.call(api.reports.GetExperimentData, request)).variations
     assert a == pb.ExperimentVariation(
@@ -500,21 +498,21 @@ async def test_an_unknown_environment_has_no_reports(api: ApiClient) -> None:
     later = timestamp(NOON + HOUR)
     day = pb.INTERVAL_DAY
     for method, request in (
-        (api.reports.QueryEvaluations, query("nowhere", NOON, NOON + HOUR)),
+        (api.reports.QueryEvaluations, query(NOWHERE, NOON, NOON + HOUR)),
         (
             api.reports.QueryUsage,
             pb.QueryUsageRequest(
-                environment_id="nowhere", start_time=timestamp(NOON), end_time=later, interval=day
+                parent=NOWHERE, start_time=timestamp(NOON), end_time=later, interval=day
             ),
         ),
         (
             api.reports.ListVariationUsers,
-            pb.ListVariationUsersRequest(environment_id="nowhere", flag_key="f", variation_id="on"),
+            pb.ListVariationUsersRequest(parent=NOWHERE, flag_key="f", variation_id="on"),
         ),
-        (api.reports.ListStaleFlags, pb.ListStaleFlagsRequest(environment_id="nowhere")),
+        (api.reports.ListStaleFlags, pb.ListStaleFlagsRequest(parent=NOWHERE)),
         (
             api.reports.GetExperimentData,
-            pb.GetExperimentDataRequest(environment_id="nowhere", flag_key="f"),
+            pb.GetExperimentDataRequest(parent=NOWHERE, flag_key="f"),
         ),
     ):
         assert (await api.refused(method, request)).code() == grpc.StatusCode.NOT_FOUND

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from featmesh.management.v1 import report_service_pb2 as pb
-from featmesh.management.v1.mutation_pb2 import PageRequest
+from featmesh.management.v1.page_pb2 import PageRequest
 from services.storage.mongodb import MongoStore
 from tests.integration.api.test_reports import evaluation, track
 from tests.integration.storage.records import change, create, flag
@@ -23,19 +23,18 @@ NEVER, UNUSED, SAME = (
 async def make_flags(
     store: MongoStore, environment: Environment, age: timedelta, *keys: str, **fields: Any
 ) -> None:
-    await store.resources.commit(
-        change(environment.id, *create(*(flag(key, **fields) for key in keys)))
-    )
-    made = {"environment": environment.id, "key": {"$in": keys}}
+    records = [flag(key, **fields) for key in keys]
+    await store.resources.commit(change(environment.id, *create(*records)))
+    ids = [f"{environment.id}/{key}" for key in keys]
     aged = {"$set": {"created_at": datetime.now(UTC) - age}}
-    await store._connection["flags"].update_many(made, aged)
+    await store._connection["flags"].update_many({"_id": {"$in": ids}}, aged)
 
 
 async def stale(
     api: ApiClient, environment: Environment, days: int = 0, size: int = 100
 ) -> dict[str, tuple[int, str]]:
     request = pb.ListStaleFlagsRequest(
-        environment_id=environment.id, days=days, page=PageRequest(size=size)
+        parent=environment.name, days=days, page=PageRequest(size=size)
     )
     found: dict[str, tuple[int, str]] = {}
     while True:
@@ -85,6 +84,6 @@ async def test_stale_days_beyond_their_limit_are_refused(
     api: ApiClient, environment: Environment
 ) -> None:
     for days in (-1, 366):
-        request = pb.ListStaleFlagsRequest(environment_id=environment.id, days=days)
+        request = pb.ListStaleFlagsRequest(parent=environment.name, days=days)
         error = await api.refused(api.reports.ListStaleFlags, request)
         assert set(violations(error)) == {"days"}

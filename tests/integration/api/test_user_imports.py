@@ -12,15 +12,15 @@ from grpc import aio
 from featmesh.engine.model import Context
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.management.v1 import end_user_service_pb2 as pb
-from featmesh.management.v1 import insight_service_pb2
 from featmesh.wire import context_to_proto
-from services.api.rpc import limits
+from services.api.changes.end_users import REFUSALS
+from services.api.read.end_users import EXPORT_BYTES
 from services.runtime import interceptor
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver.client import Connection, utc_now
 from tests.support.api import ApiClient
 from tests.support.observations import see_users
-from tests.support.resources import Environment
+from tests.support.resources import NOWHERE, Environment
 from tests.support.statuses import violations
 from tests.support.waiting import PATIENCE
 
@@ -52,7 +52,7 @@ async def bring_in(
     api: ApiClient, environment: Environment, *users: pb.ImportedUser, validate_only: bool = False
 ) -> Any:
     request = pb.ImportEndUsersRequest(
-        environment_id=environment.id, users=users, validate_only=validate_only
+        parent=environment.name, users=users, validate_only=validate_only
     )
     return await sent(api, [request])
 
@@ -61,12 +61,8 @@ def counts(answer: pb.ImportEndUsersResponse) -> tuple[int, int, int, int]:
     return (answer.created, answer.updated, answer.unchanged, answer.refused)
 
 
-async def exported(
-    api: ApiClient, environment: Environment, **wanted: Any
-) -> list[insight_service_pb2.EndUser]:
-    request = pb.ExportEndUsersRequest(
-        environment_id=environment.id, filter=pb.EndUserFilter(**wanted)
-    )
+async def exported(api: ApiClient, environment: Environment, **wanted: Any) -> list[pb.EndUser]:
+    request = pb.ExportEndUsersRequest(parent=environment.name, filter=pb.EndUserFilter(**wanted))
     stream = api.users.ExportEndUsers(request, metadata=api.metadata, timeout=PATIENCE)
     return [user async for chunk in stream for user in chunk.end_users]
 
@@ -93,7 +89,7 @@ async def test_imported_users_are_found_and_their_properties_known(
     assert user.context == context_to_proto(ada)
     assert user.first_seen.ToDatetime(UTC) == NOON
     assert user.last_seen.ToDatetime(UTC) == NOON + timedelta(hours=1)
-    request = pb.ListUserPropertiesRequest(environment_id=environment.id)
+    request = pb.ListUserPropertiesRequest(parent=environment.name)
     properties = (await api.call(api.users.ListUserProperties, request)).properties
     assert [each.name for each in properties] == ["age", "groups", "paying", "plan"]
 
@@ -189,12 +185,10 @@ async def test_bad_users_are_refused_alone_with_line_field_and_limit(
 async def test_all_refused_users_are_counted_and_the_first_thousand_named(
     api: ApiClient, environment: Environment
 ) -> None:
-    chunk = [imported(n, Context("")) for n in range(1, limits.IMPORTED_USERS + 1)]
-    requests = [
-        pb.ImportEndUsersRequest(environment_id=environment.id, users=chunk) for _ in range(2)
-    ]
+    chunk = [imported(n, Context("")) for n in range(1, 1_001)]
+    requests = [pb.ImportEndUsersRequest(parent=environment.name, users=chunk) for _ in range(2)]
     answer = await sent(api, requests)
-    assert (answer.refused, len(answer.refusals)) == (2_000, limits.REFUSALS)
+    assert (answer.refused, len(answer.refusals)) == (2_000, REFUSALS)
 
 
 async def test_a_dry_run_answers_as_the_import_would_and_writes_nothing(
@@ -209,15 +203,13 @@ async def test_a_dry_run_answers_as_the_import_would_and_writes_nothing(
 async def test_an_import_beyond_its_limits_is_refused_and_what_came_before_stays(
     api: ApiClient, environment: Environment
 ) -> None:
-    good = pb.ImportEndUsersRequest(
-        environment_id=environment.id, users=[imported(1, Context("ada"))]
-    )
+    good = pb.ImportEndUsersRequest(parent=environment.name, users=[imported(1, Context("ada"))])
     long = pb.ImportEndUsersRequest(users=[imported(2, Context("x"))] * 1_001)
     large = pb.ImportEndUsersRequest(
         users=[imported(2, Context("x", "", {"bio": "x" * 8_192}))] * 513
     )
-    elsewhere = pb.ImportEndUsersRequest(environment_id="elsewhere")
-    for second, field in ((long, "users"), (large, "request"), (elsewhere, "environment_id")):
+    elsewhere = pb.ImportEndUsersRequest(parent=NOWHERE)
+    for second, field in ((long, "users"), (large, "request"), (elsewhere, "parent")):
         error = await refused(api, good, second)
         assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert set(violations(error)) == {field}
@@ -226,10 +218,8 @@ async def test_an_import_beyond_its_limits_is_refused_and_what_came_before_stays
 
 async def test_an_import_needs_an_environment_that_is_there(api: ApiClient) -> None:
     for requests in ((), (pb.ImportEndUsersRequest(),)):
-        assert set(violations(await refused(api, *requests))) == {"environment_id"}
-    nowhere = pb.ImportEndUsersRequest(
-        environment_id="nowhere", users=[imported(1, Context("ada"))]
-    )
+        assert set(violations(await refused(api, *requests))) == {"parent"}
+    nowhere = pb.ImportEndUsersRequest(parent=NOWHERE, users=[imported(1, Context("ada"))])
     assert (await refused(api, nowhere)).code() == grpc.StatusCode.NOT_FOUND
 
 
@@ -240,9 +230,7 @@ async def test_an_import_that_sends_nothing_is_ended(
     never = asyncio.Event()
 
     async def one() -> Any:
-        yield pb.ImportEndUsersRequest(
-            environment_id=environment.id, users=[imported(1, Context("ada"))]
-        )
+        yield pb.ImportEndUsersRequest(parent=environment.name, users=[imported(1, Context("ada"))])
         await never.wait()
 
     with pytest.raises(aio.AioRpcError) as caught:
@@ -255,7 +243,7 @@ async def test_an_import_without_a_token_is_not_let_in(
     api: ApiClient, environment: Environment
 ) -> None:
     api.metadata = ()
-    error = await refused(api, pb.ImportEndUsersRequest(environment_id=environment.id))
+    error = await refused(api, pb.ImportEndUsersRequest(parent=environment.name))
     assert error.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -264,22 +252,22 @@ async def test_an_export_comes_in_chunks_with_everybody_whom_the_filter_lets_thr
 ) -> None:
     users = [Context(f"u{n:04}", "", {"bio": "x" * 4_000}) for n in range(700)]
     await see_users(store, environment.id, users, NOON)
-    request = pb.ExportEndUsersRequest(environment_id=environment.id)
+    request = pb.ExportEndUsersRequest(parent=environment.name)
     stream = api.users.ExportEndUsers(request, metadata=api.metadata, timeout=PATIENCE)
     chunks = [chunk async for chunk in stream]
     keys = [user.context.key for chunk in chunks for user in chunk.end_users]
     assert keys == [user.key for user in users]
-    assert max(chunk.ByteSize() for chunk in chunks) < 2 * limits.EXPORT_CHUNK_BYTES
+    assert max(chunk.ByteSize() for chunk in chunks) < 2 * EXPORT_BYTES
     found = await exported(api, environment, key_prefix="u069")
     assert len(found) == 10
 
 
 async def test_an_export_needs_an_environment_that_is_there(api: ApiClient) -> None:
-    for environment_id, code in (
+    for parent, code in (
         ("", grpc.StatusCode.INVALID_ARGUMENT),
-        ("nowhere", grpc.StatusCode.NOT_FOUND),
+        (NOWHERE, grpc.StatusCode.NOT_FOUND),
     ):
-        request = pb.ExportEndUsersRequest(environment_id=environment_id)
+        request = pb.ExportEndUsersRequest(parent=parent)
         stream = api.users.ExportEndUsers(request, metadata=api.metadata, timeout=PATIENCE)
         with pytest.raises(aio.AioRpcError) as caught:
             await anext(aiter(stream))

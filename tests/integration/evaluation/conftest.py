@@ -38,7 +38,7 @@ class Operator:
     async def commit(self, *writes: AnyItemChange) -> Committed:
         return await self.store.resources.commit(change(self.environment_id, *writes))
 
-    async def create(self, *records: FlagRecord | SegmentRecord) -> Committed:
+    async def create(self, *records: Record) -> Committed:
         return await self.commit(*create(*records))
 
     async def update(self, key: str, **fields: object) -> Committed:

@@ -7,8 +7,8 @@ import pytest
 from featmesh.insights.v1 import insights_pb2
 from featmesh.messaging.v1 import messaging_pb2
 from services.evaluation.events.validation import CheckedBatch
-from services.evaluation.limits import LATEST_TIME_MS
 from services.ingest.insights import decode_insights
+from services.runtime.events import LAST_TIME_MS
 
 NOW_MS = 1_700_000_000_000
 DAY_MS = 24 * 3_600 * 1_000
@@ -32,7 +32,7 @@ def metric(
 @pytest.mark.parametrize("sent_at_ms", [0, NOW_MS, NOW_MS + DAY_MS, NOW_MS - DAY_MS])
 def test_ingest_can_store_every_event_that_track_accepts(sent_at_ms: int) -> None:
     """One event that ingest refuses would take its whole, acknowledged batch with it."""
-    times = (-1, 0, 1, NOW_MS, LATEST_TIME_MS, LATEST_TIME_MS + 1)
+    times = (-1, 0, 1, NOW_MS, LAST_TIME_MS, LAST_TIME_MS + 1)
     request = insights_pb2.TrackRequest(
         batch_id="b",
         sent_at_ms=sent_at_ms,

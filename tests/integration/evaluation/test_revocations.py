@@ -4,7 +4,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from featmesh.management.v1 import tenancy_pb2
+from featmesh.management.v1 import sdk_key_service_pb2
 from featmesh.sync.v1 import sync_pb2
 from services.evaluation.sync.revocations import LOOK_SECONDS, Revocations
 from services.messaging.inprocess import InProcessBus
@@ -69,10 +69,10 @@ async def test_a_key_that_api_revokes_opens_nothing_at_once(
         await stream.change()
         assert await evaluates(sdk)
         for key_id in (streaming_id, calling_id):
-            request = tenancy_pb2.RevokeSdkKeyRequest(
-                environment_id=environment.id, sdk_key_id=key_id
+            request = sdk_key_service_pb2.RevokeSdkKeyRequest(
+                name=f"{environment.name}/sdkKeys/{key_id}"
             )
-            await api.call(api.tenancy.RevokeSdkKey, request)
+            await api.call(api.sdk_keys.RevokeSdkKey, request)
         assert (await stream.goodbye()).reason == sync_pb2.GOODBYE_REASON_KEY_REVOKED
         await soon(lambda: refuses(sdk))
 

@@ -44,16 +44,14 @@ def evaluated(
 def insights_message(
     environment_id: str, *events: insights_pb2.EvaluationEvent, batch_id: str = ""
 ) -> Message:
+    paid = insights_pb2.MetricEvent(
+        name="paid", user_key="ann", value=9.5, time_ms=milliseconds(HOUR)
+    )
     batch = messaging_pb2.InsightBatch(
         environment_id=environment_id,
         batch_id=batch_id or str(uuid4()),
         received_at_ms=milliseconds(datetime.now(UTC)),
-        evaluations=events,
-        metrics=[
-            insights_pb2.MetricEvent(
-                name="paid", user_key="ann", value=9.5, time_ms=milliseconds(HOUR)
-            )
-        ],
+        track=insights_pb2.TrackRequest(evaluations=events, metrics=[paid]).SerializeToString(),
     )
     return message(environment_id, batch.SerializeToString())
 

@@ -4,7 +4,8 @@ import grpc
 import pytest
 
 from services.runtime.errors import InvalidArgument, MeshError, StoreUnavailable
-from tests.integration.runtime.test_server import refusal, serving
+from services.runtime.settings import ServerKind
+from tests.integration.runtime.test_server import refusal, serving_evaluation
 from tests.support.statuses import error_info
 
 
@@ -16,10 +17,10 @@ from tests.support.statuses import error_info
     ],
 )
 async def test_an_error_with_a_long_message_keeps_its_code_and_its_reason(
-    error: MeshError, code: grpc.StatusCode
+    kind: ServerKind, error: MeshError, code: grpc.StatusCode
 ) -> None:
     """The metadata of a status has a limit, beyond which the caller learns nothing else."""
-    async with serving(error) as (_, channel):
+    async with serving_evaluation(kind, error) as (_, channel):
         answer = await refusal(channel)
     assert answer.code() == code
     assert error_info(answer).reason == error.reason

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -19,7 +20,7 @@ from services.runtime.errors import InvalidArgument, MeshError, ResourceExhauste
 from services.runtime.health import LIVE
 from services.runtime.interceptor import MAX_REQUEST_BYTES, ErrorInterceptor
 from services.runtime.server import GrpcServer, ListenError
-from services.runtime.settings import ServerSettings
+from services.runtime.settings import ServerKind, ServerSettings
 from services.runtime.status import MAX_VIOLATIONS
 from tests.support.statuses import error_info, violations
 from tests.support.waiting import PATIENCE
@@ -40,8 +41,18 @@ class Raising(evaluation_pb2_grpc.EvaluationServiceServicer):
         return evaluation_pb2.EvaluateResponse(revision=7)
 
 
+Serving = Callable[..., AbstractAsyncContextManager[tuple[GrpcServer, aio.Channel]]]
+
+
+@pytest.fixture
+def serving(kind: ServerKind) -> Serving:
+    """Serves with each of the servers in turn."""
+    return partial(serving_evaluation, kind)
+
+
 @asynccontextmanager
-async def serving(
+async def serving_evaluation(
+    kind: ServerKind,
     error: Exception | None = None,
     servicer: evaluation_pb2_grpc.EvaluationServiceServicer | None = None,
 ) -> AsyncIterator[tuple[GrpcServer, aio.Channel]]:
@@ -50,7 +61,8 @@ async def serving(
             servicer or Raising(error), server
         )
 
-    settings = ServerSettings(listen=Address("127.0.0.1", 0), drain_delay=0, drain_window=0)
+    listen = Address("127.0.0.1", 0)
+    settings = ServerSettings(listen, kind, drain_delay=0, drain_window=0)
     server = GrpcServer(
         settings, register=register, services=[SERVICE], interceptors=[ErrorInterceptor()]
     )
@@ -68,7 +80,7 @@ async def refusal(channel: aio.Channel, request: bytes = b"") -> aio.AioRpcError
     return caught.value
 
 
-async def test_an_error_carries_its_reason_and_every_violation() -> None:
+async def test_an_error_carries_its_reason_and_every_violation(serving: Serving) -> None:
     broken = InvalidArgument([Violation("flag.key", "is empty"), Violation("flag.salt", "is long")])
     async with serving(broken) as (_, channel):
         error = await refusal(channel)
@@ -77,7 +89,9 @@ async def test_an_error_carries_its_reason_and_every_violation() -> None:
     assert violations(error) == {"flag.key": "is empty", "flag.salt": "is long"}
 
 
-async def test_thousands_of_violations_still_reach_the_caller_as_a_bounded_list() -> None:
+async def test_thousands_of_violations_still_reach_the_caller_as_a_bounded_list(
+    serving: Serving,
+) -> None:
     broken = InvalidArgument([Violation(f"flags[{n}]", "x" * 100) for n in range(5_000)])
     async with serving(broken) as (_, channel):
         found = violations(await refusal(channel))
@@ -87,7 +101,7 @@ async def test_thousands_of_violations_still_reach_the_caller_as_a_bounded_list(
 
 
 async def test_a_fault_of_ours_shows_no_traceback_and_is_logged_once(
-    caplog: pytest.LogCaptureFixture,
+    serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(ZeroDivisionError("secret detail")) as (_, channel):
         error = await refusal(channel)
@@ -96,26 +110,28 @@ async def test_a_fault_of_ours_shows_no_traceback_and_is_logged_once(
     assert [record.message for record in caplog.records if record.exc_info] == [f"{METHOD} failed"]
 
 
-async def test_a_full_queue_tells_how_long_to_wait() -> None:
+async def test_a_full_queue_tells_how_long_to_wait(serving: Serving) -> None:
     async with serving(ResourceExhausted("the queue is full")) as (_, channel):
         error = await refusal(channel)
     assert ("grpc-retry-pushback-ms", "1000") in tuple(error.trailing_metadata() or ())
 
 
-async def test_an_oversized_message_names_the_limit() -> None:
+async def test_an_oversized_message_names_the_limit(serving: Serving) -> None:
     async with serving() as (_, channel):
         error = await refusal(channel, b"\x00" * (MAX_REQUEST_BYTES + 1))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert str(MAX_REQUEST_BYTES) in violations(error)["request"]
 
 
-async def test_bytes_that_are_no_message_are_an_invalid_argument() -> None:
+async def test_bytes_that_are_no_message_are_an_invalid_argument(serving: Serving) -> None:
     async with serving() as (_, channel):
         error = await refusal(channel, b"\xff\xff\xff")
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_service_is_alive_before_it_is_ready_and_not_ready_when_draining() -> None:
+async def test_a_service_is_alive_before_it_is_ready_and_not_ready_when_draining(
+    serving: Serving,
+) -> None:
     async with serving() as (server, channel):
         stub = health_pb2_grpc.HealthStub(channel)
 
@@ -132,7 +148,7 @@ async def test_a_service_is_alive_before_it_is_ready_and_not_ready_when_draining
         assert await status("") == response.NOT_SERVING
 
 
-async def test_reflection_lists_the_services() -> None:
+async def test_reflection_lists_the_services(serving: Serving) -> None:
     async with serving() as (_, channel):
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         call = stub.ServerReflectionInfo(
@@ -144,9 +160,9 @@ async def test_reflection_lists_the_services() -> None:
     assert {SERVICE, "grpc.health.v1.Health"} <= names
 
 
-async def test_a_taken_address_is_named() -> None:
+async def test_a_taken_address_is_named(serving: Serving, kind: ServerKind) -> None:
     async with serving() as (server, _):
-        settings = ServerSettings(listen=Address("127.0.0.1", server.port))
+        settings = ServerSettings(Address("127.0.0.1", server.port), kind)
         second = GrpcServer(settings, register=lambda _: None, services=[])
         with pytest.raises(ListenError, match=str(server.port)):
             await second.start()
@@ -177,7 +193,9 @@ class Waiting(evaluation_pb2_grpc.EvaluationServiceServicer):
         await asyncio.Event().wait()
 
 
-async def test_a_call_that_the_end_of_the_drain_window_cuts_off_may_be_made_again() -> None:
+async def test_a_call_that_the_end_of_the_drain_window_cuts_off_may_be_made_again(
+    serving: Serving,
+) -> None:
     waiting = Waiting()
     async with serving(servicer=waiting) as (server, channel):
         method: aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -191,7 +209,9 @@ async def test_a_call_that_the_end_of_the_drain_window_cuts_off_may_be_made_agai
     assert error_info(cut.value).reason == "UNAVAILABLE"
 
 
-async def test_a_stream_that_the_end_of_the_drain_window_cuts_off_may_be_opened_again() -> None:
+async def test_a_stream_that_the_end_of_the_drain_window_cuts_off_may_be_opened_again(
+    serving: Serving,
+) -> None:
     async with serving() as (server, channel):
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         await watch.read()
@@ -207,8 +227,8 @@ async def test_a_server_that_cannot_have_its_peers_looked_after_serves_and_says_
     def refuse(port: int, silence: int) -> None:
         raise OSError(f"nothing listens at {port} for {silence} s")
 
-    monkeypatch.setattr("services.runtime.server.watch_peers", refuse)
-    async with serving() as (server, channel):
+    monkeypatch.setattr("services.runtime.server.enable_tcp_keepalive", refuse)
+    async with serving_evaluation(ServerKind.LOOP) as (server, channel):
         answer: bytes = await channel.unary_unary(METHOD, request_serializer=bytes)(b"")
     assert answer == evaluation_pb2.EvaluateResponse(revision=7).SerializeToString()
     assert f"nothing listens at {server.port} for 60 s" in caplog.text

@@ -20,6 +20,7 @@ from services.standalone.settings import read_settings
 def test_all_faults_of_the_settings_are_told_together() -> None:
     variables = {"FEATMESH_API_LISTEN": "7400", "FEATMESH_DRAIN_WINDOW_SECONDS": "soon"}
     variables["FEATMESH_INGEST_PREFETCH"] = "many"
+    variables["FEATMESH_GRPC_SERVER"] = "both"
     with pytest.raises(ConfigError) as raised:
         read_settings(variables)
     named = [fault.partition(" ")[0] for fault in raised.value.faults]
@@ -35,10 +36,17 @@ def test_everything_has_a_default_and_the_token_stays_in_the_data_folder() -> No
     assert settings.evaluation.server.drain_delay == 0
 
 
+@pytest.mark.parametrize(("value", "others"), [("", "aio"), ("loop", "loop"), ("AIO", "aio")])
+def test_each_part_has_its_own_server_unless_one_is_named(value: str, others: str) -> None:
+    settings = read_settings({"FEATMESH_GRPC_SERVER": value})
+    assert settings.evaluation.server.kind == (others if value else "loop")
+    assert (settings.api.server.kind, settings.ingest.server.kind) == (others, others)
+
+
 def test_credentials_are_read_as_they_were_saved(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     assert load_credentials(folder) is None
-    credentials = Credentials("fmt_1", environment_id="e", server_key="fms_1")
+    credentials = Credentials("fmt_1", environment="e", server_key="fms_1")
     save_credentials(folder, credentials)
     assert load_credentials(folder) == credentials
 

@@ -35,7 +35,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
 def flags_of(standalone: Standalone) -> dict[str, bool]:
     """Whether each flag is on."""
     kept = standalone.credentials
-    request = flag_service_pb2.ListFlagsRequest(environment_id=kept["environment_id"])
+    request = flag_service_pb2.ListFlagsRequest(parent=kept["environment"])
     metadata = (("authorization", f"Bearer {kept['token']}"),)
     with standalone.channel() as channel:
         stub = FlagServiceStub(channel)

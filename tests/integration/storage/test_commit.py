@@ -9,8 +9,8 @@ import pytest
 
 from services.runtime.errors import AlreadyExists, InvalidArgument, NotFound, StaleVersion
 from services.storage.model.changes import Committed, WriteOptions
-from services.storage.model.items import FlagRecord, SegmentRecord
 from services.storage.model.kinds import FLAG, SEGMENT
+from services.storage.model.queries import AuditQuery
 from services.storage.mongodb import MongoStore
 from services.storage.ports.resources import RevisionMoved
 from tests.integration.storage.records import (
@@ -24,7 +24,7 @@ from tests.integration.storage.records import (
     segment,
     update,
 )
-from tests.support.resources import Environment, read_environment
+from tests.support.resources import ADA, Environment, read_environment
 from tests.support.waiting import PATIENCE
 
 
@@ -33,8 +33,8 @@ async def assert_nothing_was_written(
 ) -> None:
     """Revision, audit log and outbox are as the commit ``since`` left them."""
     revision = since.revision if since else environment.revision
-    assert (await read_environment(store, environment.id)).revision == revision
-    entries = await store.items.list_audit_entries(environment.id, 100, "", resource="")
+    assert (await read_environment(store, environment.id)).meta.revision == revision
+    entries = await store.resources.list_audit_entries(AuditQuery(100, scope_id=environment.id))
     assert all(entry.revision <= revision for entry in entries.items)
     assert all(entry.revision <= revision for entry in await store.outbox.list_outbox(100))
 
@@ -45,12 +45,14 @@ async def test_a_flag_and_a_segment_are_read_back_as_they_were_written(
     written = create(full_flag(), full_segment())
     committed = await store.resources.commit(change(environment.id, *written))
     stored_flag, stored_segment = committed.resources
-    assert isinstance(stored_flag, FlagRecord)
-    assert isinstance(stored_segment, SegmentRecord)
+    assert stored_flag is not None
+    assert stored_segment is not None
     revision = committed.revision
-    assert stored_flag.item == replace(full_flag().item, version=1, revision=revision)
-    assert stored_segment.item == replace(full_segment().item, version=1, revision=revision)
-    assert stored_flag.meta == full_flag().meta
+    for stored, made in ((stored_flag, full_flag()), (stored_segment, full_segment())):
+        definition = replace(made.definition, version=1, revision=revision)
+        assert stored.content == replace(made, definition=definition)  # type: ignore[arg-type]
+        assert (stored.meta.version, stored.meta.revision) == (1, committed.revision)
+        assert stored.meta.created_by == stored.meta.updated_by == ADA
     assert await store.resources.get(FLAG, environment.id, "full") == stored_flag
     assert await store.resources.get(SEGMENT, environment.id, "full") == stored_segment
 
@@ -60,10 +62,11 @@ async def test_a_change_leaves_its_audit_entries_and_one_announcement(
 ) -> None:
     writes = create(flag("a"), segment("s-1", "vip"))
     committed = await store.resources.commit(change(environment.id, *writes, comment="why"))
-    entries = await store.items.list_audit_entries(environment.id, 100, "", resource="")
-    assert [entry.resource for entry in entries.items] == ["segment/vip", "flag/a"]
+    entries = await store.resources.list_audit_entries(AuditQuery(100, scope_id=environment.id))
+    names = [entry.path.rpartition("production/")[2] for entry in entries.items]
+    assert names == ["segments/vip", "flags/a"]
     entry = entries.items[1]
-    assert (entry.actor, entry.operation, entry.comment) == ("ada", "create", "why")
+    assert (entry.actor, entry.operation, entry.comment) == (ADA, "create", "why")
     assert entry.before == ""
     assert json.loads(entry.after)["revision"] == committed.revision == entry.revision
     [announced] = await store.outbox.list_outbox(100)
@@ -77,7 +80,8 @@ async def test_an_update_audits_before_and_after_and_a_deletion_has_no_after(
     off = update(created.resources[0], enabled=False)
     updated = await store.resources.commit(change(environment.id, off))
     await store.resources.commit(change(environment.id, delete(updated.resources[0])))
-    page = await store.items.list_audit_entries(environment.id, 100, "", resource="flag/a")
+    path = "organizations/acme/projects/shop/environments/production/flags/a"
+    page = await store.resources.list_audit_entries(AuditQuery(100, path=path))
     deleted, changed, _ = page.items
     assert json.loads(changed.before)["enabled"] is True
     assert json.loads(changed.after)["enabled"] is False
@@ -115,7 +119,7 @@ async def test_concurrent_changes_of_one_environment_never_share_a_revision(
     done = await asyncio.gather(*map(store.resources.commit, changes))
     assert len({committed.revision for committed in done}) == 24
     current = await read_environment(store, environment.id)
-    assert current.revision == max(committed.revision for committed in done)
+    assert current.meta.revision == max(committed.revision for committed in done)
 
 
 async def test_of_two_concurrent_updates_of_one_version_one_is_stale(
@@ -152,7 +156,7 @@ async def test_a_taken_key_is_refused_and_nothing_is_written(
         with pytest.raises(AlreadyExists):
             await store.resources.commit(change(environment.id, *create(flag("new"), taken)))
     await assert_nothing_was_written(store, environment, first)
-    assert await store.items.find_flags(environment.id, ["new"]) == []
+    assert await store.resources.find(FLAG, environment.id, ["new"]) == []
 
 
 async def test_a_change_that_is_based_on_an_older_revision_is_refused(
@@ -238,7 +242,7 @@ async def test_a_flag_created_anew_continues_the_versions_of_its_tombstone(
         await store.resources.get(FLAG, environment.id, "a")
     anew = await store.resources.commit(change(environment.id, *create(flag("a", salt="new"))))
     assert anew.resources[0] is not None
-    assert anew.resources[0].item.version == 3
+    assert anew.resources[0].meta.version == 3
 
 
 async def test_a_deleted_flag_cannot_be_updated(
@@ -258,10 +262,12 @@ async def test_a_segment_key_is_free_again_after_deletion_also_in_the_same_chang
     created = await store.resources.commit(change(environment.id, *create(segment("s-1", "vip"))))
     swapped = change(environment.id, *create(segment("s-2", "vip")), delete(created.resources[0]))
     await store.resources.commit(swapped)
-    assert (await store.resources.get(SEGMENT, environment.id, "vip")).item.id == "s-2"
+    assert (
+        await store.resources.get(SEGMENT, environment.id, "vip")
+    ).content.definition.id == "s-2"
     last = await store.resources.commit(change(environment.id, *create(segment("s-1", "old"))))
     assert last.resources[0] is not None
-    assert last.resources[0].item.version == 3
+    assert last.resources[0].meta.version == 3
 
 
 async def test_an_import_of_two_thousand_items_is_one_change(
@@ -277,14 +283,14 @@ async def test_an_import_of_two_thousand_items_is_one_change(
     assert len(await store.outbox.list_outbox(10)) == 1
     replaced = [update(record, archived=True) for record in committed.resources]
     again = await store.resources.commit(change(environment.id, *replaced))
-    assert {record.item.version for record in again.resources if record} == {2}
+    assert {record.meta.version for record in again.resources if record} == {2}
 
 
 async def test_the_largest_import_fits_into_one_change(
     store: MongoStore, environment: Environment
 ) -> None:
     largest = create(
-        *(flag(f"f{n}", rules=full_flag().item.rules) for n in range(5_000)),
+        *(flag(f"f{n}", rules=full_flag().definition.rules) for n in range(5_000)),
         *(segment(f"id-{n}", f"s{n}") for n in range(5_000)),
     )
     committed = await store.resources.commit(change(environment.id, *largest))

@@ -10,11 +10,11 @@ import pytest
 from services.runtime.errors import NotFound
 from services.storage.model.changes import AnyItemChange
 from services.storage.model.definitions import Definitions, Tombstone
+from services.storage.model.resource import AnyStored
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.driver import client as connection
 from services.storage.mongodb.resources import definitions
 from tests.integration.storage.records import (
-    Record,
     change,
     create,
     delete,
@@ -69,10 +69,10 @@ async def test_the_history_tells_of_changes_what_the_items_tell(
     store: MongoStore, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes = create(flag("a"), flag("b"), flag("c"), segment("s-1", "vip"))
-    a, b, c, vip = (await store.resources.commit(change(environment.id, *writes))).records
+    a, b, c, vip = (await store.resources.commit(change(environment.id, *writes))).resources
     made: list[int] = []
 
-    async def commit(*writes: AnyItemChange) -> Sequence[Record | None]:
+    async def commit(*writes: AnyItemChange) -> Sequence[AnyStored | None]:
         done = await store.resources.commit(change(environment.id, *writes))
         made.append(done.revision)
         return done.resources
@@ -170,7 +170,7 @@ async def test_every_read_is_one_point_in_time(store: MongoStore, environment: E
             if stop.is_set():
                 return
             both = update(records[0], salt=str(turn)), update(records[1], included=(str(turn),))
-            records = (await store.resources.commit(change(environment.id, *both))).records
+            records = (await store.resources.commit(change(environment.id, *both))).resources
 
     seen = set()
     async with asyncio.TaskGroup() as tasks:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from services.runtime.errors import NotFound, StaleVersion
-from services.storage.model.changes import WriteOptions
+from services.storage.model.changes import ItemChange, WriteOptions
+from services.storage.model.kinds import FLAG, SEGMENT
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, delete, flag, segment, update
 from tests.integration.storage.test_commit import assert_nothing_was_written
@@ -21,22 +22,25 @@ async def test_every_version_is_listed_newest_first_deletions_included(
     third = await store.resources.commit(change(environment.id, delete(second.resources[0])))
 
     pages = await all_pages(
-        lambda token: store.items.list_flag_versions(environment.id, "a", 2, token)
+        lambda token: store.resources.history(FLAG, environment.id, "a", 2, token)
     )
 
     assert [[each.version for each in page] for page in pages] == [[3, 2], [1]]
     newest, middle, oldest = [each for page in pages for each in page]
-    assert (newest.record, newest.revision) == (None, third.revision)
-    assert (middle.record, middle.revision) == (second.resources[0], second.revision)
-    assert oldest.record == first.resources[0]
+    assert (newest.stored, newest.revision) == (None, third.revision)
+    assert (middle.stored, middle.revision) == (second.resources[0], second.revision)
+    assert oldest.stored == first.resources[0]
 
 
 async def test_a_segments_history_is_that_of_the_last_one_that_had_the_key(
     store: MongoStore, environment: Environment
 ) -> None:
     async def versions() -> list[tuple[str, int]]:
-        page = await store.items.list_segment_versions(environment.id, "vip", 10, "")
-        return [(each.record.item.id if each.record else "", each.version) for each in page.items]
+        page = await store.resources.history(SEGMENT, environment.id, "vip", 10, "")
+        return [
+            (each.stored.content.definition.id if each.stored else "", each.version)
+            for each in page.items
+        ]
 
     old = await store.resources.commit(change(environment.id, *create(segment("s-1", "vip"))))
     swap = change(environment.id, *create(segment("s-2", "vip")), delete(old.resources[0]))
@@ -48,13 +52,12 @@ async def test_a_segments_history_is_that_of_the_last_one_that_had_the_key(
 
 async def test_what_never_was_has_no_history(store: MongoStore, environment: Environment) -> None:
     await store.resources.commit(change(environment.id, *create(flag("a"), segment("s-1", "vip"))))
-    items = store.items
     for call, text in (
-        (items.list_flag_versions(environment.id, "vip", 10, ""), "flag 'vip' does not exist"),
-        (items.list_segment_versions(environment.id, "s-1", 10, ""), "segment 's-1'"),
-        (items.list_flag_versions("nowhere", "a", 10, ""), "environment 'nowhere'"),
-        (items.get_flag_version(environment.id, "a", 2), "flag 'a' has no version 2"),
-        (items.get_segment_version(environment.id, "vip", 2), "has no version 2"),
+        (store.resources.history(FLAG, environment.id, "vip", 10, ""), "flag 'vip' does not exist"),
+        (store.resources.history(SEGMENT, environment.id, "s-2", 10, ""), "segment 's-2'"),
+        (store.resources.history(FLAG, "nowhere", "a", 10, ""), "environment 'nowhere'"),
+        (store.resources.version(FLAG, environment.id, "a", 2), "flag 'a' has no version 2"),
+        (store.resources.version(SEGMENT, environment.id, "vip", 2), "has no version 2"),
     ):
         with pytest.raises(NotFound, match=text):
             await call
@@ -64,13 +67,15 @@ async def test_a_revival_must_continue_the_tombstone_that_it_was_planned_for(
     store: MongoStore, environment: Environment
 ) -> None:
     created = await store.resources.commit(change(environment.id, *create(flag("a"))))
-    revival = change(environment.id, Write("rollback", None, flag("a"), revives=2))
+    revival = change(
+        environment.id, ItemChange(FLAG, "rollback", None, flag("a"), restores_version=2)
+    )
     with pytest.raises(StaleVersion):  # it is alive
         await store.resources.commit(revival)
     await store.resources.commit(change(environment.id, delete(created.resources[0])))
     again = await store.resources.commit(revival)
     assert again.resources[0] is not None
-    assert again.resources[0].item.version == 3
+    assert again.resources[0].meta.version == 3
     last = await store.resources.commit(change(environment.id, delete(again.resources[0])))
     with pytest.raises(StaleVersion) as refusal:  # it is a later tombstone
         await store.resources.commit(revival)
@@ -90,9 +95,9 @@ async def test_a_rehearsal_answers_as_the_change_would_and_writes_nothing(
         assert not rehearsed.replayed
         [record] = rehearsed.resources
         assert record is not None
-        assert (record.item.version, record.item.revision) == (2, 0)
+        assert (record.meta.version, record.meta.revision) == (2, 0)
     await assert_nothing_was_written(store, environment, created)
-    assert await store.items.find_committed(environment.id, WriteOptions("r-1")) is None
+    assert await store.resources.find_committed(environment.id, WriteOptions("r-1")) is None
 
 
 async def test_a_request_that_found_nothing_to_do_is_remembered_with_what_it_found(
@@ -101,13 +106,13 @@ async def test_a_request_that_found_nothing_to_do_is_remembered_with_what_it_fou
     created = await store.resources.commit(change(environment.id, *create(flag("a"), flag("b"))))
     found = tuple(record for record in created.resources if record)
     request = WriteOptions("r-1")
-    kept = await store.resources.commit(change(environment.id, kept=found, request=request))
-    assert (kept.revision, kept.resources, kept.kept) == (created.revision, (), found)
+    kept = await store.resources.commit(change(environment.id, unchanged=found, options=request))
+    assert (kept.revision, kept.resources, kept.unchanged) == (created.revision, (), found)
     await assert_nothing_was_written(store, environment, created)
 
     await store.resources.commit(change(environment.id, update(created.resources[0], salt="x")))
-    replayed = await store.items.find_committed(environment.id, request)
+    replayed = await store.resources.find_committed(environment.id, request)
     assert replayed is not None
     assert replayed.revision == created.revision
-    assert sorted(each.item.key for each in replayed.kept) == ["a", "b"]
-    assert {each.item.version for each in replayed.kept} == {1}
+    assert sorted(each.key for each in replayed.unchanged) == ["a", "b"]
+    assert {each.meta.version for each in replayed.unchanged} == {1}

@@ -8,11 +8,12 @@ import pytest
 
 from services.evaluation.replica.view import View
 from services.runtime.errors import AlreadyExists
+from services.storage.model.kinds import FLAG, SEGMENT
 from services.storage.mongodb import MongoStore
 from services.storage.mongodb.resources import definitions
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import change, create, delete, flag, segment
-from tests.support.resources import Environment, make_environment, read_environment
+from tests.support.resources import Environment, make_environment
 
 DAY = timedelta(days=1)
 RETENTION = 30 * DAY
@@ -134,9 +135,9 @@ async def test_every_environment_has_its_turn_and_only_its_own_floor_rises(
         1,
         0,
     ]
-    floors = {each: (await read_environment(moved, each)).floor for each in expected}
+    floors = {each: (await moved.definitions.read_definitions(each)).floor for each in expected}
     assert floors == expected
-    assert (await read_environment(moved, untouched.id)).floor == 0
+    assert (await moved.definitions.read_definitions(untouched.id)).floor == 0
 
 
 async def test_a_key_that_is_taken_again_after_compaction_continues_its_versions(
@@ -149,8 +150,8 @@ async def test_a_key_that_is_taken_again_after_compaction_continues_its_versions
     again = change(environment.id, *create(flag("a"), segment("s-1", "vip"), flag("new")))
     committed = await moved.resources.commit(again)
 
-    assert [each.item.version for each in committed.resources if each] == [3, 3, 1]
-    page = await moved.items.list_flag_versions(environment.id, "a", 10, "")
+    assert [each.meta.version for each in committed.resources if each] == [3, 3, 1]
+    page = await moved.resources.history(FLAG, environment.id, "a", 10, "")
     assert [each.version for each in page.items] == [3, 2, 1]
     with pytest.raises(AlreadyExists):
         await moved.resources.commit(change(environment.id, *create(flag("a"))))
@@ -162,9 +163,9 @@ async def test_a_compacted_segment_is_still_found_in_the_history_by_its_key(
     await tombstones(moved, environment.id, segment("s-1", "vip"))
     clock.time += RETENTION + DAY
     await moved.maintenance.compact_tombstones(RETENTION, 10)
-    earlier = await moved.items.get_segment_version(environment.id, "vip", 1)
-    assert earlier.record is not None
-    assert earlier.record.item.id == "s-1"
+    earlier = await moved.resources.version(SEGMENT, environment.id, "vip", 1)
+    assert earlier.stored is not None
+    assert earlier.stored.content.definition.id == "s-1"
 
 
 async def test_compaction_and_commits_at_once_lose_neither_a_version_nor_a_tombstone(
@@ -178,7 +179,7 @@ async def test_compaction_and_commits_at_once_lose_neither_a_version_nor_a_tombs
     committed, removed = await asyncio.gather(
         asyncio.gather(*commits), asyncio.gather(*compactions)
     )
-    versions = [each.item.version for one in committed for each in one.resources if each]
+    versions = [each.meta.version for one in committed for each in one.resources if each]
     assert versions == [3] * len(keys)
     assert sum(removed) <= len(keys)
     read = await moved.definitions.read_definitions(environment.id)

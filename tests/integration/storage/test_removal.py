@@ -9,13 +9,18 @@ import pytest
 from featmesh.engine.model import Context
 from services.runtime.errors import NotFound
 from services.storage.model.changes import WriteOptions
-from services.storage.model.credentials import SdkKey, SdkKeyKind
 from services.storage.model.events import EvaluationEvent, InsightBatch, MetricEvent, MetricKind
 from services.storage.model.progress import StreamProgress
 from services.storage.mongodb import MongoStore
-from services.storage.mongodb.driver.client import Connection, utc_now
+from services.storage.mongodb.driver.client import Connection, Document, utc_now
 from services.storage.mongodb.migrations import INDEXES
-from services.storage.mongodb.resources.removals import BY_FIELD, BY_ID, ENVIRONMENTS, LATE
+from services.storage.mongodb.resources.removals import (
+    BY_FIELD,
+    BY_ID,
+    BY_SCOPE,
+    ENVIRONMENTS,
+    LATE,
+)
 from tests.integration.storage.clock import Clock
 from tests.integration.storage.records import NOON, change, create, flag, segment
 from tests.support.observations import see_users
@@ -23,6 +28,7 @@ from tests.support.resources import (
     Environment,
     delete_environment,
     make_environment,
+    make_sdk_key,
     read_environment,
 )
 
@@ -33,6 +39,7 @@ NOT_OF_ENVIRONMENTS = {
     "environments",
     "removed_environments",
     "access_tokens",
+    "audit_log",
     "leases",
     "evaluation_processes",
 }
@@ -47,10 +54,8 @@ async def database(
     await connection.close()
 
 
-async def new_key(store: MongoStore, environment_id: str, secret_hash: str = "h") -> SdkKey:
-    return await store.credentials.create_sdk_key(
-        environment_id, SdkKeyKind.SERVER, "Key", secret_hash=secret_hash, last_characters="wxyz"
-    )
+async def new_key(store: MongoStore, environment_id: str, secret_hash: str = "h") -> None:
+    await make_sdk_key(store, environment_id, secret_hash)
 
 
 async def filled(store: MongoStore, environment_id: str, flags: int = 3) -> None:
@@ -72,17 +77,20 @@ def batch(environment_id: str) -> InsightBatch:
 
 async def held(database: Connection, environment_id: str) -> dict[str, int]:
     """How many documents of an environment there are, by collection, where there are any."""
+    fields: list[Document] = [{"environment": environment_id}, {"scope": environment_id}]
+    by_id = {"_id": {"$regex": f"^{environment_id}"}}
     counts = {
         collection: await database[collection].count_documents(
-            {"$or": [{"environment": environment_id}, {"_id": {"$regex": f"^{environment_id}"}}]}
+            {"$or": fields if collection in BY_SCOPE else [*fields, by_id]}
         )
-        for collection in INDEXES
+        # Entries and versions of the environment itself stay, in its project's history.
+        for collection in INDEXES.keys() - {"audit_log"}
     }
     return {collection: count for collection, count in counts.items() if count}
 
 
 def test_every_collection_is_known_to_the_removal_of_environments() -> None:
-    assert {*BY_FIELD, *BY_ID} == INDEXES.keys() - NOT_OF_ENVIRONMENTS
+    assert {*BY_FIELD, *BY_SCOPE, *BY_ID} == INDEXES.keys() - NOT_OF_ENVIRONMENTS
 
 
 async def test_a_deleted_environment_is_gone_at_once_with_its_keys(
@@ -120,7 +128,7 @@ async def test_all_data_of_a_deleted_environment_is_removed_and_no_other(
     other = await make_environment(store, environment.project_id, "staging")
     await filled(store, environment.id)
     await filled(store, other.id)
-    assert held_data(await held(database, environment.id)) == {*BY_FIELD, *BY_ID}
+    assert held_data(await held(database, environment.id)) == {*BY_FIELD, *BY_SCOPE, *BY_ID}
     kept = await held(database, other.id)
 
     await delete_environment(store, environment.id)

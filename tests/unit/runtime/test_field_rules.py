@@ -107,7 +107,10 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_what_the_server_sets_is_not_looked_at() -> None:
     sent = flag_service_pb2.FlagResource(
-        name="no name at all", display_name="F", flag=flag(), counts={"rules": -1}
+        name="no name at all",
+        display_name="F",
+        flag=flag(),
+        counts=flag_service_pb2.FlagCounts(rules=-1),
     )
     sent.meta.created_at.seconds = 10**15
     assert complaints(sent) == {}

@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
-from featmesh.management.v1 import audit_service_pb2, mutation_pb2
+from featmesh.management.v1 import audit_service_pb2 as pb
 from featmesh.management.v1.audit_service_pb2_grpc import AuditServiceStub
-from featmesh_cli.access import TIMEOUT, Management, management
-from featmesh_cli.output import print_json, print_table, shown_time
-from featmesh_cli.paging import all_pages
+from featmesh_cli.access import Management, management
+from featmesh_cli.commands.tenancy import ENVIRONMENT
+from featmesh_cli.output import Columns, json_option, print_list, shown_time
+from featmesh_cli.paging import limit_option, listed
 
 
 @click.command()
-@click.option("--resource", default="", help="Only of this one, `flag/checkout` say.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--resource", default="", metavar="NAME", help="Only of this one, `flags/checkout` say."
+)
+@click.option("--filter", "filter_", default="", metavar="FILTER", help="Only those.")
+@click.option(
+    "--in", "place", default=None, metavar="NAME",
+    help='An organization or project, or "" for all, instead of the environment.',
+)  # fmt: skip
+@limit_option(50, low=1)
+@json_option
 @management
-def audit(access: Management, resource: str, limit: int, as_json: bool) -> None:
-    """List the environment's changes, newest first."""
-    stub, environment_id = AuditServiceStub(access.channel), access.environment_id
-
-    def fetch(
-        page: mutation_pb2.PageRequest,
-    ) -> tuple[Sequence[audit_service_pb2.AuditEntry], str]:
-        request = audit_service_pb2.ListAuditEntriesRequest(
-            environment_id=environment_id, page=page, resource=resource
-        )
-        answer = stub.ListAuditEntries(request, metadata=access.metadata, timeout=TIMEOUT)
-        return answer.entries, answer.next_token
-
-    entries = all_pages(fetch, limit=limit)
-    if as_json:
-        print_json(entries)
-    else:
-        headings = ("TIME", "WHO", "OPERATION", "RESOURCE", "REVISION", "COMMENT")
-        print_table(headings, map(_row, entries), empty="No changes.")
-
-
-def _row(entry: audit_service_pb2.AuditEntry) -> tuple[str, ...]:
-    return (
-        shown_time(entry.time),
-        entry.actor,
-        entry.operation,
-        entry.resource,
-        str(entry.revision),
-        entry.comment,
+def audit(
+    access: Management, /, resource: str, filter_: str, place: str | None, *, limit: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """List changes in the environment, newest first; as JSON with what was there before."""
+    parent = access.environment if place is None else place
+    terms = [f"({filter_})" if filter_ and resource else filter_]
+    if resource:
+        terms.append(f'resource = "{_full_name(access, resource)}"')
+    request = pb.ListAuditEntriesRequest(
+        parent=parent, filter=" AND ".join(filter(None, terms)), contents=as_json
     )
+    stub = AuditServiceStub(access.channel)
+    entries = listed(access, stub.ListAuditEntries, request, limit=limit)
+    print_list(entries, _columns(parent), as_json=as_json, empty="No changes.")
+
+
+def _full_name(access: Management, resource: str) -> str:
+    """Entries have names of keys alone, which an environment's id does not tell."""
+    if resource.startswith(("organizations/", "tokens/")):
+        return resource
+    return f"{ENVIRONMENT.get(access, access.environment).name}/{resource}"
+
+
+def _columns(parent: str) -> Columns:
+    return {
+        "TIME": lambda entry: shown_time(entry.time),
+        "WHO": lambda entry: entry.actor.display_name,
+        "OPERATION": lambda entry: entry.operation,
+        "RESOURCE": lambda entry: entry.resource.removeprefix(f"{parent}/"),
+        "REVISION": lambda entry: str(entry.revision),
+        "COMMENT": lambda entry: entry.comment,
+    }

@@ -8,12 +8,19 @@ import click
 
 from featmesh.management.v1 import dead_letter_service_pb2 as pb
 from featmesh.management.v1.dead_letter_service_pb2_grpc import DeadLetterServiceStub
-from featmesh_cli.access import TIMEOUT, Management, management
+from featmesh_cli.access import Management, management
 from featmesh_cli.errors import CommandError
-from featmesh_cli.output import print_json, print_table
+from featmesh_cli.limits import range_of
+from featmesh_cli.output import Columns, json_option, print_list, shown_enum
 
 _TOPICS = {"users": pb.MESSAGE_TOPIC_USERS, "insights": pb.MESSAGE_TOPIC_INSIGHTS}
-_HEADINGS = ("MESSAGE", "TOPIC", "ENVIRONMENT", "BYTES", "REASON")
+_COLUMNS: Columns = {
+    "MESSAGE": lambda letter: letter.message_id,
+    "TOPIC": lambda letter: shown_enum(pb.MessageTopic, letter.topic),
+    "ENVIRONMENT": lambda letter: letter.environment_id,
+    "BYTES": lambda letter: f"{letter.payload_bytes:,}",
+    "REASON": lambda letter: letter.reason,
+}
 
 
 @click.group("dead-letters")
@@ -29,8 +36,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--topic", type=click.Choice(list(_TOPICS)), help="Only of this topic."),
         click.option(
-            "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True,
-            help="How many at most.",
+            "--limit", type=range_of(pb.ListDeadLettersRequest, "limit"), default=100,
+            show_default=True, help="How many at most.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -39,17 +46,13 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @dead_letters.command("list")
 @_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @management
 def list_letters(access: Management, topic: str | None, limit: int, as_json: bool) -> None:
     """List the oldest with their reasons."""
     request = pb.ListDeadLettersRequest(filter=_filter(topic), limit=limit)
-    stub = DeadLetterServiceStub(access.channel)
-    answer = stub.ListDeadLetters(request, metadata=access.metadata, timeout=TIMEOUT)
-    if as_json:
-        print_json(answer.dead_letters)
-    else:
-        print_table(_HEADINGS, map(_row, answer.dead_letters), empty="No dead letters.")
+    answer = access.call(DeadLetterServiceStub(access.channel).ListDeadLetters, request)
+    print_list(answer.dead_letters, _COLUMNS, as_json=as_json, empty="No dead letters.")
 
 
 @dead_letters.command("replay")
@@ -66,8 +69,7 @@ def replay(
     """
     _check_choice(messages, every, topic)
     request = pb.ReplayDeadLettersRequest(filter=_filter(topic, messages), limit=limit)
-    stub = DeadLetterServiceStub(access.channel)
-    answer = stub.ReplayDeadLetters(request, metadata=access.metadata, timeout=TIMEOUT)
+    answer = access.call(DeadLetterServiceStub(access.channel).ReplayDeadLetters, request)
     click.echo(f"Replayed: {answer.replayed}.")
 
 
@@ -82,8 +84,7 @@ def drop(
     """Remove messages for good; their users and events are lost."""
     _check_choice(messages, every, topic)
     request = pb.DropDeadLettersRequest(filter=_filter(topic, messages), limit=limit)
-    stub = DeadLetterServiceStub(access.channel)
-    answer = stub.DropDeadLetters(request, metadata=access.metadata, timeout=TIMEOUT)
+    answer = access.call(DeadLetterServiceStub(access.channel).DropDeadLetters, request)
     click.echo(f"Dropped: {answer.dropped}.")
 
 
@@ -95,9 +96,3 @@ def _check_choice(messages: Sequence[str], every: bool, topic: str | None) -> No
 def _filter(topic: str | None, messages: Sequence[str] = ()) -> pb.DeadLetterFilter:
     wanted = _TOPICS[topic] if topic else pb.MESSAGE_TOPIC_UNSPECIFIED
     return pb.DeadLetterFilter(topic=wanted, message_ids=messages)
-
-
-def _row(letter: pb.DeadLetter) -> tuple[str, ...]:
-    topic = pb.MessageTopic.Name(letter.topic).removeprefix("MESSAGE_TOPIC_").lower()
-    size = f"{letter.payload_bytes:,}"
-    return (letter.message_id, topic, letter.environment_id, size, letter.reason)

@@ -25,7 +25,7 @@ from featmesh.wire import context_to_proto
 from featmesh_cli.access import TIMEOUT, Evaluation, evaluation
 from featmesh_cli.contexts import attribute_option, context_from, user_option
 from featmesh_cli.errors import CommandError
-from featmesh_cli.output import print_json, print_table
+from featmesh_cli.output import echo, json_option, print_json, print_table
 
 READY_TIMEOUT = 10.0
 STATUS_INTERVAL = 1.0
@@ -57,7 +57,7 @@ def watch(access: Evaluation, flag: str, user: str, attributes: tuple[str, ...])
 @click.argument("flag", required=False)
 @user_option
 @attribute_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @evaluation
 def evaluate(
     access: Evaluation, flag: str | None, user: str, attributes: tuple[str, ...], as_json: bool
@@ -142,11 +142,11 @@ def _follow(client: Client, changed: threading.Event, flag: str, context: Contex
 def _show(snapshot: Snapshot, result: Result) -> None:
     now = time.strftime("%H:%M:%S")
     if result.error_kind is not None:
-        click.echo(f"{now}  {result.flag_key}  no value  {result.error_kind}")
+        echo(f"{now}  {result.flag_key}  no value  {result.error_kind}")
         return
     shown = result.value if isinstance(result.value, str) else json.dumps(_plain(result))
     name = _variation_name(snapshot, result)
-    click.echo(f"{now}  {result.flag_key} = {shown}  ({name})  {result.reason}{_rule(result)}")
+    echo(f"{now}  {result.flag_key} = {shown}  ({name})  {result.reason}{_rule(result)}")
 
 
 def _plain(result: Result) -> object:

@@ -6,9 +6,9 @@ import click
 
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.report_service_pb2_grpc import ReportServiceStub
-from featmesh_cli.access import TIMEOUT, Management, management
-from featmesh_cli.commands.insights import variation_names
-from featmesh_cli.output import print_json, print_table
+from featmesh_cli.access import Management, management
+from featmesh_cli.commands.lookups import variation_names
+from featmesh_cli.output import Columns, json_option, print_json, print_list
 
 
 @click.group()
@@ -19,28 +19,30 @@ def experiments() -> None:
 @experiments.command("data")
 @click.argument("flag")
 @click.option("--event", default="", metavar="NAME", help="A metric event to count.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @management
 def experiment_data(access: Management, flag: str, event: str, as_json: bool) -> None:
     """Show a flag's experiment: users by first exposure, and their events afterwards."""
     request = pb.GetExperimentDataRequest(
-        environment_id=access.environment_id, flag_key=flag, event_name=event
+        parent=access.environment, flag_key=flag, event_name=event
     )
-    stub = ReportServiceStub(access.channel)
-    answer = stub.GetExperimentData(request, metadata=access.metadata, timeout=TIMEOUT)
+    answer = access.call(ReportServiceStub(access.channel).GetExperimentData, request)
     if as_json:
         print_json(answer.variations)
         return
-    names = variation_names(access, flag)
-    rows = (
-        (
-            names.get(each.variation_id, each.variation_id),
-            f"{each.users:,}",
-            f"{each.users_of_several:,}",
-            *([f"{each.converted_users:,}", f"{each.events:,}", f"{each.sum:g}"] if event else []),
-        )
-        for each in answer.variations
-    )
-    counted = ("DID IT", "EVENTS", "SUM") if event else ()
-    headings = ("VARIATION", "USERS", "OF SEVERAL", *counted)
-    print_table(headings, rows, empty="No exposures.")
+    columns = _columns(variation_names(access, flag), has_event=bool(event))
+    print_list(answer.variations, columns, as_json=False, empty="No exposures.")
+
+
+def _columns(names: dict[str, str], *, has_event: bool) -> Columns:
+    exposures: Columns = {
+        "VARIATION": lambda each: names.get(each.variation_id, each.variation_id),
+        "USERS": lambda each: f"{each.users:,}",
+        "OF SEVERAL": lambda each: f"{each.users_of_several:,}",
+    }
+    events: Columns = {
+        "DID IT": lambda each: f"{each.converted_users:,}",
+        "EVENTS": lambda each: f"{each.events:,}",
+        "SUM": lambda each: f"{each.sum:g}",
+    }
+    return {**exposures, **events} if has_event else exposures

@@ -12,7 +12,7 @@ from featmesh.flag.v1 import condition_pb2
 from featmesh.wire import context_to_proto
 from featmesh_cli.access import TIMEOUT, Evaluation, evaluation
 from featmesh_cli.contexts import attribute_option, context_from, user_option
-from featmesh_cli.output import print_one
+from featmesh_cli.output import echo, json_option, print_one
 
 SHOWN_VALUES = 5
 """Values of a condition that stand in its line."""
@@ -22,7 +22,7 @@ SHOWN_VALUES = 5
 @click.argument("flag")
 @user_option
 @attribute_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @evaluation
 def explain(
     access: Evaluation, flag: str, user: str, attributes: tuple[str, ...], as_json: bool
@@ -38,7 +38,7 @@ def explain(
         print_one(answer)
         return
     for line in _lines(answer.results[0], answer.explanations[0]):
-        click.echo(line)
+        echo(line)
 
 
 def _lines(

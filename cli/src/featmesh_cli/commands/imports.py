@@ -12,9 +12,13 @@ from featmesh.management.v1.import_service_pb2_grpc import ImportServiceStub
 from featmesh_cli.access import Management, management
 from featmesh_cli.errors import CommandError, describe
 from featmesh_cli.featbit import Export, locate, read_export
-from featmesh_cli.rollouts import waits
+from featmesh_cli.limits import largest_request
+from featmesh_cli.output import echo
+from featmesh_cli.propagation import Written, with_propagation_wait
 
-MAX_REQUEST_BYTES = 16 * 1024 * 1024
+MAX_REQUEST_BYTES = largest_request(
+    import_service_pb2.DESCRIPTOR.services_by_name["ImportService"].methods_by_name["ImportItems"]
+)
 IMPORT_TIMEOUT = 120.0
 """Seconds; one transaction over up to 10,000 items."""
 
@@ -41,14 +45,14 @@ def import_group() -> None:
     show_default=True,
     help="What happens to a key that is taken.",
 )
-@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@click.option("--dry-run", "validate_only", is_flag=True, help="Check everything, write nothing.")
 @management
-@waits
+@with_propagation_wait
 def featbit(
     access: Management, flags: Path, segments: Path, on_conflict: str, validate_only: bool
-) -> int:
+) -> Written | None:
     """Import a FeatBit installation's flags and segments: all of them, or nothing."""
-    environment_id = access.environment_id
+    environment = access.environment
     click.echo(f"Reading {flags} and {segments} ...", err=True)
     export = read_export(flags, segments)
     if export.faults:
@@ -56,7 +60,7 @@ def featbit(
             f"nothing imported, {len(export.faults)} faults:", tuple(map(str, export.faults))
         )
     request = import_service_pb2.ImportItemsRequest(
-        environment_id=environment_id,
+        parent=environment,
         flags=export.flags,
         segments=export.segments,
         conflict=_CONFLICTS[on_conflict],
@@ -67,8 +71,8 @@ def featbit(
     _check_size(request)
     click.echo(f"Importing {_counted(export)} ...", err=True)
     answer = _send(access, request, names={"flags": flags.name, "segments": segments.name})
-    click.echo(_summary(answer, validate_only=validate_only))
-    return 0 if validate_only else answer.revision
+    echo(_summary(answer, validate_only=validate_only))
+    return None if validate_only else Written(environment, answer.revision)
 
 
 def _check_size(request: import_service_pb2.ImportItemsRequest) -> None:

@@ -2,81 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final
 
 import click
 
-from featmesh.management.v1 import mutation_pb2, tenancy_pb2
-from featmesh.management.v1.tenancy_pb2_grpc import TenancyServiceStub
-from featmesh_cli.access import TIMEOUT, Management, management
-from featmesh_cli.output import print_json, print_table, shown_time
-from featmesh_cli.paging import all_pages
+from featmesh.management.v1 import sdk_key_service_pb2 as pb
+from featmesh.management.v1.mutation_pb2 import MutationOptions
+from featmesh_cli.access import Management, management
+from featmesh_cli.kinds import Field, Kind
+from featmesh_cli.options import comment_option, name_argument
+from featmesh_cli.output import echo, shown_enum, shown_time
+from featmesh_cli.resource import resource_group
 
-_KINDS = {
-    "server": tenancy_pb2.SDK_KEY_KIND_SERVER,
-    "client": tenancy_pb2.SDK_KEY_KIND_CLIENT,
-}
-_HEADINGS = ("ID", "KIND", "ENDS IN", "CREATED", "REVOKED", "NAME")
+_KINDS: Final = {"server": pb.SDK_KEY_KIND_SERVER, "client": pb.SDK_KEY_KIND_CLIENT}
 
-
-@click.group()
-def keys() -> None:
-    """List, create and revoke SDK keys."""
-
-
-@keys.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@management
-def list_keys(access: Management, as_json: bool) -> None:
-    """List the environment's SDK keys, without their secrets."""
-    stub, environment_id = TenancyServiceStub(access.channel), access.environment_id
-
-    def fetch(page: mutation_pb2.PageRequest) -> tuple[Sequence[tenancy_pb2.SdkKey], str]:
-        request = tenancy_pb2.ListSdkKeysRequest(environment_id=environment_id, page=page)
-        answer = stub.ListSdkKeys(request, metadata=access.metadata, timeout=TIMEOUT)
-        return answer.sdk_keys, answer.next_token
-
-    if as_json:
-        print_json(all_pages(fetch))
-    else:
-        print_table(_HEADINGS, map(_row, all_pages(fetch)), empty="No SDK keys.")
-
-
-@keys.command("create")
-@click.argument("name")
-@click.option(
-    "--kind",
-    type=click.Choice(list(_KINDS)),
-    default="server",
-    show_default=True,
-    help="Server keys are secret; client keys may be public.",
+SDK_KEY: Final = Kind(
+    noun="SDK key",
+    collection="sdkKeys",
+    service=pb.DESCRIPTOR.services_by_name["SdkKeyService"],
+    parent="environments",
+    columns={
+        "ID": lambda key: key.meta.id,
+        "KIND": lambda key: shown_enum(pb.SdkKeyKind, key.kind),
+        "ENDS IN": lambda key: key.last_characters,
+        "CREATED": lambda key: shown_time(key.meta.created_at),
+        "REVOKED": lambda key: shown_time(key.revoked_at),
+        "NAME": lambda key: key.display_name,
+    },
+    fields=(
+        Field("display_name", "--name", "Shown to operators."),
+        Field(
+            "kind",
+            "--kind",
+            "Server keys are secret; client keys may be public.",
+            type=click.Choice(list(_KINDS)),
+            convert=_KINDS.__getitem__,
+            updates=False,
+            default="server",
+        ),
+    ),
+    has_key=False,
 )
-@management
-def create_key(access: Management, name: str, kind: str) -> None:
-    """Create an SDK key; prints its secret, this once."""
-    request = tenancy_pb2.CreateSdkKeyRequest(
-        environment_id=access.environment_id, kind=_KINDS[kind], name=name
-    )
-    stub = TenancyServiceStub(access.channel)
-    answer = stub.CreateSdkKey(request, metadata=access.metadata, timeout=TIMEOUT)
-    click.echo(f"Key {answer.sdk_key.id}; its secret is shown only now:", err=True)
-    click.echo(answer.secret)
+
+keys = resource_group(
+    SDK_KEY, "keys", help_text="SDK keys, with which applications open an environment."
+)
 
 
 @keys.command("revoke")
-@click.argument("key_id")
+@name_argument(SDK_KEY)
+@comment_option
 @management
-def revoke_key(access: Management, key_id: str) -> None:
+def revoke_key(access: Management, name: str, comment: str) -> None:
     """Make an SDK key useless for good."""
-    request = tenancy_pb2.RevokeSdkKeyRequest(
-        environment_id=access.environment_id, sdk_key_id=key_id
-    )
-    stub = TenancyServiceStub(access.channel)
-    key = stub.RevokeSdkKey(request, metadata=access.metadata, timeout=TIMEOUT).sdk_key
-    click.echo(f"{key.name} (…{key.last_characters}) is revoked.")
-
-
-def _row(key: tenancy_pb2.SdkKey) -> tuple[str, ...]:
-    kind = tenancy_pb2.SdkKeyKind.Name(key.kind).removeprefix("SDK_KEY_KIND_").lower()
-    created, revoked = shown_time(key.created_at), shown_time(key.revoked_at)
-    return (key.id, kind, key.last_characters, created, revoked, key.name)
+    full_name = SDK_KEY.full_name(access, None, name)
+    options = MutationOptions(comment=comment)
+    key = SDK_KEY.body(SDK_KEY.call(access, "Revoke", name=full_name, options=options))
+    echo(f"{key.display_name} (…{key.last_characters}) is revoked.")

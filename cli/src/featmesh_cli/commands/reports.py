@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +11,22 @@ from typing import Any
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from featmesh.management.v1 import mutation_pb2
 from featmesh.management.v1 import report_service_pb2 as pb
 from featmesh.management.v1.report_service_pb2_grpc import ReportServiceStub
-from featmesh_cli.access import TIMEOUT, Management, management
-from featmesh_cli.commands.insights import variation_names
+from featmesh_cli.access import Management, management
+from featmesh_cli.commands.lookups import variation_names
 from featmesh_cli.commands.users import print_keys
-from featmesh_cli.output import print_json, print_one, print_table, shown_time
-from featmesh_cli.paging import all_pages
+from featmesh_cli.limits import range_of
+from featmesh_cli.output import (
+    Columns,
+    json_option,
+    print_list,
+    print_one,
+    print_table,
+    shown_enum,
+    shown_time,
+)
+from featmesh_cli.paging import limit_option, listed
 
 _INTERVALS = {
     "minute": pb.INTERVAL_MINUTE,
@@ -36,7 +44,19 @@ _SPANS = {
 }
 """How far back a report goes if that is not said."""
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_VARIATION_USERS: Columns = {
+    "KEY": lambda user: user.key,
+    "NAME": lambda user: user.name,
+    "LAST SERVED": lambda user: shown_time(user.last_time),
+}
+_STALE_FLAGS: Columns = {
+    "FLAG": lambda flag: flag.flag_key,
+    "WHY": lambda flag: shown_enum(pb.StaleReason, flag.reason).replace("_", " "),
+    "LAST EVALUATED": lambda flag: shown_time(flag.last_evaluated),
+    "SERVED": lambda flag: flag.variation_id,
+    "MADE": lambda flag: shown_time(flag.created_at)[:10],
+    "NAME": lambda flag: flag.name,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +101,7 @@ def reports() -> None:
 @_span(*_INTERVALS, default="day")
 @click.option("--time-zone", default="", metavar="NAME", help="Such as Europe/Berlin; UTC.")
 @click.option("--users", is_flag=True, help="Count users too, about.")
-@_as_json
+@json_option
 @management
 def evaluations(
     access: Management,
@@ -93,7 +113,7 @@ def evaluations(
 ) -> None:
     """Show how often a flag served each variation."""
     request = pb.QueryEvaluationsRequest(
-        environment_id=access.environment_id,
+        parent=access.environment,
         flag_key=flag,
         start_time=span.start,
         end_time=span.end,
@@ -101,8 +121,7 @@ def evaluations(
         time_zone=time_zone,
         count_users=users,
     )
-    stub = ReportServiceStub(access.channel)
-    answer = stub.QueryEvaluations(request, metadata=access.metadata, timeout=TIMEOUT)
+    answer = access.call(ReportServiceStub(access.channel).QueryEvaluations, request)
     if as_json:
         print_one(answer)
         return
@@ -120,51 +139,38 @@ def evaluations(
 @click.argument("flag")
 @click.option("--variation", required=True, metavar="ID", help="What they were served.")
 @click.option("--prefix", default="", help="Only keys that start with this.")
-@click.option("--limit", type=click.IntRange(0), default=500, show_default=True, help="0: all.")
+@limit_option(500)
 @click.option("--keys-only", is_flag=True, help="One key on each line, for a target list.")
-@_as_json
+@json_option
 @management
 def variation_users(
     access: Management, /, flag: str, variation: str, prefix: str, limit: int, **shown: bool
 ) -> None:
     """List the end users that were served a variation, and when last."""
-    stub, environment_id = ReportServiceStub(access.channel), access.environment_id
-
-    def fetch(page: mutation_pb2.PageRequest) -> tuple[Sequence[pb.VariationUser], str]:
-        request = pb.ListVariationUsersRequest(
-            environment_id=environment_id,
-            flag_key=flag,
-            variation_id=variation,
-            key_prefix=prefix,
-            page=page,
-        )
-        answer = stub.ListVariationUsers(request, metadata=access.metadata, timeout=TIMEOUT)
-        return answer.users, answer.next_token
-
-    found = all_pages(fetch, limit=limit)
+    request = pb.ListVariationUsersRequest(
+        parent=access.environment, flag_key=flag, variation_id=variation, key_prefix=prefix
+    )
+    method = ReportServiceStub(access.channel).ListVariationUsers
+    found = listed(access, method, request, limit=limit)
     if shown["keys_only"]:
         print_keys(each.key for each in found)
-    elif shown["as_json"]:
-        print_json(found)
     else:
-        rows = ((each.key, each.name, shown_time(each.last_time)) for each in found)
-        print_table(("KEY", "NAME", "LAST SERVED"), rows, empty="No users.")
+        print_list(found, _VARIATION_USERS, as_json=shown["as_json"], empty="No users.")
 
 
 @reports.command("usage")
 @_span("day", "week", "month", default="month")
-@_as_json
+@json_option
 @management
 def usage(access: Management, span: _Span, as_json: bool) -> None:
     """Show evaluations, events and active users of the environment."""
     request = pb.QueryUsageRequest(
-        environment_id=access.environment_id,
+        parent=access.environment,
         start_time=span.start,
         end_time=span.end,
         interval=span.interval,
     )
-    stub = ReportServiceStub(access.channel)
-    answer = stub.QueryUsage(request, metadata=access.metadata, timeout=TIMEOUT)
+    answer = access.call(ReportServiceStub(access.channel).QueryUsage, request)
     if as_json:
         print_one(answer)
         return
@@ -176,24 +182,19 @@ def usage(access: Management, span: _Span, as_json: bool) -> None:
 
 @reports.command("stale")
 @click.option(
-    "--days", type=click.IntRange(1, 365), default=30, show_default=True, help="For how long."
+    "--days",
+    type=range_of(pb.ListStaleFlagsRequest, "days"),
+    default=30,
+    show_default=True,
+    help="For how long.",
 )
-@_as_json
+@json_option
 @management
 def stale(access: Management, days: int, as_json: bool) -> None:
     """List flags that were not evaluated, or served one variation alone."""
-    stub, environment_id = ReportServiceStub(access.channel), access.environment_id
-
-    def fetch(page: mutation_pb2.PageRequest) -> tuple[Sequence[pb.StaleFlag], str]:
-        request = pb.ListStaleFlagsRequest(environment_id=environment_id, days=days, page=page)
-        answer = stub.ListStaleFlags(request, metadata=access.metadata, timeout=TIMEOUT)
-        return answer.flags, answer.next_token
-
-    if as_json:
-        print_json(all_pages(fetch))
-        return
-    headings = ("FLAG", "WHY", "LAST EVALUATED", "SERVED", "MADE", "NAME")
-    print_table(headings, map(_stale_row, all_pages(fetch)), empty="No stale flags.")
+    request = pb.ListStaleFlagsRequest(parent=access.environment, days=days)
+    found = listed(access, ReportServiceStub(access.channel).ListStaleFlags, request)
+    print_list(found, _STALE_FLAGS, as_json=as_json, empty="No stale flags.")
 
 
 def _timestamp(time: datetime) -> Timestamp:
@@ -212,15 +213,3 @@ def _counts(
 def _used(used: pb.Usage) -> tuple[str, ...]:
     counts = (used.evaluations, used.events, used.dropped_events, used.active_users)
     return tuple(f"{each:,}" for each in counts)
-
-
-def _stale_row(flag: pb.StaleFlag) -> tuple[str, ...]:
-    why = pb.StaleReason.Name(flag.reason).removeprefix("STALE_REASON_").replace("_", " ").lower()
-    return (
-        flag.flag_key,
-        why,
-        shown_time(flag.last_evaluated),
-        flag.variation_id,
-        shown_time(flag.created_at)[:10],
-        flag.name,
-    )

@@ -5,20 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from featmesh.flag.v1 import flag_pb2
-from featmesh.management.v1 import flag_service_pb2, mutation_pb2, segment_service_pb2
-from featmesh.management.v1.flag_service_pb2_grpc import FlagServiceStub
-from featmesh.management.v1.segment_service_pb2_grpc import SegmentServiceStub
-from featmesh_cli.access import TIMEOUT, Management, management
+from featmesh.flag.v1 import flag_pb2, segment_pb2
+from featmesh.management.v1.mutation_pb2 import MutationOptions
+from featmesh_cli.access import Management, management
+from featmesh_cli.commands.definitions import FLAG, SEGMENT
 from featmesh_cli.errors import CommandError
+from featmesh_cli.kinds import Kind
+from featmesh_cli.limits import rule_of
+from featmesh_cli.options import comment_option, name_argument
+from featmesh_cli.output import echo
+from featmesh_cli.propagation import Written, with_propagation_wait
+from featmesh_cli.resource import update_resource, written
 
-MAX_KEYS = 100_000
-"""What a list of a segment or flag holds."""
-
-_comment = click.option("--comment", default="", help="Why, for the audit log.")
+MAX_KEYS = rule_of(segment_pb2.Segment, "included").max_count
+"""Keys that a list of a segment holds, and all lists of a flag together."""
 
 
 def _key_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -34,65 +38,55 @@ def _key_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("add-users")
-@click.argument("key")
+@name_argument(SEGMENT)
 @_key_options
-@_comment
+@comment_option
 @management
+@with_propagation_wait
 def add_to_segment(
-    access: Management, key: str, users: tuple[str, ...], file: Path | None, comment: str
-) -> None:
+    access: Management, name: str, users: tuple[str, ...], file: Path | None, comment: str
+) -> Written | None:
     """Add users to a segment's included list; one that changes meanwhile is left as it is."""
     keys = _keys(users, file)
-    stub = SegmentServiceStub(access.channel)
-    get = segment_service_pb2.GetSegmentRequest(environment_id=access.environment_id, key=key)
-    resource = stub.GetSegment(get, metadata=access.metadata, timeout=TIMEOUT).resource
+    resource = SEGMENT.get(access, SEGMENT.full_name(access, None, name))
     segment = resource.segment
     added = _missing(keys, segment.included)
     if added:
         segment.included.extend(added)
-        request = segment_service_pb2.UpdateSegmentRequest(
-            environment_id=access.environment_id,
-            resource=resource,
-            options=mutation_pb2.MutationOptions(comment=comment),
-        )
-        answer = stub.UpdateSegment(request, metadata=access.metadata, timeout=TIMEOUT)
-        segment = answer.resource.segment
-    _told(f"segment {key}", len(added), len(keys), segment.revision)
+        resource = _stored(access, SEGMENT, resource, comment)
+    _told(f"segment {name}", len(added), len(keys), resource.meta.revision)
     excluded = set(keys) & set(segment.excluded)
     if excluded:
         click.echo(f"{len(excluded)} of them are excluded, which goes before included.", err=True)
+    return written(SEGMENT, resource)
 
 
 @click.command("add-users")
-@click.argument("key")
+@name_argument(FLAG)
 @click.option("--variation", required=True, metavar="ID", help="What they are served.")
 @_key_options
-@_comment
+@comment_option
 @management
+@with_propagation_wait
 def add_to_flag(
-    access: Management,
-    key: str,
-    variation: str,
-    users: tuple[str, ...],
-    file: Path | None,
-    comment: str,
-) -> None:
+    access: Management, /, name: str, variation: str, comment: str, **given: Any
+) -> Written | None:
     """Target users with a variation of a flag; a flag that changes meanwhile is left as it is."""
-    keys = _keys(users, file)
-    stub = FlagServiceStub(access.channel)
-    get = flag_service_pb2.GetFlagRequest(environment_id=access.environment_id, key=key)
-    resource = stub.GetFlag(get, metadata=access.metadata, timeout=TIMEOUT).resource
+    keys = _keys(**given)
+    resource = FLAG.get(access, FLAG.full_name(access, None, name))
     added = _add_targets(resource.flag, variation, keys)
-    flag = resource.flag
     if added:
-        request = flag_service_pb2.UpdateFlagRequest(
-            environment_id=access.environment_id,
-            resource=resource,
-            options=mutation_pb2.MutationOptions(comment=comment),
-        )
-        answer = stub.UpdateFlag(request, metadata=access.metadata, timeout=TIMEOUT)
-        flag = answer.resource.flag
-    _told(f"targets of {key} for {variation}", added, len(keys), flag.revision)
+        resource = _stored(access, FLAG, resource, comment)
+    _told(f"targets of {name} for {variation}", added, len(keys), resource.meta.revision)
+    return written(FLAG, resource)
+
+
+def _stored(access: Management, kind: Kind, resource: Any, comment: str) -> Any:
+    """Writes the definition that was changed, if it is still the one that was read."""
+    definition = kind.noun
+    changed = kind.resource(name=resource.name, **{definition: getattr(resource, definition)})
+    options = MutationOptions(comment=comment)
+    return update_resource(access, kind, changed, resource, [definition], options)
 
 
 def _add_targets(flag: flag_pb2.Flag, variation: str, keys: list[str]) -> int:
@@ -137,6 +131,6 @@ def _missing(keys: list[str], present: Iterable[str]) -> list[str]:
 
 
 def _told(where: str, added: int, given: int, revision: int) -> None:
-    click.echo(
+    echo(
         f"{added} users added to {where}, {given - added} were there already (revision {revision})."
     )

@@ -19,7 +19,8 @@ from featmesh.management.v1.end_user_service_pb2_grpc import EndUserServiceStub
 from featmesh_cli.access import Management, management
 from featmesh_cli.commands.users import filter_of, filter_options, user_properties
 from featmesh_cli.errors import CommandError
-from featmesh_cli.output import print_one
+from featmesh_cli.limits import largest_request, rule_of
+from featmesh_cli.output import json_option, print_one
 from featmesh_cli.user_files import (
     CsvWriter,
     JsonLinesWriter,
@@ -29,8 +30,10 @@ from featmesh_cli.user_files import (
     read_json_lines,
 )
 
-CHUNK_USERS: Final = 1_000
-CHUNK_BYTES: Final = 4 * 1024 * 1024 - 4_096
+_IMPORT: Final = pb.DESCRIPTOR.services_by_name["EndUserService"].methods_by_name["ImportEndUsers"]
+
+CHUNK_USERS: Final = rule_of(pb.ImportEndUsersRequest, "users").max_count
+CHUNK_BYTES: Final = largest_request(_IMPORT) - 4_096
 """A request's limit, less what stands around the users."""
 
 MAX_REFUSALS: Final = 1_000
@@ -53,8 +56,8 @@ _format = click.option(
 @click.command("import")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @_format
-@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@click.option("--dry-run", "validate_only", is_flag=True, help="Check everything, write nothing.")
+@json_option
 @management
 def import_users(
     access: Management, file: Path, form: str | None, validate_only: bool, as_json: bool
@@ -63,14 +66,14 @@ def import_users(
 
     Exit code 1 if a line was refused; the others are taken. The same file again changes nothing.
     """
-    environment_id = access.environment_id
+    environment = access.environment
     with _opened(file) as opened, _progress() as progress:
         task = progress.add_task("Importing", total=_size(opened), users=0)
         sieve = _Sieve(lambda users: progress.update(task, users=users))
         lines = Lines(opened, lambda size: progress.advance(task, size))
         read = read_csv(lines) if _form(file, form) == "csv" else read_json_lines(lines)
         answer = EndUserServiceStub(access.channel).ImportEndUsers(
-            _chunks(sieve.users_of(read), environment_id, validate_only=validate_only),
+            _chunks(sieve.users_of(read), environment, validate_only=validate_only),
             metadata=access.metadata,
             timeout=TRANSFER_SECONDS,
         )
@@ -99,9 +102,7 @@ def export_users(
     access: Management, /, file: Path, form: str | None, columns: tuple[str, ...], **wanted: Any
 ) -> None:
     """Write users as JSON lines or CSV, in the form that import reads."""
-    request = pb.ExportEndUsersRequest(
-        environment_id=access.environment_id, filter=filter_of(**wanted)
-    )
+    request = pb.ExportEndUsersRequest(parent=access.environment, filter=filter_of(**wanted))
     stream = EndUserServiceStub(access.channel).ExportEndUsers(
         request, metadata=access.metadata, timeout=TRANSFER_SECONDS
     )
@@ -160,10 +161,10 @@ class _Sieve:
 
 
 def _chunks(
-    users: Iterable[pb.ImportedUser], environment_id: str, *, validate_only: bool
+    users: Iterable[pb.ImportedUser], environment: str, *, validate_only: bool
 ) -> Iterator[pb.ImportEndUsersRequest]:
     """At least one, so that an environment that is not there is told of."""
-    chunk = pb.ImportEndUsersRequest(environment_id=environment_id, validate_only=validate_only)
+    chunk = pb.ImportEndUsersRequest(parent=environment, validate_only=validate_only)
     size = 0
     for user in users:
         bytes_of_user = user.ByteSize() + 8

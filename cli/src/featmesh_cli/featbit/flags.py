@@ -37,7 +37,7 @@ def _read_resource(node: Node, segment_ids: Collection[str]) -> flag_service_pb2
     key = read_key(node.child("key"))
     return flag_service_pb2.FlagResource(
         flag=_read_flag(node, key=key, segment_ids=segment_ids),
-        name=node.child("name").optional_text() or key,
+        display_name=node.child("name").optional_text() or key,
         description=node.child("description").optional_text(),
         tags=node.child("tags").texts(),
     )

@@ -8,6 +8,7 @@ from typing import Literal
 
 _STEP = re.compile(r"(?P<name>\w+)(?P<index>(\[\d+\])?)\.?")
 _FLAG = {
+    "display_name": "name",
     "value_type": "variationType",
     "enabled": "isEnabled",
     "off_variation_id": "disabledVariationId",

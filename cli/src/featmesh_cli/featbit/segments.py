@@ -57,7 +57,7 @@ def _read_segment(
     )
     return segment_service_pb2.SegmentResource(
         segment=segment,
-        name=node.child("name").optional_text() or key,
+        display_name=node.child("name").optional_text() or key,
         description=node.child("description").optional_text(),
         tags=node.child("tags").texts(),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 from featmesh.engine.model import Attribute
-from featmesh.management.v1 import end_user_service_pb2, insight_service_pb2
+from featmesh.management.v1 import end_user_service_pb2
 from featmesh_cli.contexts import attribute_from_text, attribute_to_text
 from featmesh_cli.errors import CommandError
 from featmesh_cli.user_files.lines import MAX_LINE_BYTES, Line, Lines, Refused
@@ -45,7 +45,7 @@ class CsvWriter:
         self._writer.writerow([*FIELDS, *map(_column, attributes)])
         self.left_out = 0
 
-    def write(self, user: insight_service_pb2.EndUser) -> None:
+    def write(self, user: end_user_service_pb2.EndUser) -> None:
         """One more record."""
         record = record_of(user)
         has: dict[str, Attribute] = record["attributes"]

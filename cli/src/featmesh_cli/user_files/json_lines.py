@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
-from featmesh.management.v1 import end_user_service_pb2, insight_service_pb2
+from featmesh.management.v1 import end_user_service_pb2
 from featmesh_cli.user_files.lines import Line, Lines, Refused
 from featmesh_cli.user_files.records import FIELDS, BadField, record_of, user_of
 
@@ -27,7 +27,7 @@ class JsonLinesWriter:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
-    def write(self, user: insight_service_pb2.EndUser) -> None:
+    def write(self, user: end_user_service_pb2.EndUser) -> None:
         """One more line."""
         self._file.write(json.dumps(record_of(user), ensure_ascii=False) + "\n")
 

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from featmesh.engine.model import Attribute
 from featmesh.evaluation.v1 import evaluation_pb2
-from featmesh.management.v1 import end_user_service_pb2, insight_service_pb2
+from featmesh.management.v1 import end_user_service_pb2
 from featmesh.wire import attribute_to_proto, context_from_proto
 
 TIMES: Final = ("first_seen", "last_seen")
@@ -42,7 +42,7 @@ def user_of(
     return user
 
 
-def record_of(user: insight_service_pb2.EndUser) -> dict[str, Any]:
+def record_of(user: end_user_service_pb2.EndUser) -> dict[str, Any]:
     """The record of a user, with times as RFC 3339 says."""
     context = context_from_proto(user.context)
     return {

@@ -57,7 +57,10 @@ class Order:
         """
         if not token:
             return [{}]
-        values = self._decode(token)
+        return self.beyond(self._decode(token))
+
+    def beyond(self, values: list[Any]) -> list[Document]:
+        """As `after`, for what follows these values of the fields."""
         return self._beside(values, "$lt" if self.descending else "$gt")[::-1]
 
     def up_to(self, document: Document) -> list[Document]:

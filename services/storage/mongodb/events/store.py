@@ -20,7 +20,7 @@ from services.storage.mongodb.events.writer import EventWriter
 
 
 class MongoInsights(Part):
-    """`InsightStore` on MongoDB."""
+    """`EventStore` on MongoDB."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)

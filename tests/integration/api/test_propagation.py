@@ -7,13 +7,13 @@ import grpc
 import pytest
 from grpc import aio
 
-from featmesh.management.v1 import rollout_service_pb2 as pb
-from services.api.read.propagation_state import Spread, rollout_state
+from featmesh.management.v1 import propagation_service_pb2 as pb
+from services.api.read.propagation_state import Spread, propagation_state
 from services.storage.model.durations import bucket_of
 from services.storage.model.progress import RevisionProgress, StreamProgress
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
-from tests.support.resources import Environment
+from tests.support.resources import NOWHERE, Environment
 from tests.support.statuses import error_info, violations
 from tests.support.waiting import PATIENCE
 
@@ -33,40 +33,42 @@ def timed(revision: int, *durations: int) -> RevisionProgress:
 
 
 def test_streams_at_or_past_the_revision_are_added_up_over_all_processes() -> None:
-    state = rollout_state([progress(9, (1, 2, 3), (2, 3, 2), (4, 4, 1)), progress(1, (1, 1, 1))], 2)
+    state = propagation_state(
+        [progress(9, (1, 2, 3), (2, 3, 2), (4, 4, 1)), progress(1, (1, 1, 1))], 2
+    )
     assert (state.connected, state.delivered, state.applied) == (10, 7, 3)
     assert not state.complete
 
 
-def test_a_rollout_is_complete_when_all_that_are_connected_have_applied_it() -> None:
-    assert rollout_state([progress(2, (3, 2, 2)), progress(0, (1, 0, 0))], 2).complete
-    assert not rollout_state([progress(2, (3, 2, 1))], 2).complete
-    assert rollout_state([], 2).complete
+def test_a_change_is_complete_when_all_that_are_connected_have_applied_it() -> None:
+    assert propagation_state([progress(2, (3, 2, 2)), progress(0, (1, 0, 0))], 2).complete
+    assert not propagation_state([progress(2, (3, 2, 1))], 2).complete
+    assert propagation_state([], 2).complete
 
 
 def test_times_of_several_processes_are_one_distribution() -> None:
     fast = StreamProgress("e", 99, (RevisionProgress(1, 0, 0, {}, {}), timed(2, *[4] * 98, 5)))
     slow = StreamProgress("e", 1, (RevisionProgress(1, 0, 0, {}, {}), timed(2, 12)))
-    assert rollout_state([fast, slow], 2).delivery == Spread(4, 5, 100)
+    assert propagation_state([fast, slow], 2).delivery == Spread(4, 5, 100)
 
 
 def test_a_revision_that_came_together_with_a_later_one_took_until_that() -> None:
     taken = StreamProgress("e", 1, (RevisionProgress(1_000, 0, 0, {}, {}), timed(3_000, 7)))
-    assert rollout_state([taken], 2_990).delivery == Spread(17, 17, 1)
+    assert propagation_state([taken], 2_990).delivery == Spread(17, 17, 1)
 
 
 def test_a_revision_that_is_no_longer_told_apart_has_no_times() -> None:
     taken = StreamProgress("e", 1, (timed(3_000, 7),))
-    assert rollout_state([taken], 2_990).delivery == Spread(0, 0, 0)
+    assert propagation_state([taken], 2_990).delivery == Spread(0, 0, 0)
 
 
 class Watch:
     """One open call, and what it has been told last."""
 
-    def __init__(self, api: ApiClient, environment_id: str, revision: int = 0) -> None:
-        request = pb.WatchRolloutRequest(environment_id=environment_id, revision=revision)
-        call = api.rollouts.WatchRollout(request, metadata=api.metadata, timeout=PATIENCE)
-        self._states: AsyncIterator[pb.WatchRolloutResponse] = aiter(call)
+    def __init__(self, api: ApiClient, name: str, revision: int = 0) -> None:
+        request = pb.WatchPropagationRequest(name=name, revision=revision)
+        call = api.propagation.WatchPropagation(request, metadata=api.metadata, timeout=PATIENCE)
+        self._states: AsyncIterator[pb.WatchPropagationResponse] = aiter(call)
         self.call = call
 
     async def next(self) -> tuple[int, int, int]:
@@ -74,7 +76,7 @@ class Watch:
         state = await anext(self._states)
         return state.connected_streams, state.delivered_streams, state.applied_streams
 
-    async def rest(self) -> list[pb.WatchRolloutResponse]:
+    async def rest(self) -> list[pb.WatchPropagationResponse]:
         return [state async for state in self._states]
 
 
@@ -94,7 +96,7 @@ async def test_a_watch_tells_the_state_at_once_and_each_change_until_it_is_compl
 
     await counted("p1", 2, 0, 0)
     await counted("p2", 1, 1, 1)
-    watch = Watch(api, environment.id, at)
+    watch = Watch(api, environment.name, at)
     assert await watch.next() == (3, 1, 1)
     await counted("p1", 2, 2, 1)
     assert await watch.next() == (3, 3, 2)
@@ -107,7 +109,7 @@ async def test_a_process_that_went_away_is_not_waited_for(
     api: ApiClient, store: MongoStore, environment: Environment
 ) -> None:
     await write(store, "p1", progress(5, environment_id=environment.id))
-    watch = Watch(api, environment.id)
+    watch = Watch(api, environment.name)
     assert await watch.next() == (5, 0, 0)
     await store.progress.remove_process("p1")
     (end,) = await watch.rest()
@@ -117,21 +119,21 @@ async def test_a_process_that_went_away_is_not_waited_for(
 async def test_without_any_stream_a_watch_ends_at_once(
     api: ApiClient, environment: Environment
 ) -> None:
-    (end,) = await Watch(api, environment.id).rest()
+    (end,) = await Watch(api, environment.name).rest()
     assert (end.revision, end.connected_streams, end.complete) == (environment.revision, 0, True)
 
 
 async def test_what_cannot_be_watched_is_refused(api: ApiClient, environment: Environment) -> None:
-    for environment_id, revision, code in (
-        ("nowhere", 0, grpc.StatusCode.NOT_FOUND),
-        (environment.id, environment.revision + 1, grpc.StatusCode.INVALID_ARGUMENT),
-        (environment.id, -1, grpc.StatusCode.INVALID_ARGUMENT),
+    for name, revision, code in (
+        (NOWHERE, 0, grpc.StatusCode.NOT_FOUND),
+        (environment.name, environment.revision + 1, grpc.StatusCode.INVALID_ARGUMENT),
+        (environment.name, -1, grpc.StatusCode.INVALID_ARGUMENT),
         ("", 0, grpc.StatusCode.INVALID_ARGUMENT),
     ):
         with pytest.raises(aio.AioRpcError) as caught:
-            await Watch(api, environment_id, revision).rest()
+            await Watch(api, name, revision).rest()
         assert caught.value.code() == code
-    assert list(violations(caught.value)) == ["environment_id"]
+    assert list(violations(caught.value)) == ["name"]
 
 
 async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
@@ -142,16 +144,16 @@ async def test_too_many_watches_are_refused_and_one_that_ends_makes_room(
 ) -> None:
     monkeypatch.setattr("services.api.read.propagation.WATCHES", 1)
     await write(store, "p1", progress(1, environment_id=environment.id))
-    first = Watch(api, environment.id)
+    first = Watch(api, environment.name)
     await first.next()
     with pytest.raises(aio.AioRpcError) as caught:
-        await Watch(api, environment.id).next()
+        await Watch(api, environment.name).next()
     assert error_info(caught.value).reason == "RESOURCE_EXHAUSTED"
     first.call.cancel()
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                assert await Watch(api, environment.id).next() == (1, 0, 0)
+                assert await Watch(api, environment.name).next() == (1, 0, 0)
                 return
             except aio.AioRpcError as error:
                 assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017 -- not yet
@@ -166,7 +168,7 @@ async def test_a_watch_that_is_never_complete_ends(
     monkeypatch.setattr("services.api.read.propagation.LONGEST_SECONDS", 0.3)
     await write(store, "p1", progress(1, environment_id=environment.id))
     with pytest.raises(aio.AioRpcError) as caught:
-        await Watch(api, environment.id).rest()
+        await Watch(api, environment.name).rest()
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert error_info(caught.value).reason == "DEADLINE_EXCEEDED"
 
@@ -174,5 +176,5 @@ async def test_a_watch_that_is_never_complete_ends(
 async def test_without_a_token_nothing_is_told(api: ApiClient, environment: Environment) -> None:
     anonymous = ApiClient(api.channel, "")
     with pytest.raises(aio.AioRpcError) as caught:
-        await Watch(anonymous, environment.id).rest()
+        await Watch(anonymous, environment.name).rest()
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED

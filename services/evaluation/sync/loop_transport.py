@@ -1,4 +1,4 @@
-"""gRPC as the carrier of streams: bytes pass through, no message is serialised for one."""
+"""`LoopServer` as the carrier of streams: bytes pass through, no message is serialised for one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.evaluation.broadcast.transport import Opening, Route
 from services.runtime.loop_server.call import Call, CallEnded
 
 
-class GrpcTransport:
+class LoopTransport:
     """Adds a service whose methods are server streams of bytes.
 
     ``routes`` are by method name. A `Call` is the wire; what a handler raises becomes a status
@@ -25,7 +25,7 @@ class GrpcTransport:
         self._routes = routes
 
     def register(self, server: aio.Server) -> None:
-        """Has the server, which is a `LoopServer`, carry the routes."""
+        """Has the server, a `LoopServer`, carry the routes."""
         handlers: dict[str, Any] = {
             method: grpc.unary_stream_rpc_method_handler(_behaviour(route), route.decode, None)
             for method, route in self._routes.items()

@@ -13,7 +13,7 @@ import pytest
 import featmesh
 from featmesh.insights.v1 import insights_pb2
 from featmesh.management.v1 import flag_service_pb2
-from featmesh.management.v1 import rollout_service_pb2 as pb
+from featmesh.management.v1 import propagation_service_pb2 as pb
 from featmesh.sync.v1 import sync_pb2
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
@@ -50,19 +50,21 @@ class Mesh:
     async def toggle(self, *, enabled: bool) -> int:
         """The revision at which flag ``a`` is on or off."""
         request = flag_service_pb2.ToggleFlagRequest(
-            environment_id=self.environment, key="a", enabled=enabled
+            name=f"{self.environment}/flags/a", enabled=enabled
         )
         answer = await self.api.call(self.api.flags.ToggleFlag, request)
         revision: int = answer.resource.flag.revision
         return revision
 
-    async def watch(self, revision: int) -> AsyncIterator[pb.WatchRolloutResponse]:
-        request = pb.WatchRolloutRequest(environment_id=self.environment, revision=revision)
-        call = self.api.rollouts.WatchRollout(request, metadata=self.api.metadata, timeout=PATIENCE)
+    async def watch(self, revision: int) -> AsyncIterator[pb.WatchPropagationResponse]:
+        request = pb.WatchPropagationRequest(name=self.environment, revision=revision)
+        call = self.api.propagation.WatchPropagation(
+            request, metadata=self.api.metadata, timeout=PATIENCE
+        )
         async for state in call:
             yield state
 
-    async def complete(self, revision: int) -> pb.WatchRolloutResponse:
+    async def complete(self, revision: int) -> pb.WatchPropagationResponse:
         """The last state, once every stream has applied the revision."""
         states = [state async for state in self.watch(revision)]
         assert states[-1].complete

@@ -1,19 +1,19 @@
-"""How far a change has come: `--wait` of every command that writes, and `featmesh rollout`."""
+"""How far a change has come: `--wait` of every command that writes, and `featmesh propagation`."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, NamedTuple, ParamSpec
 
 import click
 import grpc
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from featmesh.management.v1 import rollout_service_pb2 as pb
-from featmesh.management.v1.rollout_service_pb2_grpc import RolloutServiceStub
+from featmesh.management.v1 import propagation_service_pb2 as pb
+from featmesh.management.v1.propagation_service_pb2_grpc import PropagationServiceStub
 from featmesh_cli.access import Management
 from featmesh_cli.errors import CommandError
 
@@ -21,7 +21,7 @@ LONGEST_WAIT = 600.0
 """Seconds; the server ends a watch then."""
 
 P = ParamSpec("P")
-Show = Callable[[pb.WatchRolloutResponse], None]
+Show = Callable[[pb.WatchPropagationResponse], None]
 
 timeout_option = click.option(
     "--wait-timeout",
@@ -33,13 +33,21 @@ timeout_option = click.option(
 )
 
 
-def waits(
-    command: Callable[Concatenate[Management, P], int],
+class Written(NamedTuple):
+    """A change that SDKs see."""
+
+    environment: str
+    """Its full name."""
+    revision: int
+
+
+def with_propagation_wait(
+    command: Callable[Concatenate[Management, P], Written | None],
 ) -> Callable[Concatenate[Management, P], None]:
     """Gives a command that writes the option to wait for its change.
 
     Args:
-        command: Returns the revision that it wrote, or 0 for none.
+        command: Returns what it wrote, or None for nothing.
     """
 
     @click.option("--wait", is_flag=True, help="Wait until every connected SDK has applied it.")
@@ -48,30 +56,29 @@ def waits(
     def run(access: Management, /, *args: P.args, **options: P.kwargs) -> None:
         is_awaited = bool(options.pop("wait"))
         seconds = float(str(options.pop("wait_timeout")))
-        revision = command(access, *args, **options)
-        if is_awaited and revision:
-            follow(access, access.environment_id, revision, seconds)
+        written = command(access, *args, **options)
+        if is_awaited and written:
+            follow(access, written, seconds)
 
     return run
 
 
-def follow(access: Management, environment_id: str, revision: int, seconds: float) -> None:
-    """Shows a rollout until it is complete.
+def follow(access: Management, awaited: Written, seconds: float) -> None:
+    """Shows the propagation of a change until it is complete.
 
     Args:
         access: The management API.
-        environment_id: Where.
-        revision: What to wait for; 0 for the environment's current one.
+        awaited: What to wait for; revision 0 is the environment's current one.
         seconds: How long.
 
     Raises:
         CommandError: It is not complete by then; says how many streams are behind.
     """
-    request = pb.WatchRolloutRequest(environment_id=environment_id, revision=revision)
-    last = pb.WatchRolloutResponse(revision=revision)
+    request = pb.WatchPropagationRequest(name=awaited.environment, revision=awaited.revision)
+    last = pb.WatchPropagationResponse(revision=awaited.revision)
     with _display() as show:
         try:
-            for last in RolloutServiceStub(access.channel).WatchRollout(
+            for last in PropagationServiceStub(access.channel).WatchPropagation(
                 request, metadata=access.metadata, timeout=seconds
             ):
                 show(last)
@@ -100,7 +107,7 @@ def _display() -> Iterator[Show]:
         delivered = progress.add_task("delivered", total=None, times="")
         applied = progress.add_task("applied", total=None, times="")
 
-        def show(state: pb.WatchRolloutResponse) -> None:
+        def show(state: pb.WatchPropagationResponse) -> None:
             for task, count, times in (
                 (delivered, state.delivered_streams, state.delivered),
                 (applied, state.applied_streams, state.applied),
@@ -111,14 +118,14 @@ def _display() -> Iterator[Show]:
         yield show
 
 
-def _line(state: pb.WatchRolloutResponse) -> str:
+def _line(state: pb.WatchPropagationResponse) -> str:
     return (
         f"{state.connected_streams} streams connected,"
         f" {state.delivered_streams} delivered, {state.applied_streams} applied"
     )
 
 
-def _complete(state: pb.WatchRolloutResponse) -> str:
+def _complete(state: pb.WatchPropagationResponse) -> str:
     if not state.connected_streams:
         return f"Revision {state.revision}: no stream is connected."
     steps = (("delivered", state.delivered), ("applied", state.applied))
@@ -130,7 +137,7 @@ def _complete(state: pb.WatchRolloutResponse) -> str:
     )
 
 
-def _behind(state: pb.WatchRolloutResponse, seconds: float) -> str:
+def _behind(state: pb.WatchPropagationResponse, seconds: float) -> str:
     if not state.connected_streams:
         return f"nothing was heard of revision {state.revision} within {seconds:g} seconds"
     total = state.connected_streams
@@ -141,5 +148,5 @@ def _behind(state: pb.WatchRolloutResponse, seconds: float) -> str:
     )
 
 
-def _times(times: pb.RolloutTimes) -> str:
+def _times(times: pb.PropagationTimes) -> str:
     return f"p50 {times.p50_ms:.0f} ms, p99 {times.p99_ms:.0f} ms" if times.streams else ""

@@ -25,7 +25,7 @@ QUICK = featmesh.Options(flush_interval=0.2)
 @pytest.fixture
 def place(mesh: Mesh) -> Place:
     with grpc.insecure_channel(mesh.api) as channel:
-        return make_place(mesh, channel, f"rollouts-{uuid.uuid4()}")
+        return make_place(mesh, channel, f"propagation-{uuid.uuid4()}")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def operator(mesh: Mesh, place: Place) -> Operator:
 def connected(operator: Operator, streams: int) -> str:
     """Returns once so many streams have the current revision."""
     return eventually(
-        lambda: operator.run("rollout", "watch"),
+        lambda: operator.run("propagation", "watch"),
         accept=lambda printed: f"applied by {streams} of {streams} streams" in printed,
     )
 
@@ -73,6 +73,8 @@ def test_every_command_that_writes_can_wait_and_nobody_connected_is_nobody_to_wa
 ) -> None:
     for arguments in (
         ("flags", "archive", "gift-wrapping"),
+        ("flags", "restore", "gift-wrapping"),
+        ("flags", "update", "gift-wrapping", "--description", "In paper."),
         ("flags", "delete", "gift-wrapping"),
         ("import", "featbit", *SHOP_FILES, "--on-conflict", "replace"),
     ):
