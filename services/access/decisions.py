@@ -20,10 +20,18 @@ def require_permission(principal: Principal, permission: str, place: Ancestry, n
     """
     if principal.may(permission, place):
         return
-    if place.level is not Scope.INSTALLATION and not principal.may(_view_of(place), place):
-        raise not_found(name)
+    require_sight(principal, place, name)
     where = f"on {place.path}" if place.path else "on the installation"
     raise PermissionDenied(f"this needs the permission {permission} {where}", permission=permission)
+
+
+def require_sight(principal: Principal, place: Ancestry, name: str) -> None:
+    """Returns if the principal may know of ``place``, which it named; else raises `NotFound`.
+
+    Everybody knows of the installation.
+    """
+    if place.level is not Scope.INSTALLATION and not principal.may(_view_of(place), place):
+        raise not_found(name)
 
 
 async def may_reach(

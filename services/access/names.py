@@ -58,6 +58,18 @@ class ResourceName:
     environment: str = ""
     key: str = ""
 
+    @property
+    def last(self) -> str:
+        """The key, or id, of what is named itself."""
+        return self.key or self.environment or self.project or self.organization
+
+    @property
+    def parent(self) -> ResourceName:
+        """The name of the scope above a scope that is named."""
+        if self.environment:
+            return ResourceName(self.organization, self.project)
+        return ResourceName(self.organization if self.project else "")
+
 
 def parse_name(field: str, name: str, kinds: Sequence[str]) -> ResourceName:
     """Parses the name of one of ``kinds``.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -39,11 +39,20 @@ def utc_now() -> datetime:
 
 
 class Tokens:
-    """Finds the principal of a secret."""
+    """Finds the principal of a secret.
 
-    def __init__(self, credentials: CredentialStore, clock: Clock = utc_now) -> None:
+    ``clock`` says when a token has expired, ``seconds`` how long one is remembered.
+    """
+
+    def __init__(
+        self,
+        credentials: CredentialStore,
+        clock: Clock = utc_now,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._credentials = credentials
         self._clock = clock
+        self._seconds = seconds
         self._known: dict[str, tuple[float, Stored[AccessToken]]] = {}
         self._recorded: dict[str, datetime] = {}
 
@@ -68,7 +77,7 @@ class Tokens:
         return principal_of(token)
 
     async def _find(self, secret_hash: str) -> Stored[AccessToken]:
-        now = asyncio.get_running_loop().time()
+        now = self._seconds()
         until, known = self._known.get(secret_hash, (0.0, None))
         if known is not None and now < until:
             return known

@@ -106,7 +106,7 @@ def _flag_changes(
         after = replace(record, definition=flag_with_defaults(record.definition, known))
         if current is not None and skip:
             after = current.content
-        yield ItemChange(FLAG, "import", current, after, path=f"flags[{index}].flag")
+        yield ItemChange(FLAG, "import", current, after, path=f"flags[{index}]")
 
 
 def _segment_changes(
@@ -118,7 +118,7 @@ def _segment_changes(
         after = replace(record, definition=segment_with_defaults(record.definition, known))
         if current is not None and skip:
             after = current.content
-        yield ItemChange(SEGMENT, "import", current, after, path=f"segments[{index}].segment")
+        yield ItemChange(SEGMENT, "import", current, after, path=f"segments[{index}]")
 
 
 def _check_ids(imported: Sequence[SegmentRecord], taken: dict[str, Stored[SegmentRecord]]) -> None:

@@ -74,7 +74,7 @@ def _absent(field: str, kind: str, target: str, item: Item | None) -> tuple[str,
 
 def _refuse(violations: Violations, change: AnyItemChange, field: str, description: str) -> None:
     if change.path:
-        violations.add(f"{change.path}.{field}", description)
+        violations.add(f"{change.path}.{change.kind.name}.{field}", description)
     elif (item := after(change)) is not None:
         raise FailedPrecondition(f"{_named(item)} {field} {description}")
 

@@ -46,12 +46,22 @@ class VersionChanges:
         return only(committed)
 
     async def delete(
-        self, kind: Kind[R], target: Target, *, mutation: Mutation, version: int
+        self,
+        kind: Kind[R],
+        target: Target,
+        check: Callable[[R], None],
+        *,
+        mutation: Mutation,
+        version: int,
     ) -> int:
-        """Deletes; returns the environment's revision, 0 for what SDKs do not see."""
+        """Deletes what ``check`` lets pass.
+
+        Returns the environment's revision, 0 for what SDKs do not see.
+        """
 
         async def plan() -> Sequence[ItemChange[R]]:
             current = await self._resources.get(kind, target.scope_id, target.key)
+            check(current.content)
             return [ItemChange(kind, "delete", current, None, expected_version=version)]
 
         committed = await self._changes.commit(target.scope_id, plan, mutation, latest=version == 0)

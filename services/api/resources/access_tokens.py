@@ -10,14 +10,20 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from featmesh.management.v1 import access_token_service_pb2 as pb
-from services.access.decisions import place_of
+from services.access.decisions import place_of, require_sight
 from services.access.names import parse_name
 from services.access.roles import Role
 from services.api.resources.standard import Deps, ResourceType, Standard
 from services.api.rpc.call import Call
 from services.api.rpc.dispatch import Behaviour
 from services.api.rpc.messages import actor_message, time_of, timestamp
-from services.runtime.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from services.runtime.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    StaleVersion,
+)
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, last_characters, new_secret
 from services.storage.model.credentials import AccessToken, AccessTokenKind, RoleGrant
 from services.storage.model.kinds import ACCESS_TOKEN as KIND
@@ -104,10 +110,15 @@ class AccessTokenMethods(Standard[AccessToken]):
         return content
 
     async def rotate(self, request: Any, call: Call) -> Message:
-        """Gives it a new secret."""
+        """Gives it a new secret, to a caller who holds what the token gives."""
         secret, end = new_secret(ACCESS_TOKEN), _end(request)
+        target = call.target(KIND)
+        current = await self.deps.resources.get(KIND, target.scope_id, target.key)
+        await self._require_held(current.content.grants, call)
 
         def rotated(token: AccessToken) -> AccessToken:
+            if token.grants != current.content.grants:
+                raise StaleVersion("the access token's grants have just changed; try again")
             if token.revoked_at is not None:
                 raise FailedPrecondition("the access token is revoked; make another one")
             return replace(
@@ -168,6 +179,17 @@ class AccessTokenMethods(Standard[AccessToken]):
         shown = secret if is_made and not request.options.validate_only else ""
         return await self.answer(verb, stored, secret=shown)
 
+    async def _require_held(self, grants: Iterable[RoleGrant], call: Call) -> None:
+        """Raises `PermissionDenied` unless the caller could grant these: a secret is a grant."""
+        for grant in grants:
+            try:
+                place = await self.deps.resources.ancestry(grant.scope_id)
+            except NotFound:  # it was deleted: the grant is good for nothing
+                continue
+            if not call.principal.may_grant(Role(grant.role), place):
+                text = f"this token is {grant.role} on {place.path or 'the installation'}"
+                raise PermissionDenied(f"{text}, which you are not", permission="tokens.rotate")
+
     async def _grants(self, sent: Iterable[pb.Grant], call: Call) -> tuple[RoleGrant, ...]:
         return tuple([await self._grant(i, each, call) for i, each in enumerate(sent)])
 
@@ -176,6 +198,7 @@ class AccessTokenMethods(Standard[AccessToken]):
         field = f"access_token.grants[{index}].resource"
         name = parse_name(field, sent.resource, _PLACES)
         place = await place_of(self.deps.resources, name, sent.resource)
+        require_sight(call.principal, place, sent.resource)
         owner = call.place.organization_id
         if owner and place.organization_id != owner:
             raise InvalidArgument.of(field, f"is beyond {call.place.path}, whose token this is")

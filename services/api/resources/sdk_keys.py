@@ -95,10 +95,7 @@ class SdkKeyMethods(Standard[SdkKey]):
             self._hooks.key_revoked(stored.meta.scope_id)
         return await self.answer("Revoke", stored)
 
-    async def delete(self, request: Any, call: Call) -> Message:
-        """Removes a revoked key from the list."""
-        target = call.target(SDK_KEY)
-        stored = await self.deps.resources.get(SDK_KEY, target.scope_id, target.key)
-        if stored.content.revoked_at is None:
+    def check_deletion(self, content: SdkKey) -> None:
+        """Only a revoked key can be removed from the list."""
+        if content.revoked_at is None:
             raise FailedPrecondition("the SDK key still works; revoke it first")
-        return await super().delete(request, call)

@@ -157,6 +157,7 @@ class Standard(Generic[R]):
         revision = await self.deps.versions.delete(
             self.type.kind,
             call.target(self.type.kind),
+            self.check_deletion,
             mutation=call.mutation(request),
             version=request.base_version,
         )
@@ -164,6 +165,9 @@ class Standard(Generic[R]):
         if "revision" in response.DESCRIPTOR.fields_by_name:
             return response(revision=revision)
         return response()
+
+    def check_deletion(self, content: R) -> None:
+        """Raises `FailedPrecondition` for what must not be deleted yet."""
 
     async def answer(self, verb: str, stored: Stored[R], **more: Any) -> Message:
         """Returns the response of ``verb`` with the resource, and what else it has."""

@@ -53,6 +53,8 @@ class Call:
         """Returns the resource of ``kind`` that the request names."""
         if kind.opens is None:
             return Target(self.place.scope_id, self.name.key)
+        if self.place.level is not kind.opens:  # it was deleted by an earlier call
+            return Target(self.place.scope_id, self.name.last)
         return Target(_parent_id(self.place), self.place.scope_id)
 
     def mutation(self, request: Any) -> Mutation:

@@ -15,13 +15,13 @@ from google.protobuf.message import DecodeError, Message
 
 from featmesh.options.v1.options_pb2 import Access
 from services.access.decisions import may_reach, place_of, require_permission
-from services.access.names import parse_name
+from services.access.names import ResourceName, parse_name
 from services.access.principal import Principal
 from services.access.tokens import Tokens
 from services.api.rpc.call import Call
 from services.api.rpc.methods import Method, methods_of, name_in
 from services.api.rpc.requests import check_request
-from services.runtime.errors import InvalidArgument, StoreUnavailable
+from services.runtime.errors import InvalidArgument, NotFound, StoreUnavailable
 from services.runtime.interceptor import Context
 from services.runtime.secrets import bearer_secret
 from services.storage.model.resource import Ancestry
@@ -69,7 +69,7 @@ class Dispatcher:
 
     def _unary(self, method: Method, behaviour: Behaviour) -> Callable[..., Awaitable[Message]]:
         async def call(data: bytes, context: Context) -> Message:
-            request, found = await self._admit(method, data, await self._principal(context))
+            request, found = await self.admit(method, data, await self._principal(context))
             response: Message = await behaviour(request, found)
             return response
 
@@ -79,7 +79,7 @@ class Dispatcher:
         self, method: Method, behaviour: Behaviour
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(data: bytes, context: Context) -> AsyncIterator[Message]:
-            request, found = await self._admit(method, data, await self._principal(context))
+            request, found = await self.admit(method, data, await self._principal(context))
             async for response in behaviour(request, found):
                 yield response
 
@@ -89,7 +89,7 @@ class Dispatcher:
         async def call(chunks: AsyncIterator[bytes], context: Context) -> Message:
             principal = await self._principal(context)
             iterator = aiter(chunks)
-            first, found = await self._admit(method, await anext(iterator, b""), principal)
+            first, found = await self.admit(method, await anext(iterator, b""), principal)
             response: Message = await behaviour(_decoded(method, first, iterator), found)
             return response
 
@@ -101,18 +101,27 @@ class Dispatcher:
             raise StoreUnavailable("the service is starting; its store has not been reached yet")
         return await self._tokens.find(secret)
 
-    async def _admit(
+    async def admit(
         self, method: Method, data: bytes, principal: Principal
     ) -> tuple[Message, Call]:
-        """Returns the decoded request and its call, which is allowed."""
+        """Returns the decoded request and its call, which is allowed; raises as methods do."""
         request = await _checked(method, data)
         access, field = method.access, method.access.resource_field
         text = name_in(request, field) if field else ""
         name = parse_name(field, text, method.kinds)
-        place = await place_of(self._resources, name, text)
+        place = await self._place(method, request, name, text)
         if not access.any_caller:
             await self._require(principal, access, place, text)
         return request, Call(principal, place, name, text)
+
+    async def _place(self, method: Method, request: Any, name: ResourceName, text: str) -> Ancestry:
+        """Returns where the call is judged: of a deleted place's repeated deletion, above it."""
+        try:
+            return await place_of(self._resources, name, text)
+        except NotFound:
+            if name.key or not (method.deletes and request.options.request_id):
+                raise
+            return await place_of(self._resources, name.parent, text)
 
     async def _require(
         self, principal: Principal, access: Access, place: Ancestry, text: str

@@ -37,6 +37,11 @@ class Method:
     server_streaming: bool
 
     @property
+    def deletes(self) -> bool:
+        """Whether what the request names is gone afterwards."""
+        return self.path.rpartition("/")[2].startswith("Delete")
+
+    @property
     def request_bytes(self) -> int:
         """The largest request, in bytes."""
         return self.access.request_bytes or MAX_REQUEST_BYTES

@@ -33,7 +33,7 @@ from services.storage.ports.store import Store
 PLAIN: Final[tuple[ResourceType[Any], ...]] = (ORGANIZATIONS, PROJECTS)
 """Types of resources that need nothing but the standard methods."""
 
-_SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
+SERVICE_DESCRIPTORS: Final[tuple[ServiceDescriptor, ...]] = (
     *(each.service for each in PLAIN),
     ENVIRONMENTS.service,
     SDK_KEYS.service,
@@ -47,13 +47,14 @@ _SERVICES: Final[tuple[ServiceDescriptor, ...]] = (
     dead_letters.SERVICE,
     propagation.SERVICE,
 )
+"""All services of `api`."""
 
-SERVICES: Final = tuple(service.full_name for service in _SERVICES)
+SERVICES: Final = tuple(service.full_name for service in SERVICE_DESCRIPTORS)
 """Full names of all services."""
 
 REQUEST_LIMITS: Final[Mapping[str, int]] = {
     method.path: method.request_bytes
-    for service in _SERVICES
+    for service in SERVICE_DESCRIPTORS
     for method in methods_of(service).values()
 }
 """Largest request of each method, in bytes."""
@@ -66,7 +67,7 @@ def registration(
 
     def register(server: aio.Server) -> None:
         code = _code(store, dead_letter_store, hooks)
-        handlers = [dispatcher.handler(each, code[each.full_name]) for each in _SERVICES]
+        handlers = [dispatcher.handler(each, code[each.full_name]) for each in SERVICE_DESCRIPTORS]
         server.add_generic_rpc_handlers(tuple(handlers))
 
     return register

@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from featmesh.management.v1 import flag_service_pb2 as flags
-from featmesh.management.v1 import import_service_pb2 as imports
-from featmesh.management.v1 import segment_service_pb2 as segments
-from featmesh.management.v1 import tenancy_pb2 as tenancy
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from featmesh.management.v1 import access_token_service_pb2 as tokens
+from featmesh.management.v1 import sdk_key_service_pb2 as sdk_keys
+from services.api.rpc.methods import Method, methods_of
+from services.api.rpc.registration import SERVICE_DESCRIPTORS
 from tests.support.api import ApiClient, flag_resource, segment_resource
 from tests.support.resources import Environment
+
+Requests = tuple[Any, Any]
+
+METHODS: Final[Mapping[str, Method]] = {
+    name: method for service in SERVICE_DESCRIPTORS for name, method in methods_of(service).items()
+}
+"""All methods of all services, by their names, which are unique."""
+
+WRITING: Final = {
+    name
+    for name, method in METHODS.items()
+    if "options" in method.request.DESCRIPTOR.fields_by_name
+}
+"""Methods that take MutationOptions."""
 
 
 @dataclass
 class World:
-    """An environment with a flag `f` and a segment `s` at version 2, a deleted flag and a key."""
+    """An environment and what stands in it, each twice and at version 2.
+
+    ``names`` are by kind; ``resting`` are archived flags and segments, and revoked keys.
+    """
 
     api: ApiClient
     environment: Environment
-    organization_id: str
-    another_environment_id: str
-    sdk_key_ids: tuple[str, str]
+    names: dict[str, tuple[str, str]]
+    resting: dict[str, tuple[str, str]]
+    actor_id: str
+
+    @property
+    def organization(self) -> str:
+        return "/".join(self.environment.name.split("/")[:2])
+
+    @property
+    def project(self) -> str:
+        return "/".join(self.environment.name.split("/")[:4])
 
     async def call(self, mutation: Mutation, request: Any) -> Any:
-        return await self.api.call(getattr(mutation.stub(self.api), mutation.name), request)
+        return await self.api.call(self.api.method(mutation.method), request)
 
     async def refused(self, mutation: Mutation, request: Any) -> Any:
-        return await self.api.refused(getattr(mutation.stub(self.api), mutation.name), request)
+        return await self.api.refused(self.api.method(mutation.method), request)
 
 
 @dataclass(frozen=True)
@@ -36,216 +63,152 @@ class Mutation:
     """An RPC, a good request for it, and another good one."""
 
     name: str
-    service: str
-    requests: Callable[[World], tuple[Any, Any]]
-    stale: Callable[[Any], None] | None = None
-    """Bases a request on version 1, which is not the current one."""
+    requests: Callable[[World], Requests]
 
-    def stub(self, api: ApiClient) -> Any:
-        return getattr(api, self.service)
+    @property
+    def method(self) -> Method:
+        return METHODS[self.name]
+
+    @property
+    def takes_version(self) -> bool:
+        return "base_version" in self.method.request.DESCRIPTOR.fields_by_name
+
+    @property
+    def shows_secret(self) -> bool:
+        return "secret" in self.method.response.DESCRIPTOR.fields_by_name
 
     def __str__(self) -> str:
         return self.name
 
 
-def items(kind: Any, *fields: dict[str, Any]) -> Callable[[World], tuple[Any, Any]]:
-    """Two requests for items of the environment."""
+@dataclass(frozen=True)
+class Noun:
+    """A kind of resource: the field that holds it, and two good new ones of a parent."""
 
-    def make(world: World) -> tuple[Any, Any]:
-        first, second = (kind(environment_id=world.environment.id, **each) for each in fields)
-        return first, second
-
-    return make
-
-
-def version_of(request: Any) -> None:
-    request.version = 1
+    name: str
+    kind: str
+    field: str
+    parent: Callable[[World], str]
+    made: Callable[[World, str], dict[str, Any]]
+    """Fields of a resource of this display name."""
 
 
-def version_of_flag(request: Any) -> None:
-    request.resource.flag.version = 1
+def keyed(_world: World, name: str) -> dict[str, Any]:
+    return {"key": name, "display_name": name}
 
 
-def version_of_segment(request: Any) -> None:
-    request.resource.segment.version = 1
+def flag_of(_world: World, name: str) -> dict[str, Any]:
+    resource = flag_resource(name)
+    return {"flag": resource.flag, "display_name": name}
 
 
-def updated_flag(name: str) -> dict[str, Any]:
-    resource = flag_resource("f", version=2)
-    resource.name = name
-    return {"resource": resource}
+def segment_of(_world: World, name: str) -> dict[str, Any]:
+    return {"segment": segment_resource(name).segment, "display_name": name}
 
 
-def updated_segment(name: str) -> dict[str, Any]:
-    resource = segment_resource("s", version=2)
-    resource.name = name
-    return {"resource": resource}
+def sdk_key_of(_world: World, name: str) -> dict[str, Any]:
+    return {"kind": sdk_keys.SDK_KEY_KIND_SERVER, "display_name": name}
 
 
-def named(kind: Any, parent: str, of: Callable[[World], str]) -> Any:
-    def make(world: World) -> tuple[Any, Any]:
-        first, second = (
-            kind(key=key, name=key, **({parent: of(world)} if parent else {}))
-            for key in ("first", "second")
+def token_of(world: World, name: str) -> dict[str, Any]:
+    grant = tokens.Grant(role=tokens.ROLE_VIEWER, resource=world.environment.name)
+    return {
+        "kind": tokens.ACCESS_TOKEN_KIND_SERVICE,
+        "display_name": name,
+        "grants": [grant],
+    }
+
+
+def in_environment(world: World) -> str:
+    return world.environment.name
+
+
+NOUNS: Final = (
+    Noun("Organization", "organization", "organization", lambda _: "", keyed),
+    Noun("Project", "project", "project", lambda world: world.organization, keyed),
+    Noun("Environment", "environment", "environment", lambda world: world.project, keyed),
+    Noun("SdkKey", "sdk_key", "sdk_key", in_environment, sdk_key_of),
+    Noun("AccessToken", "access_token", "access_token", lambda world: world.organization, token_of),
+    Noun("Flag", "flag", "resource", in_environment, flag_of),
+    Noun("Segment", "segment", "resource", in_environment, segment_of),
+)
+
+
+def create(noun: Noun) -> Mutation:
+    def requests(world: World) -> Requests:
+        one, two = (
+            METHODS[f"Create{noun.name}"].request(
+                parent=noun.parent(world), **{noun.field: noun.made(world, name)}
+            )
+            for name in ("new", "other")
         )
-        return first, second
+        return one, two
 
-    return make
+    return Mutation(f"Create{noun.name}", requests)
 
 
-def revoked_keys(world: World) -> tuple[Any, Any]:
-    first, second = (
-        tenancy.RevokeSdkKeyRequest(environment_id=world.environment.id, sdk_key_id=each)
-        for each in world.sdk_key_ids
+def update(noun: Noun) -> Mutation:
+    def requests(world: World) -> Requests:
+        one, two = (
+            METHODS[f"Update{noun.name}"].request(
+                update_mask=FieldMask(paths=["display_name"]),
+                base_version=2,
+                **{noun.field: {"name": world.names[noun.kind][0], "display_name": name}},
+            )
+            for name in ("A", "B")
+        )
+        return one, two
+
+    return Mutation(f"Update{noun.name}", requests)
+
+
+def of_names(verb: str, noun: Noun, *, resting: bool = False, **fields: Any) -> Mutation:
+    """An RPC that names what it is about."""
+
+    def requests(world: World) -> Requests:
+        names = (world.resting if resting else world.names)[noun.kind]
+        request = METHODS[f"{verb}{noun.name}"].request
+        one, two = (request(name=name, **fields) for name in names)
+        return one, two
+
+    return Mutation(f"{verb}{noun.name}", requests)
+
+
+def of_definitions(noun: Noun) -> Sequence[Mutation]:
+    return (
+        of_names("Archive", noun),
+        of_names("Restore", noun, resting=True),
+        of_names("Rollback", noun, to_version=1),
     )
-    return first, second
 
+
+def imports(world: World) -> Requests:
+    request = METHODS["ImportItems"].request
+    one = request(
+        parent=world.environment.name,
+        flags=[flag_resource("in")],
+        segments=[segment_resource("in")],
+    )
+    return one, request(parent=world.environment.name, flags=[flag_resource("out")])
+
+
+_BY_KIND: Final = {noun.kind: noun for noun in NOUNS}
 
 MUTATIONS: Final = (
-    Mutation(
-        "CreateFlag",
-        "flags",
-        items(
-            flags.CreateFlagRequest,
-            {"resource": flag_resource("new")},
-            {"resource": flag_resource("other")},
-        ),
+    *map(create, NOUNS),
+    *map(update, NOUNS),
+    *(
+        of_names("Delete", noun, resting=noun.kind == "sdk_key")
+        for noun in NOUNS
+        if noun.kind != "access_token"
     ),
-    Mutation(
-        "UpdateFlag",
-        "flags",
-        items(flags.UpdateFlagRequest, updated_flag("A"), updated_flag("B")),
-        version_of_flag,
-    ),
-    Mutation(
-        "ToggleFlag",
-        "flags",
-        items(
-            flags.ToggleFlagRequest, {"key": "f", "enabled": False}, {"key": "f", "enabled": True}
-        ),
-        version_of,
-    ),
-    Mutation(
-        "ArchiveFlag",
-        "flags",
-        items(
-            flags.ArchiveFlagRequest,
-            {"key": "f", "archived": True},
-            {"key": "f", "archived": False},
-        ),
-        version_of,
-    ),
-    Mutation(
-        "RollbackFlag",
-        "flags",
-        items(
-            flags.RollbackFlagRequest,
-            {"key": "f", "to_version": 1},
-            {"key": "f", "to_version": 2},
-        ),
-        version_of,
-    ),
-    Mutation(
-        "DeleteFlag",
-        "flags",
-        items(flags.DeleteFlagRequest, {"key": "f"}, {"key": "g"}),
-        version_of,
-    ),
-    Mutation(
-        "CreateSegment",
-        "segments",
-        items(
-            segments.CreateSegmentRequest,
-            {"resource": segment_resource("new")},
-            {"resource": segment_resource("other")},
-        ),
-    ),
-    Mutation(
-        "UpdateSegment",
-        "segments",
-        items(segments.UpdateSegmentRequest, updated_segment("A"), updated_segment("B")),
-        version_of_segment,
-    ),
-    Mutation(
-        "ArchiveSegment",
-        "segments",
-        items(
-            segments.ArchiveSegmentRequest,
-            {"key": "s", "archived": True},
-            {"key": "s", "archived": False},
-        ),
-        version_of,
-    ),
-    Mutation(
-        "RollbackSegment",
-        "segments",
-        items(
-            segments.RollbackSegmentRequest,
-            {"key": "s", "to_version": 1},
-            {"key": "s", "to_version": 2},
-        ),
-        version_of,
-    ),
-    Mutation(
-        "DeleteSegment",
-        "segments",
-        items(segments.DeleteSegmentRequest, {"key": "s"}, {"key": "t"}),
-        version_of,
-    ),
-    Mutation(
-        "ImportItems",
-        "imports",
-        items(
-            imports.ImportItemsRequest,
-            {"flags": [flag_resource("in")], "segments": [segment_resource("in")]},
-            {"flags": [flag_resource("out")]},
-        ),
-    ),
-    Mutation(
-        "CreateOrganization",
-        "tenancy",
-        named(tenancy.CreateOrganizationRequest, "", lambda world: ""),
-    ),
-    Mutation(
-        "CreateProject",
-        "tenancy",
-        named(tenancy.CreateProjectRequest, "organization_id", lambda world: world.organization_id),
-    ),
-    Mutation(
-        "CreateEnvironment",
-        "tenancy",
-        named(
-            tenancy.CreateEnvironmentRequest,
-            "project_id",
-            lambda world: world.environment.project_id,
-        ),
-    ),
-    Mutation(
-        "UpdateEnvironment",
-        "tenancy",
-        items(tenancy.UpdateEnvironmentRequest, {"retention_days": 7}, {"name": "Live"}),
-    ),
-    Mutation(
-        "DeleteEnvironment",
-        "tenancy",
-        lambda world: (
-            tenancy.DeleteEnvironmentRequest(environment_id=world.environment.id),
-            tenancy.DeleteEnvironmentRequest(environment_id=world.another_environment_id),
-        ),
-    ),
-    Mutation(
-        "CreateSdkKey",
-        "tenancy",
-        items(
-            tenancy.CreateSdkKeyRequest,
-            {"kind": tenancy.SDK_KEY_KIND_SERVER, "name": "first"},
-            {"kind": tenancy.SDK_KEY_KIND_CLIENT, "name": "first"},
-        ),
-    ),
-    Mutation(
-        "RevokeSdkKey",
-        "tenancy",
-        revoked_keys,
-    ),
+    *of_definitions(_BY_KIND["flag"]),
+    *of_definitions(_BY_KIND["segment"]),
+    of_names("Toggle", _BY_KIND["flag"], enabled=False),
+    of_names("Revoke", _BY_KIND["sdk_key"]),
+    of_names("Revoke", _BY_KIND["access_token"]),
+    of_names("Rotate", _BY_KIND["access_token"]),
+    Mutation("ImportItems", imports),
 )
-VERSIONED: Final = tuple(each for each in MUTATIONS if each.stale)
+
+VERSIONED: Final = tuple(each for each in MUTATIONS if each.takes_version)

@@ -7,12 +7,13 @@ import grpc
 from featmesh.flag.v1 import condition_pb2, flag_pb2
 from featmesh.management.v1 import flag_service_pb2, import_service_pb2
 from featmesh.management.v1.mutation_pb2 import MutationOptions
-from services.api.rpc import limits
+from services.api.rpc.registration import REQUEST_LIMITS
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
 from tests.support.resources import Environment
 from tests.support.statuses import violations
 
+IMPORT = "/featmesh.management.v1.ImportService/ImportItems"
 SKIP = import_service_pb2.IMPORT_CONFLICT_SKIP
 REPLACE = import_service_pb2.IMPORT_CONFLICT_REPLACE
 
@@ -25,7 +26,7 @@ def bundle(environment: Environment, **fields: Any) -> import_service_pb2.Import
     rule = flag_pb2.Rule(conditions=[condition], rollout=rollout("off"))
     prerequisite = flag_pb2.Prerequisite(flag_key="base", variation_id="on")
     return import_service_pb2.ImportItemsRequest(
-        environment_id=environment.id,
+        parent=environment.name,
         flags=[
             flag_resource("top", prerequisites=[prerequisite]),
             flag_resource("base", rules=[rule]),
@@ -52,14 +53,14 @@ async def test_a_malformed_item_is_named_and_nothing_is_imported(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
     request = bundle(environment)
-    request.flags[0].flag.fallthrough.shares[0].weight = 1
+    request.flags[0].flag.fallthrough.shares[0].weight = -1
     request.flags[1].flag.rules[0].conditions[0].values.append("nowhere")
     request.segments[0].segment.key = "no spaces"
     error = await api.refused(api.imports.ImportItems, request)
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert set(violations(error)) == {
-        "flags[0].flag.fallthrough.shares",
+        "flags[0].flag.fallthrough.shares[0].weight",
         "segments[0].segment.key",
     }
     definitions = await store.definitions.read_definitions(environment.id)
@@ -109,12 +110,12 @@ async def test_taken_keys_can_be_replaced_by_a_next_version(
 ) -> None:
     await api.call(api.imports.ImportItems, bundle(environment))
     request = bundle(environment, conflict=REPLACE)
-    request.flags[1].name = "Changed"
+    request.flags[1].display_name = "Changed"
     await api.call(api.imports.ImportItems, request)
 
-    get = flag_service_pb2.GetFlagRequest(environment_id=environment.id, key="base")
+    get = flag_service_pb2.GetFlagRequest(name=f"{environment.name}/flags/base")
     resource = (await api.call(api.flags.GetFlag, get)).resource
-    assert (resource.name, resource.flag.version) == ("Changed", 2)
+    assert (resource.display_name, resource.flag.version) == ("Changed", 2)
 
 
 async def test_a_repeated_import_with_the_same_request_id_answers_as_the_first(
@@ -141,11 +142,11 @@ async def test_an_import_may_be_larger_than_other_requests_but_not_endless(
     large.segments[0].segment.included.extend(f"{n:06d}" + "x" * 24 for n in range(60_000))
     await api.call(api.imports.ImportItems, large)
 
-    request = import_service_pb2.ImportItemsRequest(environment_id=environment.id)
+    request = import_service_pb2.ImportItemsRequest(parent=environment.name)
     for number in range(6):
         keys = [f"{number}-{n:06d}" + "x" * 24 for n in range(95_000)]
         request.segments.append(segment_resource(f"s{number}", included=keys))
-    assert request.ByteSize() > limits.IMPORT_REQUEST_BYTES
+    assert request.ByteSize() > REQUEST_LIMITS[IMPORT]
     error = await api.refused(api.imports.ImportItems, request)
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert set(violations(error)) == {"request"}

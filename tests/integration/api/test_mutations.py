@@ -9,15 +9,24 @@ from typing import Any
 import grpc
 import pytest
 
-from featmesh.management.v1 import flag_service_pb2 as flags
+from featmesh.management.v1 import access_token_service_pb2 as tokens
+from featmesh.management.v1 import audit_service_pb2 as audit
 from featmesh.management.v1 import import_service_pb2 as imports
 from featmesh.management.v1 import mutation_pb2
-from featmesh.management.v1 import segment_service_pb2 as segments
-from featmesh.management.v1 import tenancy_pb2 as tenancy
-from services.api.rpc.registration import SERVICES
+from featmesh.management.v1 import sdk_key_service_pb2 as sdk_keys
+from featmesh.management.v1.page_pb2 import PageRequest
 from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
-from tests.integration.api.mutations import MUTATIONS, VERSIONED, Mutation, World
+from tests.integration.api.mutations import (
+    METHODS,
+    MUTATIONS,
+    NOUNS,
+    VERSIONED,
+    WRITING,
+    Mutation,
+    World,
+    keyed,
+)
 from tests.support.api import ApiClient, flag_resource, segment_resource
 from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
@@ -26,31 +35,75 @@ of_each = pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
 
 Written = Callable[[], Awaitable[dict[str, list[Any]]]]
 
+UNKNOWN = "organizations/nobody"
+
 
 @pytest.fixture
 async def world(api: ApiClient, environment: Environment) -> World:
-    async def sdk_key(name: str) -> str:
-        request = tenancy.CreateSdkKeyRequest(
-            environment_id=environment.id, kind=tenancy.SDK_KEY_KIND_SERVER, name=name
-        )
-        return str((await api.call(api.tenancy.CreateSdkKey, request)).sdk_key.id)
+    caller = await api.call(api.tokens.GetCaller, tokens.GetCallerRequest())
+    found = World(api, environment, {}, {}, caller.caller.id)
+    for noun in NOUNS:
+        if noun.made is keyed or noun.kind in {"sdk_key", "access_token"}:
+            one, two = await asyncio.gather(
+                *(at_version_2(found, noun.name, name) for name in ("one", "two"))
+            )
+            found.names[noun.kind] = one, two
+    await import_twice(found)
+    old, older = await asyncio.gather(*(revoked_key(found, name) for name in ("old", "older")))
+    found.resting["sdk_key"] = old, older
+    return found
 
-    for conflict in (imports.IMPORT_CONFLICT_FAIL, imports.IMPORT_CONFLICT_REPLACE):
+
+async def at_version_2(world: World, noun_name: str, name: str) -> str:
+    """A new resource that was updated once; its name."""
+    noun = next(each for each in NOUNS if each.name == noun_name)
+    creation = METHODS[f"Create{noun.name}"]
+    request = creation.request(parent=noun.parent(world), **{noun.field: noun.made(world, name)})
+    made = getattr(await world.api.call(world.api.method(creation), request), noun.field)
+    change = METHODS[f"Update{noun.name}"]
+    changed = {"name": made.name, "display_name": f"{name} again"}
+    await world.api.call(
+        world.api.method(change), change.request(base_version=1, **{noun.field: changed})
+    )
+    return str(made.name)
+
+
+async def import_twice(world: World) -> None:
+    """Flags and segments: two as they are served, two archived."""
+    for conflict, more in (
+        (imports.IMPORT_CONFLICT_FAIL, ""),
+        (imports.IMPORT_CONFLICT_REPLACE, "2"),
+    ):
         request = imports.ImportItemsRequest(
-            environment_id=environment.id,
-            flags=[flag_resource(key, enabled=True) for key in ("f", "g")],
-            segments=[segment_resource(key) for key in ("s", "t")],
+            parent=world.environment.name,
+            flags=[flag_resource(key, enabled=True, archived=key in "xy") for key in "fgxy"],
+            segments=[segment_resource(key, archived=key in "xy") for key in "stxy"],
             conflict=conflict,
         )
-        await api.call(api.imports.ImportItems, request)
-    listed = await api.call(api.tenancy.ListOrganizations, tenancy.ListOrganizationsRequest())
-    keys = (await sdk_key("One"), await sdk_key("Two"))
-    another = tenancy.CreateEnvironmentRequest(
-        project_id=environment.project_id, key="another", name="Another"
+        for flag in request.flags:
+            flag.description = more
+        for segment in request.segments:
+            segment.description = more
+        await world.api.call(world.api.imports.ImportItems, request)
+
+    def names(collection: str, *keys: str) -> tuple[str, str]:
+        one, two = (f"{world.environment.name}/{collection}/{key}" for key in keys)
+        return one, two
+
+    world.names |= {"flag": names("flags", "f", "g"), "segment": names("segments", "s", "t")}
+    world.resting |= {"flag": names("flags", "x", "y"), "segment": names("segments", "x", "y")}
+
+
+async def revoked_key(world: World, name: str) -> str:
+    """A new SDK key that was revoked, which is its version 2; its name."""
+    create = sdk_keys.CreateSdkKeyRequest(
+        parent=world.environment.name,
+        sdk_key=sdk_keys.SdkKey(kind=sdk_keys.SDK_KEY_KIND_SERVER, display_name=name),
     )
-    made = await api.call(api.tenancy.CreateEnvironment, another)
-    ids = (listed.organizations[0].id, made.environment.id)
-    return World(api, environment, *ids, keys)
+    made = (await world.api.call(world.api.sdk_keys.CreateSdkKey, create)).sdk_key
+    revoke = sdk_keys.RevokeSdkKeyRequest(name=made.name)
+    await world.api.call(world.api.sdk_keys.RevokeSdkKey, revoke)
+    return str(made.name)
 
 
 @pytest.fixture
@@ -72,6 +125,15 @@ def written(mongodb_uri: str, database_name: str) -> Written:
     return read
 
 
+def rename(request: Any, path: str) -> None:
+    """Names a place that is not there."""
+    *above, field = path.split(".")
+    for part in above:
+        request = getattr(request, part)
+    _, _, *below = getattr(request, field).split("/")
+    setattr(request, field, "/".join([UNKNOWN, *below]))
+
+
 def with_options(request: Any, **options: Any) -> Any:
     asked = type(request)()
     asked.CopyFrom(request)
@@ -80,16 +142,21 @@ def with_options(request: Any, **options: Any) -> Any:
 
 
 def test_the_table_has_every_rpc_that_takes_options() -> None:
-    modules = (flags, segments, imports, tenancy)
-    writing = {
-        method.name
-        for module in modules
-        for service in module.DESCRIPTOR.services_by_name.values()
-        if service.full_name in SERVICES
-        for method in service.methods
-        if "options" in method.input_type.fields_by_name
+    assert {each.name for each in MUTATIONS} == WRITING
+
+
+WITHOUT_OPTIONS = {"ImportEndUsers", "ReplayDeadLetters", "DropDeadLetters"}
+"""They write, and have their own ways to be repeated or rehearsed."""
+
+
+def test_every_rpc_whose_permission_is_to_change_something_takes_options() -> None:
+    reading = {"get", "list", "export", "evaluate", ""}
+    changing = {
+        name
+        for name, method in METHODS.items()
+        if method.access.permission.rpartition(".")[2] not in reading
     }
-    assert writing == {each.name for each in MUTATIONS}
+    assert changing == WRITING | WITHOUT_OPTIONS
 
 
 @of_each
@@ -102,7 +169,7 @@ async def test_a_repeated_request_id_answers_as_the_first_time_and_writes_once(
 
     again = await world.call(mutation, request)
 
-    if mutation.name == "CreateSdkKey":
+    if mutation.shows_secret:
         assert first.secret
         assert not again.secret
         first.secret = ""
@@ -116,7 +183,7 @@ async def test_of_requests_with_one_id_at_once_one_writes_and_all_answer_alike(
 ) -> None:
     request = with_options(mutation.requests(world)[0], request_id="once")
     answers = await asyncio.gather(*(world.call(mutation, request) for _ in range(4)))
-    if mutation.name == "CreateSdkKey":
+    if mutation.shows_secret:
         assert sorted(bool(answer.secret) for answer in answers) == [False, False, False, True]
         for answer in answers:
             answer.secret = ""
@@ -150,7 +217,7 @@ async def test_validate_only_answers_and_writes_nothing(
         mutation, with_options(request, validate_only=True, request_id="once")
     )
     assert await written() == before
-    if mutation.name == "CreateSdkKey":
+    if mutation.shows_secret:
         assert not rehearsed.secret
     real = await world.call(mutation, with_options(request, request_id="once"))
     assert without_what_a_write_makes(rehearsed) == without_what_a_write_makes(real)
@@ -162,11 +229,10 @@ async def test_validate_only_refuses_what_the_write_would(
     mutation: Mutation, world: World, written: Written
 ) -> None:
     request = mutation.requests(world)[0]
-    for field in ("environment_id", "project_id", "organization_id"):
-        if field in request.DESCRIPTOR.fields_by_name:
-            setattr(request, field, "nowhere")
     if mutation.name == "CreateOrganization":
-        request.key = "acme"
+        request.organization.key = "acme"
+    else:
+        rename(request, mutation.method.access.resource_field)
     before = await written()
     rehearsed = await world.refused(mutation, with_options(request, validate_only=True))
     real = await world.refused(mutation, request)
@@ -181,8 +247,7 @@ async def test_a_change_of_a_stale_version_is_aborted_with_the_current_one(
     mutation: Mutation, validate_only: bool, world: World, written: Written
 ) -> None:
     request = with_options(mutation.requests(world)[0], validate_only=validate_only)
-    assert mutation.stale is not None
-    mutation.stale(request)
+    request.base_version = 1
     before = await written()
     error = await world.refused(mutation, request)
     assert error.code() == grpc.StatusCode.ABORTED
@@ -191,20 +256,51 @@ async def test_a_change_of_a_stale_version_is_aborted_with_the_current_one(
     assert await written() == before
 
 
-def test_every_rpc_that_takes_a_version_is_tried_with_a_stale_one() -> None:
-    takes_version = {
-        each.name
-        for each in MUTATIONS
-        if each.service in {"flags", "segments"} and not each.name.startswith("Create")
-    }
-    assert takes_version == {each.name for each in VERSIONED}
+def test_every_rpc_that_changes_what_is_there_takes_a_version() -> None:
+    makes = {each.name for each in MUTATIONS if each.name.startswith(("Create", "Import"))}
+    assert {each.name for each in VERSIONED} == WRITING - makes
+
+
+@of_each
+async def test_a_write_is_one_entry_of_the_audit_log_with_who_made_it(
+    mutation: Mutation, world: World
+) -> None:
+    before = await entries(world)
+    request = with_options(mutation.requests(world)[0], comment="because", request_id="once")
+    answer = await world.call(mutation, request)
+
+    known = {each.id for each in before}
+    new = [each for each in await entries(world) if each.id not in known]
+    assert len(new) == (2 if mutation.name == "ImportItems" else 1)
+    for entry in new:
+        assert entry.actor.id == world.actor_id
+        assert entry.comment.endswith("because")
+        assert entry.request_id == "once"
+    shown = [value for field, value in answer.ListFields() if field.message_type is not None]
+    assert [each.name for each in shown] in ([], [new[0].resource])
+
+
+async def test_what_is_already_so_is_not_in_the_audit_log(world: World) -> None:
+    toggle = next(each for each in MUTATIONS if each.name == "ToggleFlag")
+    off = toggle.requests(world)[0]
+    await world.call(toggle, off)
+    before = await entries(world)
+    await world.call(toggle, off)
+    assert await entries(world) == before
+
+
+async def entries(world: World) -> list[audit.AuditEntry]:
+    request = audit.ListAuditEntriesRequest(page=PageRequest(size=500))
+    answer = await world.api.call(world.api.audit.ListAuditEntries, request)
+    return list(answer.entries)
 
 
 async def test_a_repeated_toggle_that_had_nothing_to_do_still_does_nothing(
     world: World, written: Written
 ) -> None:
     toggle = next(each for each in MUTATIONS if each.name == "ToggleFlag")
-    off, on = toggle.requests(world)
+    off, on = toggle.requests(world)[0], toggle.requests(world)[0]
+    on.enabled = True
     repeated = with_options(on, request_id="once")
     first = await world.call(toggle, repeated)
     await world.call(toggle, off)
@@ -227,6 +323,8 @@ async def test_a_repeated_import_that_skips_answers_with_what_the_first_wrote(
 
 MADE_BY_A_WRITE = {
     "id",
+    "name",
+    "expires_at",
     "revision",
     "created_at",
     "updated_at",

@@ -6,10 +6,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from featmesh.flag.v1 import condition_pb2, flag_pb2
 from featmesh.management.v1 import audit_service_pb2, flag_service_pb2, segment_service_pb2
-from featmesh.management.v1.mutation_pb2 import MutationOptions, PageRequest
+from featmesh.management.v1.mutation_pb2 import MutationOptions
+from featmesh.management.v1.page_pb2 import PageRequest
 from services.storage.mongodb import MongoStore
 from tests.support.api import ACTOR, ApiClient, flag_resource, rollout, segment_resource
 from tests.support.resources import Environment
@@ -22,28 +24,37 @@ class Place:
     def __init__(self, api: ApiClient, environment: Environment) -> None:
         self.api = api
         self.id = environment.id
+        self.parent = environment.name
+
+    def flag(self, key: str) -> str:
+        return f"{self.parent}/flags/{key}"
+
+    def segment(self, key: str) -> str:
+        return f"{self.parent}/segments/{key}"
 
     async def create(self, resource: flag_service_pb2.FlagResource) -> Any:
-        request = flag_service_pb2.CreateFlagRequest(environment_id=self.id, resource=resource)
+        request = flag_service_pb2.CreateFlagRequest(parent=self.parent, resource=resource)
         return (await self.api.call(self.api.flags.CreateFlag, request)).resource
 
     async def update(self, resource: flag_service_pb2.FlagResource) -> Any:
-        request = flag_service_pb2.UpdateFlagRequest(environment_id=self.id, resource=resource)
+        request = flag_service_pb2.UpdateFlagRequest(
+            resource=resource,
+            update_mask=FieldMask(paths=["*"]),
+            base_version=resource.meta.version,
+        )
         return (await self.api.call(self.api.flags.UpdateFlag, request)).resource
 
     async def delete(self, key: str) -> int:
-        request = flag_service_pb2.DeleteFlagRequest(environment_id=self.id, key=key)
+        request = flag_service_pb2.DeleteFlagRequest(name=self.flag(key))
         return int((await self.api.call(self.api.flags.DeleteFlag, request)).revision)
 
     async def toggle(self, key: str, enabled: bool) -> Any:
-        request = flag_service_pb2.ToggleFlagRequest(
-            environment_id=self.id, key=key, enabled=enabled
-        )
+        request = flag_service_pb2.ToggleFlagRequest(name=self.flag(key), enabled=enabled)
         return (await self.api.call(self.api.flags.ToggleFlag, request)).resource
 
     async def versions(self, key: str, **page: Any) -> Any:
         request = flag_service_pb2.ListFlagVersionsRequest(
-            environment_id=self.id, key=key, page=PageRequest(**page)
+            name=self.flag(key), page=PageRequest(**page)
         )
         return await self.api.call(self.api.flags.ListFlagVersions, request)
 
@@ -51,10 +62,9 @@ class Place:
         self, key: str, to_version: int, version: int = 0, **options: Any
     ) -> flag_service_pb2.RollbackFlagRequest:
         return flag_service_pb2.RollbackFlagRequest(
-            environment_id=self.id,
-            key=key,
+            name=self.flag(key),
             to_version=to_version,
-            version=version,
+            base_version=version,
             options=MutationOptions(**options),
         )
 
@@ -66,20 +76,18 @@ class Place:
         return await self.api.refused(self.api.flags.RollbackFlag, self.back(*named, **options))
 
     async def add_segment(self, resource: segment_service_pb2.SegmentResource) -> Any:
-        request = segment_service_pb2.CreateSegmentRequest(
-            environment_id=self.id, resource=resource
-        )
+        request = segment_service_pb2.CreateSegmentRequest(parent=self.parent, resource=resource)
         return (await self.api.call(self.api.segments.CreateSegment, request)).resource
 
     async def delete_segment(self, key: str) -> None:
-        request = segment_service_pb2.DeleteSegmentRequest(environment_id=self.id, key=key)
+        request = segment_service_pb2.DeleteSegmentRequest(name=self.segment(key))
         await self.api.call(self.api.segments.DeleteSegment, request)
 
     def segment_back(
         self, key: str, to_version: int, version: int = 0
     ) -> segment_service_pb2.RollbackSegmentRequest:
         return segment_service_pb2.RollbackSegmentRequest(
-            environment_id=self.id, key=key, to_version=to_version, version=version
+            name=self.segment(key), to_version=to_version, base_version=version
         )
 
 
@@ -93,7 +101,7 @@ async def changed(place: Place) -> tuple[Any, Any]:
     first = await place.create(flag_resource("f", salt="old"))
     resource = flag_service_pb2.FlagResource()
     resource.CopyFrom(first)
-    resource.name, resource.flag.salt, resource.flag.enabled = "Renamed", "new", True
+    resource.display_name, resource.flag.salt, resource.flag.enabled = "Renamed", "new", True
     resource.flag.fallthrough.CopyFrom(rollout("off"))
     return first, await place.update(resource)
 
@@ -125,7 +133,8 @@ async def test_a_rollback_stores_the_earlier_content_as_a_new_version(
     expected.CopyFrom(first.flag)
     expected.version, expected.revision = 3, back.flag.revision
     assert back.flag == expected, "the salt too, so everybody is in the share of before"
-    assert (back.name, back.created_at, back.updated_by) == (first.name, first.created_at, ACTOR)
+    assert (back.display_name, back.meta.created_at) == (first.display_name, first.meta.created_at)
+    assert back.meta.updated_by.display_name == ACTOR
     read = await store.definitions.read_definitions(place.id)
     assert [(flag.version, flag.salt) for flag in read.flags] == [(3, "old")]
 
@@ -134,7 +143,7 @@ async def test_a_rollback_is_audited_with_the_version_that_it_went_back_to(place
     await changed(place)
     await place.rollback("f", 1, comment="it broke")
     await place.rollback("f", 2)
-    request = audit_service_pb2.ListAuditEntriesRequest(environment_id=place.id)
+    request = audit_service_pb2.ListAuditEntriesRequest(parent=place.parent, contents=True)
     entries = (await place.api.call(place.api.audit.ListAuditEntries, request)).entries
     assert [(each.operation, each.comment) for each in entries[:2]] == [
         ("rollback", "to version 2"),
@@ -148,7 +157,8 @@ async def test_a_deleted_flag_comes_back_and_goes_on_counting(place: Place) -> N
     first, _ = await changed(place)
     await place.delete("f")
     back = await place.rollback("f", 1)
-    assert (back.flag.version, back.flag.salt, back.created_at) == (4, "old", first.created_at)
+    assert (back.flag.version, back.flag.salt) == (4, "old")
+    assert back.meta.created_at == first.meta.created_at
     listed = (await place.versions("f")).versions
     assert [each.HasField("resource") for each in listed] == [True, False, True, True]
 
@@ -167,7 +177,7 @@ async def test_a_version_or_flag_that_never_was_is_not_found(place: Place) -> No
     for named in (("f", 3), ("other", 1)):
         assert (await place.refused(*named)).code() == grpc.StatusCode.NOT_FOUND
     error = await place.refused("f", 0, -1)
-    assert set(violations(error)) == {"to_version", "version"}
+    assert set(violations(error)) == {"to_version", "base_version"}
 
 
 @pytest.mark.parametrize("deleted", [False, True])
@@ -253,7 +263,9 @@ async def test_a_segment_goes_back_as_a_flag_does(place: Place) -> None:
     api = place.api
     first = await place.add_segment(segment_resource("vip", included=["ada"]))
     first.segment.included.append("bob")
-    update = segment_service_pb2.UpdateSegmentRequest(environment_id=place.id, resource=first)
+    update = segment_service_pb2.UpdateSegmentRequest(
+        resource=first, update_mask=FieldMask(paths=["*"]), base_version=1
+    )
     await api.call(api.segments.UpdateSegment, update)
     stale = await api.refused(api.segments.RollbackSegment, place.segment_back("vip", 1, 1))
     assert stale.code() == grpc.StatusCode.ABORTED
@@ -266,7 +278,7 @@ async def test_a_segment_goes_back_as_a_flag_does(place: Place) -> None:
     assert list(again.resource.segment.included) == ["ada", "bob"]
     assert again.resource.segment.id == first.segment.id
 
-    request = segment_service_pb2.ListSegmentVersionsRequest(environment_id=place.id, key="vip")
+    request = segment_service_pb2.ListSegmentVersionsRequest(name=place.segment("vip"))
     versions = (await api.call(api.segments.ListSegmentVersions, request)).versions
     assert [(each.version, each.HasField("resource")) for each in versions] == [
         (5, True),
