@@ -269,7 +269,9 @@ async def test_a_list_of_places_holds_what_the_caller_may_see(
     assert [each.key for each in everything.organizations] == ["acme", "rival"]
 
 
-def new_token(parent: str, role: tokens.Role, resource: str) -> tokens.CreateAccessTokenRequest:
+def new_token(
+    parent: str, role: tokens.Role.ValueType, resource: str
+) -> tokens.CreateAccessTokenRequest:
     grant = tokens.Grant(role=role, resource=resource)
     kind = tokens.ACCESS_TOKEN_KIND_SERVICE
     return tokens.CreateAccessTokenRequest(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from featmesh.management.v1 import environment_service_pb2 as pb
 from featmesh.management.v1 import flag_service_pb2, sdk_key_service_pb2
@@ -25,7 +26,7 @@ async def get(api: ApiClient, name: str) -> pb.Environment:
 def update(environment: pb.Environment, **fields: Any) -> pb.UpdateEnvironmentRequest:
     return pb.UpdateEnvironmentRequest(
         environment=pb.Environment(name=environment.name, **fields),
-        update_mask={"paths": list(fields)},
+        update_mask=FieldMask(paths=fields),
         base_version=environment.meta.version,
     )
 

@@ -29,11 +29,11 @@ async def test_a_revocation_is_told(
 
 
 def revocation(
-    environment: Environment, key_id: str, **options: bool
+    environment: Environment, key_id: str, *, validate_only: bool = False
 ) -> sdk_key_service_pb2.RevokeSdkKeyRequest:
     return sdk_key_service_pb2.RevokeSdkKeyRequest(
         name=f"{environment.name}/sdkKeys/{key_id}",
-        options=mutation_pb2.MutationOptions(**options),
+        options=mutation_pb2.MutationOptions(validate_only=validate_only),
     )
 
 
@@ -45,9 +45,11 @@ async def test_a_rehearsed_revocation_is_told_to_nobody(
     watch = await bus.watch_changes(notices)
     for each in (environment, other):
         await watch.bind(each.id)
-    for place, options in ((environment, {"validate_only": True}), (other, {})):
+    for place, rehearsed in ((environment, True), (other, False)):
         _, key_id = await new_sdk_key(store, place.id, SdkKeyKind.SERVER)
-        await api.call(api.sdk_keys.RevokeSdkKey, revocation(place, key_id, **options))
+        await api.call(
+            api.sdk_keys.RevokeSdkKey, revocation(place, key_id, validate_only=rehearsed)
+        )
     (message,) = await notices.until(1)
     assert message.environment_id == other.id, "notices of one replica come in order"
 

@@ -17,7 +17,7 @@ async def create(
     api: ApiClient,
     environment: Environment,
     display_name: str,
-    kind: pb.SdkKeyKind = pb.SDK_KEY_KIND_SERVER,
+    kind: pb.SdkKeyKind.ValueType = pb.SDK_KEY_KIND_SERVER,
 ) -> Any:
     request = pb.CreateSdkKeyRequest(
         parent=environment.name, sdk_key=pb.SdkKey(kind=kind, display_name=display_name)
