@@ -121,7 +121,8 @@ class Opening:
     keys: Sequence[str]
     per_connection: int = 1
     users: str = ""
-    since: Sequence[int] = ()
+    tokens: Sequence[str] = ()
+    """A serialised `ResumeToken` for each key, in base64."""
     at_once: int = AT_ONCE
     tries: int = 1
     stalled: bool = False

@@ -26,6 +26,8 @@ from featmesh.management.v1 import (
     import_service_pb2,
     import_service_pb2_grpc,
 )
+from featmesh.sync.v1 import sync_pb2, sync_pb2_grpc
+from featmesh.sync.v1.sync_pb2 import ResumeToken
 from tests.support.mesh import Mesh, ServiceProcess, three_services
 from tests.support.mongodb import running_mongod
 from tests.support.places import Place, make_place
@@ -83,6 +85,18 @@ class Installation:
             request, metadata=self.mesh.metadata(), timeout=PATIENCE
         )
         return _change(answer, key)
+
+    async def token(self, server_key: str) -> ResumeToken:
+        """What an SDK of this key resumes with that holds everything."""
+        async with aio.insecure_channel(self.mesh.evaluation) as channel:
+            sync: Any = sync_pb2_grpc.SyncServiceStub(channel)
+            metadata = (("authorization", f"Bearer {server_key}"),)
+            request = sync_pb2.SyncDefinitionsRequest()
+            async for frame in sync.SyncDefinitions(request, metadata=metadata, timeout=PATIENCE):
+                if frame.change_set.last:
+                    token: ResumeToken = frame.change_set.resume
+                    return token
+        raise AssertionError("a stream ended without a change set")
 
     async def describe(self, place: Place, description: str, flag: str = "flag-0") -> Change:
         """Changes what only operators see: a new revision, the same results."""

@@ -31,6 +31,7 @@ def patch_frame(revision: int, size: int) -> bytes:
         kind=sync_pb2.CHANGE_KIND_PATCH,
         revision=revision,
         last=True,
+        resume=sync_pb2.ResumeToken(epoch=bytes(16), revision=revision, digest=bytes(32)),
         items=[sync_pb2.Item(flag=flag)],
     )
     return sync_pb2.SyncDefinitionsResponse(change_set=change).SerializeToString()

@@ -53,6 +53,8 @@ SHORTEST_AUDIT_DAYS: Final = 365
 """Shortest retention of audit entries that can be set, in days."""
 
 FOR_EVER: Final = Retentions()
+LOOK_SECONDS: Final = 2.0
+"""How often it is looked whether the database is still the one that it was."""
 
 PING_SECONDS: Final = 2.0
 """How often the store is looked at for readiness."""
@@ -122,6 +124,26 @@ async def compose() -> ApiApp:
             bus = RabbitMqBus.open(settings.amqp_url)
         owned.push_async_callback(bus.close)
         return ApiApp(settings, store, bus, owned=owned.pop_all())
+
+
+async def renew_epochs() -> str:
+    """After a copy of MongoDB's files was put back: SDKs are to go on from nothing before it.
+
+    What comes of it, for the operator. Raises `ConfigError`, `StoreUnavailable`.
+    """
+    reader = EnvironmentReader(os.environ)
+    settings = read_store(reader)
+    reader.finish()
+    with faults_named("FEATMESH_MONGODB_URI is "):
+        store = MongoStore.open(settings.uri, database=settings.database)
+    try:
+        renewed = await store.maintenance.renew_epochs()
+    finally:
+        await store.close()
+    return (
+        f"{renewed} environments have a new epoch. Running evaluations find out within seconds; "
+        "every SDK is then sent what is stored."
+    )
 
 
 class ApiApp:
@@ -208,6 +230,9 @@ class ApiApp:
         self.tasks.start(self._maintenance.run(), "upkeep")
         measure = repeat(self.metrics.measure, seconds=MEASURE_SECONDS, what="look at the outbox")
         self.tasks.start(measure, "metrics")
+        look = self._maintenance.renew_epochs_if_moved
+        watch = repeat(look, seconds=LOOK_SECONDS, what="look at where the data is")
+        self.tasks.start(watch, "watch for a restored database")
         await self._follow_readiness()
 
     async def _follow_readiness(self) -> None:

@@ -40,8 +40,8 @@ FIRST_SYNC_PATIENCE: Final = 30.0
 PATCH_CACHE: Final = 64
 """Encoded patches kept per revision, one for each revision that streams come from."""
 
-DIGEST_BYTES: Final = 64
-"""Most bytes of the digest that an SDK holds."""
+TOKEN_BYTES: Final = 64
+"""Most bytes of the epoch of a resume token, and of its digest."""
 
 EXPLAINED_FLAGS: Final = 100
 """Largest number of flags that one call explains."""

@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol
 import uvloop
 
 from services.runtime.config import ConfigError
+from services.runtime.errors import MeshError
 from services.runtime.logs import configure_logs
 from services.runtime.server import ListenError
 from services.runtime.tasks import Tasks
@@ -59,6 +60,28 @@ def run(compose: Callable[[], Awaitable[App]]) -> None:
         _say(str(error))
         code = EXIT_FAILED
     sys.exit(code)
+
+
+def run_once(command: Callable[[], Awaitable[str]]) -> NoReturn:
+    """Runs an operator's command and prints its outcome; exits 1 on a failure, 2 on wrong settings.
+
+    Failures are those that a `MeshError` tells of.
+    """
+    code = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            print(runner.run(_awaited(command)))  # noqa: T201 -- its outcome
+    except ConfigError as error:
+        _say("Wrong settings:", *error.faults)
+        code = EXIT_CONFIG
+    except MeshError as error:
+        _say(error.message)
+        code = EXIT_FAILED
+    sys.exit(code)
+
+
+async def _awaited(command: Callable[[], Awaitable[str]]) -> str:
+    return await command()
 
 
 async def _serve(compose: Callable[[], Awaitable[App]]) -> int:

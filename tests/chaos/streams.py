@@ -45,14 +45,14 @@ def channel(address: str, options: Sequence[tuple[str, int]] = ()) -> aio.Channe
     return aio.insecure_channel(address, options=(*_CHANNEL, *options))
 
 
-def open_stream(connection: aio.Channel, key: str, since: int) -> Any:
+def open_stream(connection: aio.Channel, key: str, held: sync_pb2.ResumeToken | None) -> Any:
     """A call whose frames are to be read."""
     method: Any = connection.unary_stream(
         _METHOD,
         sync_pb2.SyncDefinitionsRequest.SerializeToString,
         sync_pb2.SyncDefinitionsResponse.FromString,
     )
-    request = sync_pb2.SyncDefinitionsRequest(since=since)
+    request = sync_pb2.SyncDefinitionsRequest(resume=held)
     return method(request, metadata=(("authorization", f"Bearer {key}"),))
 
 
@@ -67,6 +67,7 @@ class StreamReader:
         self._connection = connection
         self._key = key
         self._items: dict[Hashable, Item] = {}
+        self._held: sync_pb2.ResumeToken | None = None
         self._call: Any = None
         self._task = asyncio.create_task(self._run())
 
@@ -112,7 +113,7 @@ class StreamReader:
 
     async def _follow(self) -> None:
         assembler, flag_came = DefinitionAssembler(), False
-        self._call = open_stream(self._connection, self._key, self.reader.revision)
+        self._call = open_stream(self._connection, self._key, self._held)
         try:
             while True:
                 async with asyncio.timeout(SILENCE_SECONDS):
@@ -148,5 +149,5 @@ class StreamReader:
             self.reader.faults.append(f"at revision {changes.revision} {fault}")
         items.update({("segment", each.id): each for each in changes.segments})
         items.update({("flag", each.key): each for each in changes.flags})
-        self._items = items
+        self._items, self._held = items, changes.resume
         self.reader.saw(changes.revision, items, time.monotonic())

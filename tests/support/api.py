@@ -29,6 +29,7 @@ from featmesh.management.v1 import (
     sdk_key_service_pb2_grpc,
     segment_service_pb2,
     segment_service_pb2_grpc,
+    tag_service_pb2_grpc,
 )
 from services.api.app import RETENTION, ApiApp, ApiSettings
 from services.api.rpc.methods import Method
@@ -58,6 +59,7 @@ class ApiClient:
         self.projects: Any = project_service_pb2_grpc.ProjectServiceStub(channel)
         self.environments: Any = environment_service_pb2_grpc.EnvironmentServiceStub(channel)
         self.sdk_keys: Any = sdk_key_service_pb2_grpc.SdkKeyServiceStub(channel)
+        self.tags: Any = tag_service_pb2_grpc.TagServiceStub(channel)
         self.tokens: Any = access_token_service_pb2_grpc.AccessTokenServiceStub(channel)
         self.flags: Any = flag_service_pb2_grpc.FlagServiceStub(channel)
         self.segments: Any = segment_service_pb2_grpc.SegmentServiceStub(channel)

@@ -62,10 +62,12 @@ class Timing:
     track_rate: float = 100_000.0
 
 
-def settings(timing: Timing, kind: ServerKind = ServerKind.LOOP) -> EvaluationSettings:
-    """A free port and no delays."""
+def settings(
+    timing: Timing, kind: ServerKind = ServerKind.LOOP, port: int = 0
+) -> EvaluationSettings:
+    """A free port, unless one is named, and no delays."""
     return EvaluationSettings(
-        server=ServerSettings(Address("127.0.0.1", 0), kind, drain_delay=0, drain_window=1),
+        server=ServerSettings(Address("127.0.0.1", port), kind, drain_delay=0, drain_window=1),
         store=StoreSettings("mongodb://user:secret@127.0.0.1:1", "featmesh"),
         timer_settings=TimerSettings(heartbeat=timing.heartbeat, max_age=timing.max_age),
         poll_interval=timing.poll_interval,
@@ -75,12 +77,16 @@ def settings(timing: Timing, kind: ServerKind = ServerKind.LOOP) -> EvaluationSe
 
 
 class SyncStream(ABC, Generic[Changes]):
-    """One open stream. It keeps the size of each frame and the revision of each change set."""
+    """One open stream.
+
+    It keeps the size of each frame, and the revision and token of each change set.
+    """
 
     def __init__(self, call: Any) -> None:
         self.call = call
         self.frame_sizes: list[int] = []
         self.revisions: list[int] = []
+        self.tokens: list[sync_pb2.ResumeToken | None] = []
         self._began = False
 
     async def frame(self) -> Any:
@@ -104,6 +110,7 @@ class SyncStream(ABC, Generic[Changes]):
                 changes = self._assemble(frame.change_set)
                 if changes is not None:
                     self.revisions.append(changes.revision)
+                    self.tokens.append(changes.resume)
                     self._apply(changes)
                     return changes
 
@@ -147,13 +154,12 @@ class SyncStream(ABC, Generic[Changes]):
 
 
 class DefinitionStream(SyncStream[DefinitionChanges]):
-    """A server SDK: it holds what all applied change sets say, and keeps their digests."""
+    """A server SDK: it holds what all applied change sets say."""
 
     def __init__(self, call: Any) -> None:
         super().__init__(call)
         self.flags: dict[str, Flag] = {}
         self.segments: dict[str, Segment] = {}
-        self.digests: list[bytes] = []
         self._assembler = DefinitionAssembler()
 
     def _decode(self, data: bytes) -> sync_pb2.SyncDefinitionsResponse:
@@ -163,7 +169,6 @@ class DefinitionStream(SyncStream[DefinitionChanges]):
         return self._assembler.add(part)
 
     def _apply(self, changes: DefinitionChanges) -> None:
-        self.digests.append(changes.digest)
         if changes.full:
             self.flags, self.segments = {}, {}
         for key in changes.deleted_flag_keys:
@@ -207,17 +212,22 @@ class EvaluationClient:
         self._evaluation: Any = evaluation_pb2_grpc.EvaluationServiceStub(channel)
         self._insights: Any = insights_pb2_grpc.InsightsServiceStub(channel)
 
-    def definitions(self, since: int = 0, **fields: Any) -> DefinitionStream:
+    def definitions(
+        self, resume: sync_pb2.ResumeToken | None = None, **fields: Any
+    ) -> DefinitionStream:
         """Opens a server SDK's stream."""
-        request = sync_pb2.SyncDefinitionsRequest(since=since, **fields)
+        request = sync_pb2.SyncDefinitionsRequest(resume=resume, **fields)
         return DefinitionStream(self._open("SyncDefinitions", request))
 
     def results(
-        self, context: evaluation_pb2.Context | str, since: int = 0, **fields: Any
+        self,
+        context: evaluation_pb2.Context | str,
+        resume: sync_pb2.ResumeToken | None = None,
+        **fields: Any,
     ) -> ResultStream:
         """Opens a client SDK's stream, for a context or a mere key."""
         whom = evaluation_pb2.Context(key=context) if isinstance(context, str) else context
-        request = sync_pb2.SyncEvaluationsRequest(since=since, context=whom, **fields)
+        request = sync_pb2.SyncEvaluationsRequest(resume=resume, context=whom, **fields)
         return ResultStream(self._open("SyncEvaluations", request))
 
     async def evaluate(
@@ -295,9 +305,10 @@ async def running_evaluation(
     *,
     ready: bool = True,
     kind: ServerKind = ServerKind.LOOP,
+    port: int = 0,
 ) -> AsyncIterator[RunningEvaluation]:
     """A started `evaluation`, stopped afterwards."""
-    app = EvaluationApp(settings(timing or Timing(), kind), store, bus)
+    app = EvaluationApp(settings(timing or Timing(), kind, port), store, bus)
     await app.start()
     running = RunningEvaluation(app)
     try:

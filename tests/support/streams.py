@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from featmesh.sync.v1.sync_pb2 import ResumeToken
 from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.replica.replica import Replica
 from services.evaluation.sync.admission import Admission
@@ -48,7 +49,7 @@ class Reader:
     def __init__(self, replica: Replica, traffic: StreamDeps, *, takes: bool = True) -> None:
         self.writer = ReaderWire(takes=takes)
         self.stream = Stream(replica, DefinitionFeed(), self.writer, traffic)
-        self.task = asyncio.create_task(self.stream.run(0))
+        self.task = asyncio.create_task(self.stream.run(ResumeToken()))
 
     async def close(self) -> None:
         """The reader goes away."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from bench.push import measures
 from bench.push.commits import NS_PER_MS
 from bench.push.generator import Change, Generator, Opening, Report
@@ -46,11 +48,14 @@ async def _resume(
 ) -> None:
     """Everyone holds all but the last change."""
     work = measures.resume(run.size)
+    token = await run.installation.token(everyone.keys[0])
+    token.revision = before.revision
+    token.ClearField("digest")
     holding = Opening(
         target=everyone.target,
         streams=everyone.streams,
         keys=everyone.keys,
-        since=(before.revision,),
+        tokens=(b64encode(token.SerializeToString()).decode(),),
         at_once=0,
         tries=_TRIES,
     )

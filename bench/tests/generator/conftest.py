@@ -10,6 +10,16 @@ import pytest
 
 from bench.push import building
 from bench.push.generator import Generator, running_generator
+from tests.integration.evaluation.conftest import (  # noqa: F401 -- fixtures
+    bus,
+    client_key,
+    insights,
+    operator,
+    server_key,
+    server_sdk,
+    service,
+    users,
+)
 
 collect_ignore = [] if shutil.which("go") else ["test_generator.py"]
 

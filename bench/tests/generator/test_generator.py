@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -103,7 +104,8 @@ async def test_who_resumes_gets_only_the_difference(
 ) -> None:
     held = await operator.create(flag("a"), flag("b"))
     changed = await operator.update("a", enabled=False)
-    await open_all(generator, "all", replace(opening, since=(held.revision,)))
+    token = b64encode((await operator.token(held.revision)).SerializeToString()).decode()
+    await open_all(generator, "all", replace(opening, tokens=(token,)))
     await reach(generator, changed.revision)
     assert (await generator.report("all")).counts.full == 0
 

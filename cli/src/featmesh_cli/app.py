@@ -16,6 +16,7 @@ from featmesh_cli.commands.keys import keys
 from featmesh_cli.commands.propagation import propagation
 from featmesh_cli.commands.reports import reports
 from featmesh_cli.commands.segments import segments
+from featmesh_cli.commands.tags import tags
 from featmesh_cli.commands.target_lists import add_to_flag, add_to_segment
 from featmesh_cli.commands.tenancy import environments, organizations, projects
 from featmesh_cli.commands.tokens import tokens, whoami
@@ -46,6 +47,7 @@ for command in (
     organizations,
     projects,
     environments,
+    tags,
     keys,
     tokens,
     whoami,

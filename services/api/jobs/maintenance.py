@@ -95,6 +95,13 @@ class Maintenance:
             log.info("removed %d old versions and %d old audit entries", history, audit)
         return history + audit
 
+    async def renew_epochs_if_moved(self) -> None:
+        """Once; by every replica, since a database may be restored while all of them run."""
+        try:
+            await self._store.renew_epochs_if_moved()
+        except Unavailable:  # readiness tells of it
+            return
+
     async def release(self) -> None:
         """After `run` was cancelled: another replica need not wait for the lease to run out."""
         try:

@@ -14,6 +14,7 @@ from featmesh.engine import Result, Snapshot, evaluate
 from featmesh.engine.membership import is_member
 from featmesh.engine.model import Context, Segment
 from services.runtime.errors import NotFound
+from services.storage.model.definitions import EnvironmentHead
 from services.storage.model.pages import Page
 from services.storage.ports.definitions import DefinitionStore
 
@@ -34,27 +35,28 @@ class Snapshots:
 
     def __init__(self, definitions: DefinitionStore) -> None:
         self._definitions = definitions
-        self._kept: OrderedDict[str, Snapshot] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[EnvironmentHead, Snapshot]] = OrderedDict()
 
     async def read(self, environment_id: str) -> Snapshot:
         """At the environment's current revision; raises `NotFound`."""
-        revision = (await self._definitions.read_revisions([environment_id])).get(environment_id)
-        if revision is None:
+        head = (await self._definitions.read_heads([environment_id])).get(environment_id)
+        if head is None:
             self._kept.pop(environment_id, None)
             raise NotFound(f"environment {environment_id!r} does not exist")
         known = self._kept.get(environment_id)
-        if known is None or known.revision != revision:  # a restored store went back
+        if known is None or known[0] != head:  # a restored store may go back
             known = await self._prepare(environment_id)
         self._kept[environment_id] = known
         self._kept.move_to_end(environment_id)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        return known
+        return known[1]
 
-    async def _prepare(self, environment_id: str) -> Snapshot:
+    async def _prepare(self, environment_id: str) -> tuple[EnvironmentHead, Snapshot]:
         read = await self._definitions.read_definitions(environment_id)
         # In a thread: a large environment takes a while, for which nobody else should wait.
-        return await asyncio.to_thread(Snapshot.build, read.revision, read.flags, read.segments)
+        snapshot = await asyncio.to_thread(Snapshot.build, read.revision, read.flags, read.segments)
+        return EnvironmentHead(read.revision, read.epoch), snapshot
 
 
 def served_flags(

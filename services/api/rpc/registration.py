@@ -24,13 +24,14 @@ from services.api.resources.projects import PROJECTS
 from services.api.resources.sdk_keys import SDK_KEYS, SdkKeyMethods
 from services.api.resources.segments import SEGMENTS, segment_methods
 from services.api.resources.standard import Deps, ResourceType, Standard
+from services.api.resources.tags import TAGS
 from services.api.rpc.dispatch import Dispatcher, Methods
 from services.api.rpc.methods import methods_of
 from services.api.rpc.scopes import Names
 from services.messaging.ports import DeadLetters
 from services.storage.ports.store import Store
 
-PLAIN: Final[tuple[ResourceType[Any], ...]] = (ORGANIZATIONS, PROJECTS)
+PLAIN: Final[tuple[ResourceType[Any], ...]] = (ORGANIZATIONS, PROJECTS, TAGS)
 """Types of resources that need nothing but the standard methods."""
 
 SERVICE_DESCRIPTORS: Final[tuple[ServiceDescriptor, ...]] = (

@@ -21,7 +21,10 @@ _CHANGE_SET: Final = b"\x0a"
 _ITEM: Final = b"\x2a"
 """Tag of DefinitionChangeSet.items and EvaluationChangeSet.items."""
 
-_HEADER_BYTES: Final = 96
+_RESUME: Final = b"\x32"
+"""Tag of DefinitionChangeSet.resume and EvaluationChangeSet.resume."""
+
+_HEADER_BYTES: Final = 128
 """More than a change set's other fields and the tags and lengths around them take."""
 
 _ROOM: Final = FRAME_BYTES - _HEADER_BYTES
@@ -53,14 +56,20 @@ def result_entry(item: sync_pb2.EvaluationItem) -> bytes:
     return _delimited(_ITEM, item.SerializeToString())
 
 
+def resume_entry(epoch: bytes, revision: int, digest: bytes = b"") -> bytes:
+    """What an SDK resumes with, as an entry of a change set's last part."""
+    token = sync_pb2.ResumeToken(epoch=epoch, revision=revision, digest=digest)
+    return _delimited(_RESUME, token.SerializeToString())
+
+
 def change_set_frames(
-    kind: Kind, revision: int, entries: Iterable[bytes], *, digest: bytes = b""
+    kind: Kind, revision: int, entries: Iterable[bytes], *, resume: bytes
 ) -> Frames:
     """All frames of one change set: at least one, each at most `FRAME_BYTES`.
 
     Items share a frame of at most `PACKED_BYTES`; a larger one has a frame of its own.
 
-    ``digest`` is for definitions alone, and stands on the last one.
+    ``resume`` is a `resume_entry`, and stands on the last one.
     """
     parts = list(_packed(entries)) or [b""]
     last = len(parts) - 1
@@ -70,10 +79,10 @@ def change_set_frames(
             revision=revision,
             part=index,
             last=index == last,
-            digest=digest if index == last else b"",
         )
         for index in range(len(parts))
     )
+    parts[-1] = resume + parts[-1]
     return tuple(
         _delimited(_CHANGE_SET, header.SerializeToString() + part)
         for header, part in zip(headers, parts, strict=True)

@@ -12,6 +12,7 @@ from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from services.evaluation.replica.replica import Replica, Replicas
 from services.messaging.ports import Message
 from services.runtime.errors import NotFound, StoreUnavailable
+from services.storage.model.definitions import EnvironmentHead
 from services.storage.ports.definitions import DefinitionStore
 
 log = logging.getLogger(__name__)
@@ -81,23 +82,22 @@ class Follower:
     async def _poll(self) -> None:
         replicas = {each.environment_id: each for each in self._replicas.loaded()}
         async with asyncio.timeout(LOOK_SECONDS):
-            revisions = await self._definitions.read_revisions(tuple(replicas))
+            heads = await self._definitions.read_heads(tuple(replicas))
         started = []
         for environment_id, replica in replicas.items():
-            revision = revisions.get(environment_id)
-            if revision is None:
+            head = heads.get(environment_id)
+            if head is None:
                 await self._replicas.end(replica)
                 continue
-            replica.newest = revision
-            is_current = revision == replica.view.revision and replica.is_verified
-            if not is_current and replica not in self._refreshes:
-                started.append(self._start(replica, revision))
+            replica.newest = head.revision
+            if not replica.is_at(head) and replica not in self._refreshes:
+                started.append(self._start(replica, head))
         if started:
             await asyncio.wait(started, timeout=LOOK_SECONDS)
         self._raise_outcomes()
 
-    def _start(self, replica: Replica, revision: int) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._refresh_alone(replica, revision), name="refresh")
+    def _start(self, replica: Replica, head: EnvironmentHead) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._refresh_alone(replica, head), name="refresh")
         self._refreshes[replica] = task
         return task
 
@@ -109,11 +109,11 @@ class Follower:
             if error is not None:
                 raise error
 
-    async def _refresh_alone(self, replica: Replica, revision: int) -> None:
+    async def _refresh_alone(self, replica: Replica, head: EnvironmentHead) -> None:
         async with self._gate:
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
-                    await self._advance(replica, revision, replica.refresh(revision))
+                    await self._advance(replica, head.revision, replica.refresh(head))
             except TimeoutError:
                 text = "environment %s: not read within %g seconds, trying again"
                 log.warning(text, replica.environment_id, REFRESH_SECONDS)

@@ -11,15 +11,19 @@ from typing import Final
 
 from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from featmesh.sync.v1 import sync_pb2
+from featmesh.sync.v1.sync_pb2 import ResumeToken
 from services.evaluation.broadcast.broadcaster import Broadcaster, end_in_turns
 from services.evaluation.broadcast.frames import goodbye_frame
 from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.counts import Counts
 from services.evaluation.progress.tracker import ProgressTracker
 from services.evaluation.replica.notices import changes_in
+from services.evaluation.replica.revisions import KnownRevisions
 from services.evaluation.replica.view import View
 from services.messaging.ports import ChangeWatch
+from services.runtime.errors import StoreUnavailable
 from services.runtime.single_flight import SingleFlight
+from services.storage.model.definitions import EnvironmentHead
 from services.storage.ports.definitions import DefinitionStore
 
 log = logging.getLogger(__name__)
@@ -31,10 +35,13 @@ ENVIRONMENT_DELETED: Final = goodbye_frame(
     sync_pb2.GOODBYE_REASON_ENVIRONMENT_DELETED, REFUSED_HINT_MS, REFUSED_HINT_MS
 )
 
-RESYNC: Final = goodbye_frame(
-    sync_pb2.GOODBYE_REASON_DRAINING, reconnect_after_ms=0, jitter_ms=5_000
-)
-"""Streams that were sent what the store does not say come back for all of it."""
+RESYNC: Final = goodbye_frame(sync_pb2.GOODBYE_REASON_RESYNC, reconnect_after_ms=0, jitter_ms=5_000)
+"""Streams that may have been sent what the store does not say come back to be told."""
+
+_MISLED: Final = "a notice up to revision %d told what the store does not say"
+
+_LOOKS: Final = 2
+"""How often the store is asked about a reader that seems to know more."""
 
 REPORTED_FAULTS: Final = 1_000
 """Sentences about definitions that are remembered as reported."""
@@ -44,7 +51,9 @@ class Replica:
     """One environment. One writer at a time swaps its view; readers take `view` as it is.
 
     What a notice tells is served at once. The store has the last word: it is asked afterwards,
-    with the next poll, and if it says something else, that is what counts.
+    with the next poll, and if it says something else, that is what counts. Where the store takes
+    back what it has said, or what a notice said, the environment gets another epoch, and every
+    stream comes back.
     """
 
     def __init__(
@@ -65,6 +74,8 @@ class Replica:
         self.newest = 0
         """Revision that the store was last said to be at; ahead of `view` until it is read."""
         self._writer = asyncio.Lock()
+        self._revisions = KnownRevisions(definitions, environment_id)
+        self._looks = SingleFlight(self._look)
         self._reported: dict[str, None] = {}
         self._swap(view)
         self._verified = view
@@ -99,18 +110,53 @@ class Replica:
             else:
                 self._take(self.view.after(told))
 
-    async def refresh(self, revision: int) -> None:
-        """Reads what is new, unless the store has said ``revision``, and wakes the streams."""
+    def is_at(self, head: EnvironmentHead) -> bool:
+        """Whether the store itself has said all of the view, and says nothing else now."""
+        view = self.view
+        return head == EnvironmentHead(view.revision, view.epoch) and self.is_verified
+
+    async def refresh(self, head: EnvironmentHead) -> None:
+        """Reads what is new, unless the store has said all up to ``head``; wakes the streams."""
         async with self._writer:
-            if revision != self.view.revision or not self.is_verified:
-                await self._read(revision)
+            if head.epoch != self.view.epoch:
+                await self._reload()
+            elif not self.is_at(head):
+                await self._read(head.revision)
 
     async def reach(self, revision: int) -> None:
-        """Reads what is new if ``revision`` is ahead: a reader comes from another replica."""
-        if revision > self.view.revision:
-            async with self._writer:
-                if revision > self.view.revision:
-                    await self._read(revision)
+        """Reads what is new if ``revision`` is ahead: it was announced during the load."""
+        async with self._writer:
+            if revision > self.view.revision:
+                await self._read(revision)
+
+    async def continues(self, held: ResumeToken) -> bool:
+        """Whether what a reader holds is of the view's history; asks the store if need be.
+
+        Nothing that a reader says changes what is served to others. Raises `StoreUnavailable`
+        for one that is ahead.
+        """
+        if not held.epoch or held.revision <= 0:
+            return False
+        for _ in range(_LOOKS):  # the first one may have begun too early
+            if held.epoch == self.view.epoch and held.revision <= self.view.revision:
+                return await self._revisions.has(held.revision)
+            try:
+                await self._looks.get(self.environment_id)
+            except StoreUnavailable:
+                if held.epoch == self.view.epoch:
+                    raise  # nobody is taken back to before what he holds
+        return False
+
+    async def close(self) -> None:
+        """Cancels reads under way."""
+        await self._looks.close()
+        await self._revisions.close()
+
+    async def _look(self, environment_id: str) -> None:
+        """A reader comes from another replica, which may know more."""
+        heads = await self._definitions.read_heads((environment_id,))
+        if environment_id in heads:  # else the poll finds out
+            await self.refresh(heads[environment_id])
 
     async def _read(self, revision: int) -> None:
         """The store was said to be at ``revision``; where an answer is older, nothing changes."""
@@ -118,27 +164,43 @@ class Replica:
         changes = await self._definitions.read_changes(self.environment_id, confirmed.revision)
         if changes.revision < view.revision <= revision:
             return  # of a member of the replica set that lags behind
-        if changes.revision < view.revision or changes.floor > confirmed.revision:
-            # The store went back (a restored backup), or has forgotten tombstones.
-            await self._read_all()
+        if changes.revision < confirmed.revision or not changes.follows:
+            await self._renew_epoch("the store went back: it does not know revision %d")
+            return
+        if changes.revision < view.revision:
+            await self._renew_epoch(_MISLED)
+            return
+        if changes.floor > confirmed.revision:  # it has forgotten tombstones
+            everything = await self._definitions.read_definitions(self.environment_id)
+            self._verified = after = view.replaced_by(everything)
+            self._take(after)
             return
         after = view
         if changes.revision > view.revision:
             after = view.after(changes.above(view.revision))
         if confirmed is not view and confirmed.after(changes).digest != after.digest:
-            text = "environment %s: a notice up to revision %d told what the store does not say"
-            log.error(text, self.environment_id, view.revision)
-            await self._read_all()
-            await end_in_turns(self.broadcaster.streams(), RESYNC)
+            await self._renew_epoch(_MISLED)
             return
         self._verified = after
         if after is not view:
             self._take(after)
 
-    async def _read_all(self) -> None:
+    async def _renew_epoch(self, reason: str) -> None:
+        """Nobody goes on from what this replica has said, here or elsewhere."""
+        log.error(f"environment %s: {reason}", self.environment_id, self.view.revision)
+        await self._definitions.renew_epoch(self.environment_id, self.view.epoch)
+        await self._reload()
+
+    async def _reload(self) -> None:
+        """The epoch is another one: everything is read anew, and every stream comes back."""
         everything = await self._definitions.read_definitions(self.environment_id)
+        if everything.epoch == self.view.epoch:
+            return  # of a member of the replica set that lags behind; the next poll asks again
+        log.warning("environment %s: has a new epoch, its streams end", self.environment_id)
+        self._revisions.forget()
         self._verified = view = self.view.replaced_by(everything)
-        self._take(view)
+        self._swap(view)
+        await end_in_turns(self.broadcaster.streams(), RESYNC)
 
     def _take(self, view: View) -> None:
         self._swap(view)
@@ -149,6 +211,7 @@ class Replica:
     def _swap(self, view: View) -> None:
         self.view: View = view
         """The current one; a reader keeps it as long as it likes."""
+        self._revisions.add(view.revision)
         self.progress.track(view.revision)
         for fault in view.snapshot.faults:
             if fault not in self._reported and len(self._reported) < REPORTED_FAULTS:
@@ -232,6 +295,8 @@ class Replicas:
     async def close(self) -> None:
         """Cancels loads and sends under way."""
         await self._loads.close()
+        for replica in self.loaded():
+            await replica.close()
         await self.watchdog.close()
 
     def _forget(self, replica: Replica) -> None:

@@ -11,7 +11,13 @@ from featmesh.engine import Snapshot
 from featmesh.engine.model import Result
 from featmesh.sync.v1 import sync_pb2
 from featmesh.wire import flag_to_proto, segment_to_proto
-from services.evaluation.broadcast.frames import Frames, Kind, change_set_frames, item_entries
+from services.evaluation.broadcast.frames import (
+    Frames,
+    Kind,
+    change_set_frames,
+    item_entries,
+    resume_entry,
+)
 from services.evaluation.limits import PATCH_CACHE
 from services.storage.model.definitions import Definitions
 
@@ -55,6 +61,8 @@ class View:
     floor: int
     _segments: Encoded
     _flags: Encoded
+    epoch: bytes = b""
+    """Of the history that the revision belongs to."""
     digest: bytes = bytes(_DIGEST_BYTES)
     """Of all that is not deleted: the sum of the items' SHA-256, modulo 2^256.
 
@@ -62,6 +70,9 @@ class View:
     """
     revision: int = field(init=False)
     """The environment's; a field, since every stream asks for it several times in a push."""
+    client_resume: bytes = field(init=False)
+    """What client SDKs resume with, as an entry of their frames: it tells nothing of rules."""
+    _resume: bytes = field(init=False)
     _full: Frames | None = field(default=None, init=False)
     _patches: dict[int, Frames] = field(default_factory=dict, init=False)
     _affected: dict[int, frozenset[str]] = field(default_factory=dict, init=False)
@@ -71,15 +82,17 @@ class View:
 
     def __post_init__(self) -> None:
         self.revision = self.snapshot.revision
+        self.client_resume = resume_entry(self.epoch, self.revision)
+        self._resume = resume_entry(self.epoch, self.revision, self.digest)
 
     @classmethod
     def of(cls, definitions: Definitions) -> View:
         """Everything anew."""
-        empty = cls(Snapshot.empty(), definitions.floor, {}, {})
+        empty = cls(Snapshot.empty(), definitions.floor, {}, {}, definitions.epoch)
         return empty.after(definitions)
 
     def after(self, changes: Definitions) -> View:
-        """The view after the changes that follow this one's revision."""
+        """The view after the changes that follow this one's revision, in its epoch."""
         snapshot = self.snapshot.apply(
             changes.revision,
             flags=changes.flags,
@@ -94,12 +107,12 @@ class View:
         segments, flags = {**self._segments, **new_segments}, {**self._flags, **new_flags}
         if floor > self.floor:
             segments, flags = _without_dead(segments, floor), _without_dead(flags, floor)
-        return View(snapshot, floor, segments, flags, digest.to_bytes(_DIGEST_BYTES))
+        return View(snapshot, floor, segments, flags, self.epoch, digest.to_bytes(_DIGEST_BYTES))
 
     def replaced_by(self, everything: Definitions) -> View:
         """The view of a store that went back, or forgot deletions that this one misses.
 
-        No reader continues from a revision up to this one's: it may stand for a change that
+        No stream goes on from a revision up to this one's: it may stand for a change that
         the store does not know.
         """
         after = View.of(everything)
@@ -107,7 +120,7 @@ class View:
         return after
 
     def continues(self, since: int) -> bool:
-        """Whether a reader that holds ``since`` needs the difference only."""
+        """Whether a reader that holds ``since``, of this history, needs the difference only."""
         return 0 < since <= self.revision and since >= self.floor
 
     def holds_the_same(self, since: int, digest: bytes) -> bool:
@@ -121,7 +134,7 @@ class View:
         """Everything that is not deleted."""
         if self._full is None:
             self._full = change_set_frames(
-                Kind.FULL, self.revision, self._entries(-1, deleted=False), digest=self.digest
+                Kind.FULL, self.revision, self._entries(-1, deleted=False), resume=self._resume
             )
         return self._full
 
@@ -130,7 +143,7 @@ class View:
         frames = self._patches.get(since)
         if frames is None:
             frames = change_set_frames(
-                Kind.PATCH, self.revision, self._entries(since, deleted=True), digest=self.digest
+                Kind.PATCH, self.revision, self._entries(since, deleted=True), resume=self._resume
             )
             _keep(self._patches, since, frames)
         return frames

@@ -21,7 +21,10 @@ class Feed(Protocol):
     """Turns views into frames for one stream."""
 
     def first(self, view: View, since: int) -> tuple[Kind, Frames]:
-        """The first change set, for a reader that holds ``since``; never without a frame."""
+        """The first change set, never without a frame.
+
+        The reader is known to hold ``since`` of the view's history; 0 for anything else.
+        """
         ...
 
     def next(self, view: View, sent: int) -> Frames:
@@ -32,26 +35,29 @@ class Feed(Protocol):
 class DefinitionFeed:
     """Flags and segments as they are; all its frames are shared by every stream.
 
-    ``held`` is the digest of what the reader holds, empty if that is not known.
+    ``revision`` and ``digest`` are of what the reader says that it holds, of whichever history;
+    0 and empty for nothing.
     """
 
-    __slots__ = ("_held",)
+    __slots__ = ("_digest", "_revision")
 
-    def __init__(self, held: bytes = b"") -> None:
-        self._held = held
+    def __init__(self, revision: int = 0, digest: bytes = b"") -> None:
+        self._revision = revision
+        self._digest = digest
 
     def first(self, view: View, since: int) -> tuple[Kind, Frames]:
-        held, self._held = self._held, view.digest
+        revision, digest, self._digest = self._revision, self._digest, view.digest
         if view.continues(since):
             return Kind.PATCH, view.patch_frames(since)
-        if view.holds_the_same(since, held):
+        if view.holds_the_same(revision, digest):
             return Kind.PATCH, view.patch_frames(view.revision)
         return Kind.FULL, view.full_frames()
 
     def next(self, view: View, sent: int) -> Frames:
         if not view.continues(sent):
-            return self.first(view, sent)[1]
-        self._held = view.digest
+            self._revision = sent
+            return self.first(view, 0)[1]
+        self._digest = view.digest
         return view.patch_frames(sent)
 
 
@@ -143,4 +149,5 @@ def _frames(kind: Kind, view: View, results: Iterable[Result], absent: Iterable[
         ),
         *(sync_pb2.EvaluationItem(absent_flag_key=key) for key in absent),
     ]
-    return change_set_frames(kind, view.revision, map(result_entry, items))
+    entries = map(result_entry, items)
+    return change_set_frames(kind, view.revision, entries, resume=view.client_resume)

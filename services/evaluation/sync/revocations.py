@@ -85,7 +85,7 @@ class Revocations:
         if not keys:
             return
         environments = {key.meta.scope_id for key in keys}
-        present = await self._store.definitions.read_revisions(environments)
+        present = await self._store.definitions.read_heads(environments)
         for key in keys:
             goodbye = KEY_REVOKED if key.meta.scope_id in present else ENVIRONMENT_DELETED
             await end_in_turns(self._streams.get(key.meta.id, ()), goodbye)

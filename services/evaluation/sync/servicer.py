@@ -11,7 +11,7 @@ from services.evaluation.broadcast.frames import goodbye_frame
 from services.evaluation.broadcast.transport import FrameWriter, Opening, Route
 from services.evaluation.contexts import read_context, sdk_violations
 from services.evaluation.events.end_users import SeenUsers
-from services.evaluation.limits import DIGEST_BYTES
+from services.evaluation.limits import TOKEN_BYTES
 from services.evaluation.replica.replica import Replicas
 from services.evaluation.sync.feeds import DefinitionFeed, EvaluationFeed, Feed
 from services.evaluation.sync.revocations import Revocations
@@ -62,8 +62,9 @@ class SyncServicer:
         """See sync.proto."""
         key = await self._keys.server_key(opening.metadata)
         request = opening.request
-        _check(request, digest=request.digest)
-        await self._stream(key, DefinitionFeed(request.digest), request, writer)
+        _check(request)
+        feed = DefinitionFeed(request.resume.revision, request.resume.digest)
+        await self._stream(key, feed, request, writer)
 
     async def sync_evaluations(self, opening: Opening, writer: FrameWriter) -> None:
         """See sync.proto."""
@@ -97,15 +98,17 @@ class SyncServicer:
             instance_id = request.sdk.instance_id
             stream = Stream(replica, feed, writer, self._deps, instance_id=instance_id)
             with self._revocations.watched(key, stream):
-                await stream.run(request.since)
+                await stream.run(request.resume)
 
 
-def _check(request: Request, *, digest: bytes = b"") -> None:
+def _check(request: Request) -> None:
+    held = request.resume
     violations = list(sdk_violations(request.sdk))
-    if request.since < 0:
-        violations.append(Violation("since", f"is {request.since}; at least 0"))
-    if len(digest) > DIGEST_BYTES:
-        text = f"has {len(digest)} bytes; at most {DIGEST_BYTES}"
-        violations.append(Violation("digest", text))
+    if held.revision < 0:
+        violations.append(Violation("resume.revision", f"is {held.revision}; at least 0"))
+    for field, value in (("epoch", held.epoch), ("digest", held.digest)):
+        if len(value) > TOKEN_BYTES:
+            text = f"has {len(value)} bytes; at most {TOKEN_BYTES}"
+            violations.append(Violation(f"resume.{field}", text))
     if violations:
         raise InvalidArgument(violations)

@@ -12,6 +12,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from featmesh.sync.v1.sync_pb2 import ResumeToken
 from services.evaluation.broadcast.frames import Frames, Kind, heartbeat_frame
 from services.evaluation.broadcast.transport import FrameWriter
 from services.evaluation.broadcast.writes import Send, SlowReader, WriteWatchdog
@@ -109,13 +110,13 @@ class Stream:
         self._owes_heartbeat = True
         self._replica.broadcaster.wake(self)
 
-    async def run(self, since: int) -> None:
-        """Hands over what is new since ``since``, then every change, until it is told to end.
+    async def run(self, held: ResumeToken) -> None:
+        """Hands over what is new to who holds this, then every change, until told to end.
 
         Returns after the Goodbye. Raises `SlowReader`, `TooManyFirstSyncs`.
         """
         try:
-            await self._open(since)
+            await self._open(held)
             self._deps.timers.add(self)
             self.is_busy = False
             self._replica.broadcaster.wake(self)  # for what came meanwhile
@@ -179,16 +180,18 @@ class Stream:
             self._ended.set_exception(error)
             self._ended.exception()  # `run` may have been cancelled meanwhile and ask no more
 
-    async def _open(self, since: int) -> None:
+    async def _open(self, held: ResumeToken) -> None:
         # Joined before: no replica is dropped while a stream waits for it to catch up.
         replica = self._replica
-        await replica.reach(since)
-        replica.progress.holds(self._position, since)
+        is_known = await replica.continues(held)
+        replica.progress.holds(self._position, held.revision if is_known else 0)
         async with self._deps.admission.turn(replica.environment_id) as permit:
             if self._goodbye is not None:
                 return
             view = replica.view
             self._sent = view.revision
+            # The epoch may be another one by now.
+            since = held.revision if is_known and held.epoch == view.epoch else 0
             kind, frames = self._feed.first(view, since)
             with Send(self._deps.watchdog, permit.give_back) as send:
                 await send.send(frames, self.writer)

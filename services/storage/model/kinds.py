@@ -7,6 +7,7 @@ from typing import Final
 from services.storage.model.credentials import AccessToken, SdkKey
 from services.storage.model.items import FlagRecord, SegmentRecord
 from services.storage.model.resource import AnyKind, Kind, Scope
+from services.storage.model.tags import Tag
 from services.storage.model.tenancy import Environment, Organization, Project
 
 ORGANIZATION: Final = Kind[Organization](
@@ -93,8 +94,17 @@ SEGMENT: Final = Kind[SegmentRecord](
     },
 )
 
+TAG: Final = Kind[Tag](
+    name="tag",
+    collection="tags",
+    plural="tags",
+    scopes=(Scope.PROJECT,),
+    key_of=lambda tag: tag.key,
+    filters={"key": str, "display_name": str, "description": str, "color": str},
+)
+
 KINDS: Final[dict[str, AnyKind]] = {
     kind.name: kind
-    for kind in (ORGANIZATION, PROJECT, ENVIRONMENT, SDK_KEY, ACCESS_TOKEN, FLAG, SEGMENT)
+    for kind in (ORGANIZATION, PROJECT, ENVIRONMENT, SDK_KEY, ACCESS_TOKEN, FLAG, SEGMENT, TAG)
 }
 """By name, scopes before what lies in them."""

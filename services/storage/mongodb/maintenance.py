@@ -11,6 +11,7 @@ from services.storage.model.kinds import KINDS
 from services.storage.mongodb.driver.client import Part, milliseconds
 from services.storage.mongodb.driver.errors import translated
 from services.storage.mongodb.driver.transactions import Session
+from services.storage.mongodb.resources.epochs import renew_all, renew_if_moved
 from services.storage.mongodb.resources.pruning import prune_audit, prune_history
 from services.storage.mongodb.resources.removals import remove_deleted
 
@@ -59,6 +60,13 @@ class MongoMaintenance(Part):
     @translated
     async def prune_audit(self, retention: timedelta, limit: int) -> int:
         return await prune_audit(self._connection, self._connection.now() - retention, limit)
+
+    async def renew_epochs(self) -> int:
+        return await renew_all(self._connection)
+
+    @translated
+    async def renew_epochs_if_moved(self) -> None:
+        await renew_if_moved(self._connection)
 
     async def _environment_with_tombstones(self, before: int) -> str | None:
         query = {"deleted": True, "revision": {"$lt": before}}

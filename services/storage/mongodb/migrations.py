@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.driver.client import Connection
 from services.storage.mongodb.events.first_seen_days import fold_hours_into_days
+from services.storage.mongodb.resources.epochs import give_epochs, renew_if_moved
 from services.storage.mongodb.resources.upgrade import upgrade_resources
 from services.storage.ports.progress import PROGRESS_SECONDS
 
@@ -151,6 +152,8 @@ async def migrate(connection: Connection) -> None:
     await _fold_names(connection)
     await fold_hours_into_days(connection)
     await upgrade_resources(connection)
+    await renew_if_moved(connection, ask_cluster=True)
+    await give_epochs(connection)
     await _record_version(connection)
 
 

@@ -43,3 +43,14 @@ class MaintenanceStore(Protocol):
     async def prune_audit(self, retention: timedelta, limit: int) -> int:
         """Remove the oldest audit entries older than ``retention``; how many, at most ``limit``."""
         ...
+
+    async def renew_epochs(self) -> int:
+        """Give every environment another epoch: the store was restored. How many there are."""
+        ...
+
+    async def renew_epochs_if_moved(self) -> None:
+        """`renew_epochs`, with a warning, if the data is not where it was written.
+
+        That is so after a restored dump, whose collections are new ones.
+        """
+        ...

@@ -47,7 +47,7 @@ async def _is_ended(stage: Stage) -> bool:
     site, cluster = stage.sites[0], stage.cluster
     connection = channel(cluster.sdk_address, SMALL_WINDOW)
     try:
-        call = open_stream(connection, site.place.server_key, 0)
+        call = open_stream(connection, site.place.server_key, None)
         await call.read()
         ended = cluster.logged(_ENDED)
         stage.note("a reader reads no more")

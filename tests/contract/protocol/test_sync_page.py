@@ -16,6 +16,7 @@ from tests.support.mesh import ROOT
 
 PAGE = ROOT / "docs" / "protocol" / "sync.md"
 
+EPOCH = bytes(range(16))
 HELD, SENT = 1_767_225_600_000, 1_767_225_600_123
 
 
@@ -31,7 +32,7 @@ def shown(name: str) -> bytes:
 def environment(
     revision: int, *segments: Segment, deleted: tuple[Tombstone, ...] = ()
 ) -> Definitions:
-    return Definitions("e", revision, 0, (), segments, deleted)
+    return Definitions("e", revision, 0, (), segments, deleted, epoch=EPOCH)
 
 
 @pytest.fixture
@@ -41,7 +42,8 @@ def view() -> View:
 
 
 def test_the_request_is_what_an_sdk_sends(view: View) -> None:
-    request = sync_pb2.SyncDefinitionsRequest(since=HELD, digest=view.digest)
+    token = sync_pb2.ResumeToken(epoch=EPOCH, revision=HELD, digest=view.digest)
+    request = sync_pb2.SyncDefinitionsRequest(resume=token)
     assert shown("request") == request.SerializeToString()
 
 

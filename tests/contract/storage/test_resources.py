@@ -89,7 +89,7 @@ SAMPLES: Final = (
         kinds.ACCESS_TOKEN,
         AccessToken("Token", AccessTokenKind.SERVICE, "hash"),
         lambda environment: environment.organization_id,
-        "organizations/acme/accessTokens/",
+        "organizations/acme/tokens/",
     ),
     Sample(FLAG, flag("new"), of_environment, f"{NAME}/flags/new"),
     Sample(kinds.SEGMENT, segment("s-1", "new"), of_environment, f"{NAME}/segments/new"),
@@ -424,7 +424,7 @@ async def test_a_basic_list_has_lengths_in_place_of_long_lists(
     [row] = (await resources.list(FLAG, environment.id, query)).items
     whole = made.resources[0]
     assert whole is not None
-    assert row.counts == {"targets": 2, "rules": 1}
+    assert row.counts == {"variations": 2, "targeted_keys": 2, "rules": 1, "prerequisites": 1}
     assert row.is_basic
     definition = replace(whole.content.definition, targets=(), rules=())
     assert row.content == replace(whole.content, definition=definition)

@@ -127,6 +127,7 @@ NOUNS: Final = (
     Noun("Organization", "organization", "organization", lambda _: "", keyed),
     Noun("Project", "project", "project", lambda world: world.organization, keyed),
     Noun("Environment", "environment", "environment", lambda world: world.project, keyed),
+    Noun("Tag", "tag", "tag", lambda world: world.project, keyed),
     Noun("SdkKey", "sdk_key", "sdk_key", in_environment, sdk_key_of),
     Noun("AccessToken", "access_token", "access_token", lambda world: world.organization, token_of),
     Noun("Flag", "flag", "resource", in_environment, flag_of),

@@ -257,12 +257,12 @@ async def test_toggling_to_what_is_already_so_writes_nothing(
 ) -> None:
     await flags.create(flag_resource("f"))
     first = await flags.toggle("f", True)
-    before = await store.definitions.read_revisions([flags.id])
+    before = await store.definitions.read_heads([flags.id])
     again = await flags.toggle("f", True)
 
     assert first.flag.enabled
     assert again == first
-    assert await store.definitions.read_revisions([flags.id]) == before
+    assert await store.definitions.read_heads([flags.id]) == before
 
 
 async def test_a_repeated_request_id_answers_with_the_first_outcome(flags: Flags) -> None:

@@ -8,10 +8,12 @@ from uuid import uuid4
 import pytest
 
 from featmesh.messaging.v1 import messaging_pb2
+from featmesh.sync.v1 import sync_pb2
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Bus, Message, Topic
 from services.storage.model.changes import AnyItemChange, Committed
 from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.definitions import EnvironmentHead
 from services.storage.model.items import FlagRecord, SegmentRecord
 from services.storage.model.kinds import FLAG, SEGMENT
 from services.storage.model.resource import Stored
@@ -60,6 +62,16 @@ class Operator:
         """As the compaction of tombstones does."""
         environments = self.store._connection["environments"]
         await environments.update_one({"_id": self.environment_id}, {"$set": {"floor": floor}})
+
+    async def head(self) -> EnvironmentHead:
+        """Where the environment is in the store."""
+        heads = await self.store.definitions.read_heads([self.environment_id])
+        return heads[self.environment_id]
+
+    async def token(self, revision: int, digest: bytes = b"") -> sync_pb2.ResumeToken:
+        """What an SDK has that holds this revision of the environment's history."""
+        epoch = (await self.head()).epoch
+        return sync_pb2.ResumeToken(epoch=epoch, revision=revision, digest=digest)
 
     async def announce(self, bus: Bus, committed: Committed) -> None:
         notice = messaging_pb2.ChangeNotice(

@@ -170,13 +170,15 @@ async def test_a_stream_request_beyond_its_limits_is_refused_with_every_path(
     server_sdk: EvaluationClient,
 ) -> None:
     sdk = sync_pb2.SdkInfo(name="n" * 65, version="v" * 65)
+    token = sync_pb2.ResumeToken(epoch=b"e" * 65, revision=-1, digest=b"d" * 65)
     for stream in (
-        server_sdk.definitions(since=-1, sdk=sdk),
-        server_sdk.results("ada", since=-1, sdk=sdk),
+        server_sdk.definitions(token, sdk=sdk),
+        server_sdk.results("ada", token, sdk=sdk),
     ):
         error = await stream.refused()
         assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-        assert set(violations(error)) == {"since", "sdk.name", "sdk.version"}
+        held = {"resume.epoch", "resume.revision", "resume.digest"}
+        assert set(violations(error)) == {*held, "sdk.name", "sdk.version"}
 
 
 async def test_an_oversized_request_is_refused(client_sdk: EvaluationClient) -> None:

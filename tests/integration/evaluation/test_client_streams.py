@@ -125,7 +125,7 @@ async def test_a_client_that_was_away_resumes_with_the_difference(
     await operator.update("changed", enabled=False)
     await operator.delete("deleted")
     committed = await operator.update("archived", archived=True)
-    second = client_sdk.results("ada", since=held.revision)
+    second = client_sdk.results("ada", await operator.token(held.revision))
     changed: set[str] = set()
     absent: set[str] = set()
     while not second.revisions or second.revisions[-1] < committed.revision:
@@ -142,7 +142,7 @@ async def test_a_client_that_is_current_gets_an_empty_patch_at_once(
     client_sdk: EvaluationClient, operator: Operator
 ) -> None:
     committed = await operator.create(flag("a"))
-    changes = await client_sdk.results("ada", since=committed.revision).change()
+    changes = await client_sdk.results("ada", await operator.token(committed.revision)).change()
     assert (changes.full, changes.revision, changes.results) == (False, committed.revision, ())
 
 

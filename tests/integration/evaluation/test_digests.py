@@ -28,6 +28,11 @@ from tests.support.waiting import eventually
 DIGEST_BYTES = 32
 
 
+def digest_of(changes: DefinitionChanges) -> bytes:
+    assert changes.resume is not None
+    return changes.resume.digest
+
+
 @pytest.fixture
 async def held(
     store: MongoStore, bus: InProcessBus, server_key: str, operator: Operator
@@ -44,12 +49,12 @@ async def held(
 async def test_a_reader_below_the_floor_that_holds_the_same_is_sent_the_revision_only(
     server_sdk: EvaluationClient, operator: Operator, held: DefinitionChanges
 ) -> None:
-    stream = server_sdk.definitions(since=held.revision, digest=held.digest)
+    stream = server_sdk.definitions(held.resume)
     changes = await stream.change()
     assert (changes.full, changes.flags, changes.segments) == (False, (), ())
     assert changes.deleted_flag_keys == ()
     assert changes.revision > held.revision
-    assert changes.digest == held.digest
+    assert digest_of(changes) == digest_of(held)
     committed = await operator.create(flag("new"))
     await stream.reach(committed.revision)
     assert set(stream.flags) == {"new"}, "and what comes next is the difference"
@@ -57,9 +62,10 @@ async def test_a_reader_below_the_floor_that_holds_the_same_is_sent_the_revision
 
 @pytest.mark.parametrize("digest", [b"", b"another"])
 async def test_a_reader_below_the_floor_that_holds_something_else_is_sent_everything(
-    server_sdk: EvaluationClient, held: DefinitionChanges, digest: bytes
+    server_sdk: EvaluationClient, operator: Operator, held: DefinitionChanges, digest: bytes
 ) -> None:
-    changes = await server_sdk.definitions(since=held.revision, digest=digest).change()
+    token = await operator.token(held.revision, digest)
+    changes = await server_sdk.definitions(token).change()
     assert changes.full
     assert [each.key for each in changes.flags] == ["kept"]
 
@@ -69,7 +75,8 @@ async def test_a_difference_is_sent_as_before_whatever_the_digest(
 ) -> None:
     held = await operator.create(flag("a"))
     committed = await operator.create(flag("b"))
-    changes = await server_sdk.definitions(since=held.revision, digest=b"another").change()
+    token = await operator.token(held.revision, b"another")
+    changes = await server_sdk.definitions(token).change()
     assert (changes.full, changes.revision) == (False, committed.revision)
     assert [each.key for each in changes.flags] == ["b"]
 
@@ -80,7 +87,8 @@ async def test_no_digest_helps_a_reader_that_holds_nothing_or_is_ahead_of_the_se
 ) -> None:
     committed = await operator.create(flag("a"))
     held = await server_sdk.definitions().change()
-    changes = await server_sdk.definitions(since=since, digest=held.digest).change()
+    token = await operator.token(since, digest_of(held))
+    changes = await server_sdk.definitions(token).change()
     assert (changes.full, changes.revision) == (True, committed.revision)
 
 
@@ -97,7 +105,7 @@ async def test_a_connected_reader_that_fell_below_the_floor_and_holds_the_same_i
         await operator.announce(bus, gone)
         changes = await stream.change()
     assert (changes.full, changes.revision) == (False, gone.revision)
-    assert (changes.flags, changes.digest) == ((), held.digest)
+    assert (changes.flags, digest_of(changes)) == ((), digest_of(held))
 
 
 async def test_a_digest_is_the_same_whatever_way_led_to_the_content(
@@ -120,12 +128,13 @@ async def test_a_digest_is_the_same_whatever_way_led_to_the_content(
     async with running_evaluation(store, bus) as fresh:
         at_once = await fresh.client(server_key).definitions().change()
     assert at_once.full
-    assert len(at_once.digest) == DIGEST_BYTES
-    assert stream.digests[-1] == at_once.digest
-    assert len(set(stream.digests)) == len(stream.digests), "each content has its own"
+    digests = [token.digest for token in stream.tokens if token is not None]
+    assert len(digest_of(at_once)) == DIGEST_BYTES
+    assert digests[-1] == digest_of(at_once)
+    assert len(set(digests)) == len(stream.tokens), "each content has its own"
 
 
-async def test_only_the_last_part_carries_the_digest(
+async def test_only_the_last_part_carries_the_token(
     server_sdk: EvaluationClient, operator: Operator
 ) -> None:
     text = Variation("on", "On", "x" * 60_000)
@@ -137,14 +146,18 @@ async def test_only_the_last_part_carries_the_digest(
     while not parts[-1].last:
         parts.append((await stream.frame()).change_set)
     assert len(parts) > 1
-    assert [len(part.digest) for part in parts] == [0] * (len(parts) - 1) + [DIGEST_BYTES]
+    assert [part.HasField("resume") for part in parts] == [False] * (len(parts) - 1) + [True]
+    last = parts[-1].resume
+    assert (last.revision, len(last.digest)) == (parts[0].revision, DIGEST_BYTES)
     assert max(stream.frame_sizes) <= 256 * 1024
 
 
-async def test_a_digest_beyond_its_limit_is_refused(server_sdk: EvaluationClient) -> None:
-    error = await server_sdk.definitions(since=1, digest=b"x" * 65).refused()
+async def test_a_digest_beyond_its_limit_is_refused(
+    server_sdk: EvaluationClient, operator: Operator
+) -> None:
+    error = await server_sdk.definitions(await operator.token(1, b"x" * 65)).refused()
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert violations(error) == {"digest": "has 65 bytes; at most 64"}
+    assert violations(error) == {"resume.digest": "has 65 bytes; at most 64"}
 
 
 async def test_the_sdk_starts_from_its_cache_below_the_floor_without_a_download(

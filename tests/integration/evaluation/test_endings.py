@@ -102,7 +102,7 @@ async def test_a_slow_reader_is_ended_and_may_resume_while_others_stay_served(
     error = await slow.refused()
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert error_info(error).reason == "SLOW_READER"
-    resumed = slow_sdk.definitions(since=held.revision)
+    resumed = slow_sdk.definitions(await operator.token(held.revision))
     await resumed.reach(committed.revision)
     assert resumed.flags == quick.flags
 

@@ -12,7 +12,7 @@ from services.evaluation.replica.follower import Follower
 from services.evaluation.replica.replica import Replicas
 from services.messaging.inprocess import InProcessBus
 from services.runtime.errors import StoreUnavailable
-from services.storage.model.definitions import Definitions
+from services.storage.model.definitions import Definitions, EnvironmentHead
 from services.storage.mongodb import MongoStore
 from services.storage.ports.definitions import DefinitionStore
 from tests.integration.evaluation.conftest import Operator
@@ -55,6 +55,8 @@ class FaultyDefinitions:
 
     def __init__(self, inner: DefinitionStore) -> None:
         self._inner = inner
+        self.has_revision = inner.has_revision
+        self.renew_epoch = inner.renew_epoch
         self.revisions: Fault | None = None
         self.changes: dict[str, Fault] = {}
         """By environment."""
@@ -67,10 +69,10 @@ class FaultyDefinitions:
             await fault()
         return await self._inner.read_changes(environment_id, since)
 
-    async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
+    async def read_heads(self, environment_ids: Collection[str]) -> dict[str, EnvironmentHead]:
         if fault := self.revisions:
             await fault()
-        return await self._inner.read_revisions(environment_ids)
+        return await self._inner.read_heads(environment_ids)
 
 
 @pytest.fixture
@@ -196,7 +198,7 @@ async def test_an_environment_that_takes_long_to_read_holds_up_no_other(
     assert follower.last_poll > 0
     opened.set()
     await follower.poll()
-    await slow.refresh(late.revision)
+    await slow.refresh(EnvironmentHead(late.revision, slow.view.epoch))
     assert slow.view.revision == late.revision
     await follower.close()
 

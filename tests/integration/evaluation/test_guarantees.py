@@ -108,7 +108,7 @@ async def test_resumable_a_reconnect_gets_only_the_difference(
     committed = await operator.create(flag("kept"), flag("gone"), segment("s-1", "gone"))
     _, gone, gone_segment = committed.resources
     await operator.commit(*create(flag("new")), delete(gone), delete(gone_segment))
-    changes = await server_sdk.definitions(since=committed.revision).change()
+    changes = await server_sdk.definitions(await operator.token(committed.revision)).change()
     assert not changes.full
     assert [each.key for each in changes.flags] == ["new"]
     assert changes.deleted_flag_keys == ("gone",)
@@ -119,7 +119,7 @@ async def test_resumable_a_reader_that_is_current_gets_an_empty_patch_at_once(
     server_sdk: EvaluationClient, operator: Operator
 ) -> None:
     committed = await operator.create(flag("a"))
-    changes = await server_sdk.definitions(since=committed.revision).change()
+    changes = await server_sdk.definitions(await operator.token(committed.revision)).change()
     assert (changes.full, changes.revision, changes.flags) == (False, committed.revision, ())
 
 
@@ -127,7 +127,7 @@ async def test_resumable_a_revision_of_the_future_gets_a_full_set(
     server_sdk: EvaluationClient, operator: Operator
 ) -> None:
     committed = await operator.create(flag("a"))
-    stream = server_sdk.definitions(since=committed.revision + 1)
+    stream = server_sdk.definitions(await operator.token(committed.revision + 1))
     assert (await stream.change()).full
     await assert_equals_store(stream, operator)
 
@@ -141,7 +141,7 @@ async def test_resumable_a_reader_that_left_amid_a_change_set_gets_it_as_a_whole
     first = await stream.frame()
     assert (first.change_set.part, first.change_set.last) == (0, False)
     stream.close()
-    resumed = server_sdk.definitions(since=held.revision)
+    resumed = server_sdk.definitions(await operator.token(held.revision))
     changes = await resumed.change()
     assert (changes.full, changes.revision) == (False, committed.revision)
     assert len(changes.flags) == LARGE_FLAGS

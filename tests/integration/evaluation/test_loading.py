@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from services.evaluation.limits import FRAME_BYTES, PACKED_BYTES
 from services.messaging.inprocess import InProcessBus
-from services.storage.model.definitions import Definitions
+from services.storage.model.definitions import Definitions, EnvironmentHead
 from services.storage.mongodb import MongoStore
 from services.storage.ports.definitions import DefinitionStore
 from tests.integration.evaluation.conftest import Operator
@@ -32,6 +32,8 @@ class GatedDefinitions:
 
     def __init__(self, inner: DefinitionStore) -> None:
         self._inner = inner
+        self.has_revision = inner.has_revision
+        self.renew_epoch = inner.renew_epoch
         self.reads = 0
         self.read = asyncio.Event()
         self.gate = asyncio.Event()
@@ -46,8 +48,8 @@ class GatedDefinitions:
     async def read_changes(self, environment_id: str, since: int) -> Definitions:
         return await self._inner.read_changes(environment_id, since)
 
-    async def read_revisions(self, environment_ids: Collection[str]) -> dict[str, int]:
-        return await self._inner.read_revisions(environment_ids)
+    async def read_heads(self, environment_ids: Collection[str]) -> dict[str, EnvironmentHead]:
+        return await self._inner.read_heads(environment_ids)
 
 
 async def test_concurrent_first_streams_share_one_load(

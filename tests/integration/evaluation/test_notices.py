@@ -12,6 +12,7 @@ import pytest
 from featmesh.engine.model import ValueType, Variation
 from featmesh.messaging.v1.messaging_pb2 import ChangeNotice
 from featmesh.sync.v1 import sync_pb2
+from featmesh.sync.v1.sync_pb2 import ResumeToken
 from services.api.outbox.notices import COPIED_BYTES, COPIED_ITEMS, notice_of
 from services.evaluation.broadcast.writes import WriteWatchdog
 from services.evaluation.replica.follower import Follower
@@ -56,7 +57,9 @@ class Reads:
         self.changes = 0
         self.lags = False
         self.read_definitions = self._inner.read_definitions
-        self.read_revisions = self._inner.read_revisions
+        self.read_heads = self._inner.read_heads
+        self.has_revision = self._inner.has_revision
+        self.renew_epoch = self._inner.renew_epoch
 
     async def read_changes(self, environment_id: str, since: int) -> Definitions:
         self.changes += 1
@@ -270,7 +273,8 @@ async def test_the_store_has_the_last_word_and_every_stream_comes_back_for_it(
     told = await Replica.load(operator.store.definitions, operator.environment_id)
     assert replica.view.digest == told.view.digest != misled.digest
     assert replica.is_verified
-    assert not replica.view.continues(misled.revision), "who holds the lie is sent everything"
+    lied_to = ResumeToken(epoch=misled.epoch, revision=misled.revision)
+    assert not await replica.continues(lied_to), "who holds the lie is sent everything"
     await reader.close()
 
 

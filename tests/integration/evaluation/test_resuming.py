@@ -17,7 +17,7 @@ async def test_several_changes_come_as_one_difference_tombstones_included(
         delete(held.resources[3]),
     )
     committed = await operator.create(flag("new"))
-    changes = await server_sdk.definitions(since=held.revision).change()
+    changes = await server_sdk.definitions(await operator.token(held.revision)).change()
     assert not changes.full
     assert changes.revision == committed.revision
     assert {each.key for each in changes.flags} == {"changed", "new"}
@@ -34,7 +34,7 @@ async def test_a_flag_that_was_deleted_and_made_anew_has_no_tombstone(
     await stream.reach(held.revision)
     await stream.reach((await operator.delete("a")).revision)
     await stream.reach((await operator.create(flag("a", salt="anew"))).revision)
-    changes = await server_sdk.definitions(since=held.revision).change()
+    changes = await server_sdk.definitions(await operator.token(held.revision)).change()
     assert [each.salt for each in changes.flags] == ["anew"]
     assert changes.deleted_flag_keys == ()
 
@@ -45,7 +45,7 @@ async def test_a_revision_below_the_floor_gets_everything_without_tombstones(
     held = await operator.create(flag("kept"), flag("gone"))
     floor = (await operator.delete("gone")).revision + 1
     await operator.raise_floor(floor)
-    changes = await server_sdk.definitions(since=held.revision).change()
+    changes = await server_sdk.definitions(await operator.token(held.revision)).change()
     assert changes.full
     assert [each.key for each in changes.flags] == ["kept"]
     assert changes.deleted_flag_keys == ()
@@ -71,5 +71,5 @@ async def test_a_reader_that_another_replica_brought_further_is_not_taken_back(
         sdk = behind.client(server_key)
         await sdk.definitions().change()
         committed = await operator.create(flag("a"))
-        changes = await sdk.definitions(since=committed.revision).change()
+        changes = await sdk.definitions(await operator.token(committed.revision)).change()
     assert (changes.full, changes.revision) == (False, committed.revision)

@@ -11,6 +11,7 @@ from services.evaluation.replica.replica import Replica, Replicas
 from services.evaluation.sync.admission import Admission
 from services.evaluation.sync.stream import StreamDeps
 from services.evaluation.sync.timers import TICK_SECONDS, StreamTimers, TimerSettings
+from services.storage.model.definitions import EnvironmentHead
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.resources import Environment
@@ -89,7 +90,7 @@ async def scene(store: MongoStore, environment: Environment, clock: Clock) -> As
 
 async def commit(store: MongoStore, replica: Replica, key: str) -> None:
     committed = await store.resources.commit(change(replica.environment_id, *create(flag(key))))
-    await replica.refresh(committed.revision)
+    await replica.refresh(EnvironmentHead(committed.revision, replica.view.epoch))
 
 
 async def test_a_heartbeat_comes_after_silence_and_not_before(scene: Scene) -> None:

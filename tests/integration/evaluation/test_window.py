@@ -11,6 +11,7 @@ from services.evaluation.replica.replica import Replica, Replicas
 from services.evaluation.sync.stream import StreamDeps
 from services.evaluation.sync.timers import TICK_SECONDS, StreamTimers, TimerSettings
 from services.runtime.tasks import repeat
+from services.storage.model.definitions import EnvironmentHead
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.resources import Environment
@@ -50,7 +51,7 @@ async def join(replicas: Replicas, replica: Replica) -> AsyncIterator[Join]:
 
 async def commit(store: MongoStore, replica: Replica, key: str) -> None:
     committed = await store.resources.commit(change(replica.environment_id, *create(flag(key))))
-    await replica.refresh(committed.revision)
+    await replica.refresh(EnvironmentHead(committed.revision, replica.view.epoch))
 
 
 async def test_readers_that_are_stuck_in_their_first_set_keep_no_change_from_the_others(

@@ -28,6 +28,7 @@ from services.runtime.metrics import MetricsServer
 from services.runtime.server import ListenError
 from services.runtime.worker_metrics import WorkerMetrics
 from services.storage.model.credentials import SdkKeyKind
+from services.storage.model.definitions import EnvironmentHead
 from services.storage.mongodb import MongoStore
 from tests.integration.storage.records import change, create, flag
 from tests.support.evaluation import (
@@ -123,7 +124,7 @@ async def test_a_scrape_tells_of_streams_first_syncs_and_pushes(
         port = service.app._metrics_server.port
         sdk = service.client(secret)
         held = await sdk.definitions().change()
-        stream = sdk.definitions(since=held.revision)
+        stream = sdk.definitions(held.resume)
         await stream.change()
         committed = await store.resources.commit(change(environment.id, *create(flag("a"))))
         await stream.reach(committed.revision)
@@ -157,7 +158,7 @@ async def test_the_lag_is_what_is_known_to_be_newer_than_what_is_in_memory(
     replicas.announced(environment.id, committed.revision)
     behind = committed.revision - environment.revision
     assert value(metrics, lag, environment=environment.id) == behind > 0
-    await replica.refresh(committed.revision)
+    await replica.refresh(EnvironmentHead(committed.revision, replica.view.epoch))
     assert value(metrics, lag, environment=environment.id) == 0
 
 

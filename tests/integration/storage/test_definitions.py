@@ -74,7 +74,7 @@ async def test_the_history_tells_of_changes_what_the_items_tell(
 
     async def commit(*writes: AnyItemChange) -> Sequence[AnyStored | None]:
         done = await store.resources.commit(change(environment.id, *writes))
-        made.append(done.revision)
+        made.append(done.since)
         return done.resources
 
     (a,) = await commit(update(a, enabled=False))
@@ -85,11 +85,11 @@ async def test_the_history_tells_of_changes_what_the_items_tell(
     for since in made:
         with monkeypatch.context() as patch:
             patch.setattr(definitions, "HISTORY_ENTRIES", 0)
-            stored = await store.definitions.read_changes(environment.id, since - 1)
+            stored = await store.definitions.read_changes(environment.id, since)
         with monkeypatch.context() as patch:
             patch.delattr(definitions.MongoDefinitions, "_read")  # nobody else is asked
-            told = await store.definitions.read_changes(environment.id, since - 1)
-        assert in_order(told) == in_order(stored)
+            told = await store.definitions.read_changes(environment.id, since)
+        assert in_order(told) == in_order(replace(stored, epoch=b""))
 
 
 async def test_changes_that_are_too_many_for_the_history_are_whole(
@@ -204,8 +204,8 @@ async def test_revisions_of_known_environments_are_read_at_once(
     store: MongoStore, environment: Environment
 ) -> None:
     done = await store.resources.commit(change(environment.id, *create(flag("a"))))
-    read = await store.definitions.read_revisions([environment.id, "nowhere"])
-    assert read == {environment.id: done.revision}
+    read = await store.definitions.read_heads([environment.id, "nowhere"])
+    assert {each: head.revision for each, head in read.items()} == {environment.id: done.revision}
 
 
 async def test_revisions_that_need_several_answers_of_the_store_are_all_read(
@@ -215,5 +215,6 @@ async def test_revisions_that_need_several_answers_of_the_store_are_all_read(
         await make_environment(store, environment.project_id, f"e{number}") for number in range(3)
     ]
     monkeypatch.setattr(connection, "_ONE_BATCH", 2)
-    read = await store.definitions.read_revisions([each.id for each in made])
-    assert read == {each.id: each.revision for each in made}
+    read = await store.definitions.read_heads([each.id for each in made])
+    revisions = {each: head.revision for each, head in read.items()}
+    assert revisions == {each.id: each.revision for each in made}

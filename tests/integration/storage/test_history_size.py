@@ -79,7 +79,7 @@ async def test_a_toggle_of_a_flag_with_100_000_targets_takes_50_kilobytes_at_mos
     read = await store.definitions.read_changes(environment.id, done.revision - 1)
     assert read.flags == (toggled.content.definition,)
     [row] = (await store.resources.list(FLAG, environment.id, Query(10, is_basic=True))).items
-    assert row.counts["targets"] == 100_000
+    assert row.counts["targeted_keys"] == 100_000
 
 
 async def test_every_version_is_read_back_exactly_after_whichever_edits(

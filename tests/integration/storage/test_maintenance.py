@@ -104,7 +104,7 @@ async def test_the_history_tells_of_the_floor_with_the_next_change(
     await moved.maintenance.compact_tombstones(RETENTION, 100)
     late = await moved.resources.commit(change(environment.id, *create(flag("b"))))
     monkeypatch.delattr(definitions.MongoDefinitions, "_read")
-    read = await moved.definitions.read_changes(environment.id, late.revision - 1)
+    read = await moved.definitions.read_changes(environment.id, late.since)
     assert (read.floor, read.revision) == (floor, late.revision)
 
 

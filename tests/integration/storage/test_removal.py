@@ -100,7 +100,7 @@ async def test_a_deleted_environment_is_gone_at_once_with_its_keys(
     await delete_environment(store, environment.id)
 
     assert await store.credentials.find_sdk_key("hash-1") is None
-    assert await store.definitions.read_revisions([environment.id]) == {}
+    assert await store.definitions.read_heads([environment.id]) == {}
     for call in (
         read_environment(store, environment.id),
         delete_environment(store, environment.id),

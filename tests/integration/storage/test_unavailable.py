@@ -64,9 +64,9 @@ async def test_reads_that_are_made_all_the_time_give_up_soon_on_a_store_that_sto
     proxy, _ = await TcpProxy.in_front_of(mongodb_uri)
     store = MongoStore.open(f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true")
     try:
-        assert await store.definitions.read_revisions(["e"]) == {}
+        assert await store.definitions.read_heads(["e"]) == {}
         proxy.hold()
-        for read in (store.definitions.read_revisions, store.credentials.good_sdk_keys):
+        for read in (store.definitions.read_heads, store.credentials.good_sdk_keys):
             started = time.monotonic()
             with pytest.raises(StoreUnavailable):
                 await read(["e"])

@@ -9,7 +9,7 @@ import (
 )
 
 // HeadBytes is how much of each message a Sink is shown.
-const HeadBytes = 64
+const HeadBytes = 128
 
 const prefixBytes = 5
 

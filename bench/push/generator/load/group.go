@@ -28,7 +28,7 @@ type Options struct {
 	PerConnection int      `json:"per_connection"` // 0 is 1
 	Keys          []string `json:"keys"`           // of SDKs; stream i uses the i-th, round and round
 	Users         string   `json:"users"`          // set: client streams, of users with this prefix
-	Since         []int64  `json:"since"`          // held revision for each key; none is 0
+	Tokens        [][]byte `json:"tokens"`         // ResumeToken that is held for each key; none is empty
 	AtOnce        int      `json:"at_once"`        // streams being opened; 0 is all
 	Tries         int      `json:"tries"`          // of a stream that ends before it is current
 	Stalled       bool     `json:"stalled"`        // read no more once current
@@ -51,8 +51,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("keys and target are required")
 	case o.Sources < 0 || o.Sources > 200:
 		return fmt.Errorf("sources: %d; 0 to 200", o.Sources)
-	case len(o.Since) != 0 && len(o.Since) != len(o.Keys):
-		return fmt.Errorf("since: %d revisions for %d keys", len(o.Since), len(o.Keys))
+	case len(o.Tokens) != 0 && len(o.Tokens) != len(o.Keys):
+		return fmt.Errorf("tokens: %d for %d keys", len(o.Tokens), len(o.Keys))
 	}
 	return nil
 }
@@ -207,12 +207,12 @@ func (g *group) fault(text string) { g.note(text, false) }
 func (s *stream) key() int { return s.number % len(s.group.options.Keys) }
 
 func (s *stream) request() []byte {
-	var since int64
-	if held := s.group.options.Since; len(held) > 0 {
-		since = held[s.key()]
+	var token []byte
+	if held := s.group.options.Tokens; len(held) > 0 {
+		token = held[s.key()]
 	}
 	if users := s.group.options.Users; users != "" {
-		return wire.EvaluationsRequest(since, fmt.Sprintf("%s%d", users, s.number))
+		return wire.EvaluationsRequest(token, fmt.Sprintf("%s%d", users, s.number))
 	}
-	return wire.DefinitionsRequest(since)
+	return wire.DefinitionsRequest(token)
 }

@@ -21,7 +21,7 @@ const (
 
 // HeadBytes is how much of a frame ReadFrame needs: a change set's fields but its items are
 // shorter, and every protobuf encoder writes them first.
-const HeadBytes = 64
+const HeadBytes = 128
 
 const changeSetItems = 5
 

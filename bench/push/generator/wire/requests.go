@@ -9,14 +9,13 @@ const (
 	Evaluate        = "/featmesh.evaluation.v1.EvaluationService/Evaluate"
 )
 
-// DefinitionsRequest opens a server SDK's stream that holds revision since.
-func DefinitionsRequest(since int64) []byte {
-	return appendField(appendVarint(nil, 1, since), 2, sdk())
-}
+// DefinitionsRequest opens a server SDK's stream that holds what came with this token, a
+// serialised ResumeToken; empty for nothing.
+func DefinitionsRequest(token []byte) []byte { return appendField(resume(token), 2, sdk()) }
 
 // EvaluationsRequest opens a client SDK's stream for a user.
-func EvaluationsRequest(since int64, user string) []byte {
-	return appendField(appendField(appendVarint(nil, 1, since), 2, sdk()), 3, context(user))
+func EvaluationsRequest(token []byte, user string) []byte {
+	return appendField(DefinitionsRequest(token), 3, context(user))
 }
 
 // EvaluateRequest asks for one flag of a user.
@@ -30,11 +29,11 @@ func sdk() []byte {
 
 func context(user string) []byte { return appendField(nil, 1, []byte(user)) }
 
-func appendVarint(data []byte, number protowire.Number, value int64) []byte {
-	if value == 0 {
-		return data
+func resume(token []byte) []byte {
+	if len(token) == 0 {
+		return nil
 	}
-	return protowire.AppendVarint(protowire.AppendTag(data, number, protowire.VarintType), uint64(value))
+	return appendField(nil, 1, token)
 }
 
 func appendField(data []byte, number protowire.Number, value []byte) []byte {

@@ -61,7 +61,13 @@ def definitions(
     change_set = sync_pb2.DefinitionChangeSet(
         kind=kind, revision=revision, part=part, last=last, items=encoded
     )
+    if last:
+        change_set.resume.CopyFrom(token(revision))
     return sync_pb2.SyncDefinitionsResponse(change_set=change_set)
+
+
+def token(revision: int, digest: bytes = b"") -> sync_pb2.ResumeToken:
+    return sync_pb2.ResumeToken(epoch=b"epoch", revision=revision, digest=digest)
 
 
 def full(revision: int, *items: Flag | Segment) -> sync_pb2.SyncDefinitionsResponse:
@@ -75,7 +81,12 @@ def patch(revision: int, *items: Flag | Segment) -> sync_pb2.SyncDefinitionsResp
 def digested(
     frame: sync_pb2.SyncDefinitionsResponse, digest: bytes
 ) -> sync_pb2.SyncDefinitionsResponse:
-    frame.change_set.digest = digest
+    frame.change_set.resume.digest = digest
+    return frame
+
+
+def without_token(frame: sync_pb2.SyncDefinitionsResponse) -> sync_pb2.SyncDefinitionsResponse:
+    frame.change_set.ClearField("resume")
     return frame
 
 
@@ -107,5 +118,6 @@ def results(revision: int, *items: Result) -> sync_pb2.SyncEvaluationsResponse:
         revision=revision,
         last=True,
         items=[sync_pb2.EvaluationItem(result=message) for message in messages],
+        resume=token(revision),
     )
     return sync_pb2.SyncEvaluationsResponse(change_set=change_set)

@@ -46,9 +46,9 @@ class Stream:
         self.outgoing.put(None, timeout=LIMIT)
 
     @property
-    def digest(self) -> bytes:
-        assert isinstance(self.request, sync_pb2.SyncDefinitionsRequest)
-        return self.request.digest
+    def resume(self) -> sync_pb2.ResumeToken | None:
+        """The token that it was opened with."""
+        return self.request.resume if self.request.HasField("resume") else None
 
     @property
     def context_key(self) -> str:

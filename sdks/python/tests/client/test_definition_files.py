@@ -10,7 +10,7 @@ import pytest
 from featmesh import Client, ErrorKind, Options, Status
 from featmesh.engine import Segment
 
-from .frames import ADA, digested, flag, full, patch
+from .frames import ADA, digested, flag, full, patch, token, without_token
 from .stage import LIMIT, Stage, quick_options
 
 KEY = "server-key-0123456789"
@@ -58,10 +58,10 @@ def test_a_bootstrap_is_served_as_stale_until_the_server_replaces_all_of_it(
         assert client.wait_until_ready(0)
         assert (client.status, client.revision) == (Status.STALE, 9)
         stream = stage.next_stream()
-        assert stream.request.since == 0, "the file may be of another environment"
+        assert stream.request.resume.revision == 0, "the file may be of another environment"
         stream.send(full(3, flag("dark")))
         stream.end()
-        assert stage.next_stream().request.since == 3
+        assert stage.next_stream().request.resume.revision == 3
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[1]", b'{"flags": 1}', b"\xff\xfe"])
@@ -89,51 +89,67 @@ def test_the_next_start_serves_the_cache_and_asks_only_for_what_changed(
         assert client.boolean_value("late", ADA, default=False)
         assert client.status is Status.STALE
         stream = stage.next_stream()
-        assert stream.request.since == 6
+        assert stream.request.resume.revision == 6
 
 
-def test_the_digest_of_what_is_held_is_sent_by_the_next_stream_and_the_next_start(
+def test_the_token_of_what_is_held_is_sent_by_the_next_stream_and_the_next_start(
     stage: Stage, tmp_path: Path
 ) -> None:
     options = with_cache(tmp_path)
     with Client(stage.address, KEY, options=options) as client:
         stream = stage.next_stream()
-        assert stream.digest == b""
+        assert stream.resume is None
         stream.send(digested(full(5, flag("dark")), b"five"))
         stream.end()
         stream = stage.next_stream()
-        assert (stream.request.since, stream.digest) == (5, b"five")
+        assert stream.resume == token(5, b"five")
         stream.send(digested(patch(6), b"six"))
         stream.end()
-        assert stage.next_stream().digest == b"six"
+        assert stage.next_stream().resume == token(6, b"six")
         assert client.revision == 6
     with Client(stage.address, KEY, options=options):
-        stream = stage.next_stream()
-        assert (stream.request.since, stream.digest) == (6, b"six")
+        assert stage.next_stream().resume == token(6, b"six")
 
 
-def test_a_server_that_tells_no_digest_is_sent_none_of_an_earlier_one(stage: Stage) -> None:
-    with Client(stage.address, KEY, options=quick_options()):
+def test_a_server_that_gives_no_token_is_sent_none_of_an_earlier_one(
+    stage: Stage, tmp_path: Path
+) -> None:
+    options = with_cache(tmp_path)
+    with Client(stage.address, KEY, options=options):
         stream = stage.next_stream()
-        stream.send(digested(full(5, flag("dark")), b"five"), patch(6))
+        stream.send(full(5, flag("dark")), without_token(patch(6)))
         stream.end()
-        stream = stage.next_stream()
-        assert (stream.request.since, stream.digest) == (6, b"")
+        assert stage.next_stream().resume is None
+    with Client(stage.address, KEY, options=options) as client:
+        assert client.boolean_value("dark", ADA, default=False), "what is held is served"
+        assert stage.next_stream().resume is None
 
 
-def test_who_starts_over_from_nothing_sends_no_digest(stage: Stage) -> None:
+def test_who_starts_over_from_nothing_sends_no_token(stage: Stage) -> None:
     with Client(stage.address, KEY, options=quick_options()):
         stream = stage.next_stream()
-        stream.send(digested(full(5, flag("dark")), b"five"), patch(4))
-        stream = stage.next_stream()
-        assert (stream.request.since, stream.digest) == (0, b"")
+        stream.send(full(5, flag("dark")), patch(4))
+        assert stage.next_stream().resume is None
 
 
-def test_a_bootstraps_digest_counts_for_nothing(stage: Stage, tmp_path: Path) -> None:
+def test_a_bootstraps_token_counts_for_nothing(stage: Stage, tmp_path: Path) -> None:
     path = tmp_path / "flags.json"
-    path.write_text(json.dumps({"revision": "9", "digest": "bmluZQ=="}))
+    path.write_text(json.dumps({"resume": {"revision": "9", "digest": "bmluZQ=="}}))
     with Client(stage.address, "key", options=quick_options(bootstrap_file=path)):
-        assert stage.next_stream().digest == b""
+        assert stage.next_stream().resume is None
+
+
+def test_a_cache_file_of_before_there_were_epochs_begins_at_nothing(
+    stage: Stage, tmp_path: Path
+) -> None:
+    options = with_cache(tmp_path)
+    with Client(stage.address, KEY, options=options) as client:
+        stage.next_stream().send(full(5, flag("dark")))
+        assert client.wait_until_ready(LIMIT)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes().replace(b"definitions 2", b"definitions 1"))
+    with Client(stage.address, KEY, options=options):
+        assert stage.next_stream().resume is None
 
 
 def test_a_cache_is_for_its_owner_and_of_one_key_and_holds_no_key(
@@ -164,7 +180,7 @@ def test_a_damaged_cache_is_ignored_with_one_line_in_the_log(
     bad = {
         "cut": good[:-1],
         "flipped": good[:-1] + bytes([good[-1] ^ 1]),
-        "other-format": good.replace(b" 1\n", b" 2\n", 1),
+        "other-format": good.replace(b" 2\n", b" 3\n", 1),
         "empty": b"",
     }
     if damage == "directory":
@@ -175,7 +191,7 @@ def test_a_damaged_cache_is_ignored_with_one_line_in_the_log(
     for _ in range(2):
         with Client(stage.address, KEY, options=options) as client:
             assert not client.wait_until_ready(0)
-            assert stage.next_stream().request.since == 0
+            assert stage.next_stream().request.resume.revision == 0
     assert caplog.text.count("is not used") == 1
 
 

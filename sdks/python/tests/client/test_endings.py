@@ -49,7 +49,7 @@ def test_a_goodbye_for_whatever_reason_is_heeded_and_costs_nothing_that_is_held(
 ) -> None:
     """Also for one that only a newer server knows."""
     holding(stage, client, 7).send(goodbye(reason))
-    assert stage.next_stream().request.since == 7
+    assert stage.next_stream().request.resume.revision == 7
     assert 0.130 in waits.seconds
     assert client.boolean_value("dark", ADA, default=False)
 
@@ -62,8 +62,8 @@ def test_a_client_of_a_deleted_environment_serves_on_and_asks_ever_less_often(
         stage.refusals.put(grpc.StatusCode.UNAUTHENTICATED)
     stream.send(goodbye(sync_pb2.GOODBYE_REASON_ENVIRONMENT_DELETED))
     for _ in range(8):
-        assert stage.next_stream().request.since == 7
-    assert stage.next_stream().request.since == 7
+        assert stage.next_stream().request.resume.revision == 7
+    assert stage.next_stream().request.resume.revision == 7
     assert max(wait for wait in waits.seconds if wait < 1) == pytest.approx(0.13)
     refused = [0.0025, 0.005, 0.01, 0.02, 0.04, 0.05]
     assert set(refused) <= {round(wait, 6) for wait in waits.seconds}
@@ -84,7 +84,7 @@ def test_a_full_set_of_a_lower_revision_replaces_what_is_held(stage: Stage, clie
     stream.send(patch(6, flag("newer", revision=6)))
     assert changed.get(timeout=LIMIT) == {"newer"}
     stream.end()
-    assert stage.next_stream().request.since == 6
+    assert stage.next_stream().request.resume.revision == 6
 
 
 def test_the_rest_of_a_broken_change_set_is_not_taken_from_another_stream(
@@ -95,10 +95,10 @@ def test_the_rest_of_a_broken_change_set_is_not_taken_from_another_stream(
     stream.send(definitions(kind, 9, flag("first", revision=9), last=False))
     stream.end()
     again = stage.next_stream()
-    assert again.request.since == 7
+    assert again.request.resume.revision == 7
     again.send(definitions(kind, 9, flag("second", revision=9), part=1))
     anew = stage.next_stream()
-    assert anew.request.since == 0
+    assert anew.request.resume.revision == 0
     assert client.revision == 7
     assert not client.boolean_value("second", ADA, default=False)
     assert client.boolean_value("dark", ADA, default=False)

@@ -51,7 +51,7 @@ def test_a_client_is_ready_with_its_first_change_set(stage: Stage, client: Clien
     assert (client.status, client.revision) == (Status.READY, 5)
     assert client.boolean_value("dark", ADA, default=False)
     assert stream.authorization == "Bearer server-key"
-    assert stream.request.since == 0
+    assert stream.request.resume.revision == 0
     assert stream.request.sdk.name == "featmesh-python"
 
 
@@ -125,7 +125,7 @@ def test_a_reconnect_resumes_from_the_revision_that_is_held(stage: Stage, client
     stream = ready(stage, client, full(7, flag("dark")))
     stream.end()
     again = stage.next_stream()
-    assert again.request.since == 7
+    assert again.request.resume.revision == 7
     assert client.status is Status.STALE
     assert client.boolean_value("dark", ADA, default=False)
 
@@ -156,11 +156,11 @@ def test_a_contradiction_starts_over_from_nothing_and_still_serves(
 ) -> None:
     ready(stage, client, full(7, flag("dark"))).send(frame)
     again = stage.next_stream()
-    assert again.request.since == 0
+    assert again.request.resume.revision == 0
     assert client.boolean_value("dark", ADA, default=False)
     again.send(full(8, flag("dark", revision=8)))
     again.end()
-    assert stage.next_stream().request.since == 8
+    assert stage.next_stream().request.resume.revision == 8
 
 
 def test_goodbyes_hint_overrides_the_back_off(stage: Stage) -> None:

@@ -137,11 +137,11 @@ def test_a_refused_key_is_tried_again_after_5_minutes_at_most(
 
 def test_the_next_stream_asks_for_what_came_after_the_revision_held(stage: Stage) -> None:
     request, rpc = stage.take()
-    assert request.since == 0
+    assert request.resume.revision == 0
     rpc.send_response(full(7, flag("dark")))
     stage.applied.get(timeout=LIMIT)
     stage.end_and_pass(rpc)
-    assert stage.take()[0].since == 7
+    assert stage.take()[0].resume.revision == 7
 
 
 def test_a_stream_that_went_silent_is_opened_again(
@@ -155,7 +155,7 @@ def test_a_stream_that_went_silent_is_opened_again(
     assert stage.statuses.get(timeout=LIMIT) is Status.STALE
     stage.clock.advance(stage.clock.next_wait(SYNC))
     request, again = stage.take()
-    assert request.since == 7
+    assert request.resume.revision == 7
     again.send_response(HEARTBEAT)
     assert stage.statuses.get(timeout=LIMIT) is Status.READY
     assert caplog.text.count("nothing came for 90 s") == 1

@@ -7,7 +7,7 @@ import pytest
 
 from featmesh import ClientSideClient, Context, ErrorKind, Options, Status
 
-from .frames import ADA, result, results
+from .frames import ADA, result, results, token
 from .stage import LIMIT, Stage, quick_options
 
 
@@ -48,12 +48,22 @@ def test_another_user_is_served_when_its_first_results_are_complete(
     client.on_change(changes.put)
     assert not client.identify(Context("bob"), timeout=0)
     stream = stage.next_stream()
-    assert (stream.context_key, stream.request.since) == ("bob", 0)
+    assert (stream.context_key, stream.request.resume.revision) == ("bob", 0)
     assert client.boolean_value("dark", default=False)
     stream.send(results(3, result("dark", value=False), result("same", "x")))
     assert changes.get(timeout=LIMIT) == {"dark"}
     assert not client.boolean_value("dark", default=True)
     assert client.context.key == "bob"
+
+
+def test_a_user_resumes_with_the_token_of_what_is_held_for_it(
+    stage: Stage, client: ClientSideClient
+) -> None:
+    stream = stage.next_stream()
+    assert stream.resume is None
+    stream.send(results(3, result("dark", value=True)))
+    stream.end()
+    assert stage.next_stream().resume == token(3)
 
 
 def test_the_last_of_several_users_wins(stage: Stage, client: ClientSideClient) -> None:

@@ -88,12 +88,14 @@ def test_parts_are_had_together_with_the_last() -> None:
     assert whole == DefinitionChanges(True, 5, (FLAG,), (SEGMENT,))
 
 
-def test_a_change_set_has_the_digest_of_its_last_part() -> None:
+def test_a_change_set_has_the_token_of_its_last_part() -> None:
     assembler = DefinitionAssembler()
     first, last = part(0, FLAG_ITEM), part(1, last=True)
-    first.digest, last.digest = b"first", b"last"
+    token = sync_pb2.ResumeToken(epoch=b"epoch", revision=5, digest=b"digest")
+    first.resume.revision = 4
+    last.resume.CopyFrom(token)
     assembler.add(first)
-    assert assembler.add(last) == DefinitionChanges(False, 5, (FLAG,), digest=b"last")
+    assert assembler.add(last) == DefinitionChanges(False, 5, (FLAG,), resume=token)
     assert assembler.add(part(0, last=True)) == DefinitionChanges(False, 5)
 
 

@@ -55,8 +55,8 @@ class Transactions:
         """Commit what ``body`` does; it may run several times and must only use the session.
 
         Raises what ``body`` raises (nothing is written then), a driver's error, or
-        `StoreUnavailable` when there is no outcome after `LIMIT_SECONDS`. A rehearsal
-        answers alike, and is rolled back.
+        `StoreUnavailable` when there is no outcome after `LIMIT_SECONDS`. With
+        ``validate_only`` it answers alike, and is rolled back.
         """
         end = _roll_back if validate_only else _commit
         return await self._run(lambda session: _attempt(session, body, end))

@@ -6,7 +6,7 @@ Reading is tolerant: a field that an older version did not write has the model's
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic
 
@@ -29,6 +29,7 @@ from services.storage.model.resource import (
     Scope,
     Stored,
 )
+from services.storage.model.tags import Tag
 from services.storage.model.tenancy import (
     DEFAULT_RETENTION_DAYS,
     Environment,
@@ -243,6 +244,10 @@ _CODECS: Final[dict[str, Codec[Any]]] = {
     kinds.SDK_KEY.name: Codec[SdkKey](_sdk_key_fields, _sdk_key_of, secrets=frozenset({"hash"})),
     kinds.ACCESS_TOKEN.name: Codec[AccessToken](
         _token_fields, _token_of, secrets=frozenset({"hash"})
+    ),
+    kinds.TAG.name: Codec[Tag](
+        asdict,
+        lambda each: Tag(each["key"], each["display_name"], each["description"], each["color"]),
     ),
     kinds.FLAG.name: Codec[FlagRecord](
         flag_document,

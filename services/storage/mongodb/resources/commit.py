@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from pymongo.errors import BulkWriteError
@@ -48,6 +48,10 @@ _CHUNK = 1_000
 _HEAD = {"version": 1, "deleted": 1, CHAIN: 1, "created_at": 1, "created_by": 1}
 
 
+_NO_ENVIRONMENT: Final[Document] = {}
+"""Stands for the environment of a change at another scope."""
+
+
 class Commit:
     """One change on its way; `run` is the body of its transaction and may run again."""
 
@@ -75,7 +79,7 @@ class Commit:
         if self._synced:
             return await self._write_synced(session)
         scope = await hold(self._connection, self._level, change.scope_id, session)
-        outcomes = await self._write(session, scope, 0, floor=0)
+        outcomes = await self._write(session, scope, 0, _NO_ENVIRONMENT)
         await self._remember({"revision": 0, "entries": list(map(_entry_id, outcomes))}, session)
         return Committed(0, tuple(each.stored() for each in outcomes), change.unchanged)
 
@@ -85,7 +89,7 @@ class Commit:
         revision = 0 if validate_only else raised
         floor: int = environment.get("floor", 0)
         scope = ancestry_of(Scope.ENVIRONMENT, environment)
-        outcomes = await self._write(session, scope, revision, floor=floor)
+        outcomes = await self._write(session, scope, revision, environment)
         await self._insert("outbox", [self._announcement(revision)], session)
         await self._remember({"revision": revision, "changed": True}, session)
         resources = tuple(outcome.stored() for outcome in outcomes)
@@ -95,12 +99,12 @@ class Commit:
         return Committed(revision, resources, self._change.unchanged, since=since, floor=floor)
 
     async def _write(
-        self, session: Session, scope: Ancestry, revision: int, *, floor: int
+        self, session: Session, scope: Ancestry, revision: int, before: Document
     ) -> list[Outcome]:
         """Items, their history and audit; ``revision`` is 0 for kinds that have none."""
         change = self._change
         moment = Moment(self._connection.now(), change.actor, revision)
-        heads = await self._heads(session, compacted=floor > 0)
+        heads = await self._heads(session, compacted=before.get("floor", 0) > 0)
         outcomes = [
             outcome_of(target, heads.get((target.kind.name, target.id)), change.scope_id, moment)
             for target in self._targets
@@ -110,7 +114,7 @@ class Commit:
         for kind in self._kinds:
             await self._write_items(kind, outcomes, session)
         history = [
-            self._entry(position, outcome, moment, floor)
+            self._entry(position, outcome, moment, before)
             for position, outcome in enumerate(outcomes)
             if outcome.target.kind.versioned
         ]
@@ -226,11 +230,16 @@ class Commit:
             if done != len(chunk):
                 raise StaleVersion(f"a {kind.label} changed while it was written")
 
-    def _entry(self, position: int, outcome: Outcome, moment: Moment, floor: int) -> Document:
+    def _entry(self, position: int, outcome: Outcome, moment: Moment, before: Document) -> Document:
         target, document = outcome.target, outcome.document
         of_kind: Document = {"time": moment.time}
         if target.kind.synced:
-            of_kind = {"revision": moment.revision, "floor": floor, "position": position}
+            of_kind = {
+                "revision": moment.revision,
+                "previous": before["revision"],
+                "floor": before.get("floor", 0),
+                "position": position,
+            }
         return {
             "_id": _entry_id(outcome),
             **scope_query(target.kind, self._change.scope_id),

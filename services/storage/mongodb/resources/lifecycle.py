@@ -10,6 +10,7 @@ from services.storage.model.resource import Ancestry, AnyKind, Scope
 from services.storage.mongodb.driver.client import Connection, Document, milliseconds
 from services.storage.mongodb.driver.transactions import Session
 from services.storage.mongodb.resources.codecs import scope_field
+from services.storage.mongodb.resources.epochs import new_epoch
 from services.storage.mongodb.resources.outcomes import Target
 from services.storage.mongodb.resources.removals import begin_removal
 from services.storage.mongodb.resources.scopes import ancestors, child_path
@@ -24,7 +25,9 @@ def after_creation(
     """Adds what others need of a scope: where it stands, and an environment's revision."""
     document |= {**ancestors(parent), "path": child_path(parent, kind, document["key"])}
     if kind.opens is Scope.ENVIRONMENT:
-        document |= {"revision": milliseconds(connection), "floor": 0}
+        revision = milliseconds(connection)
+        document |= {"revision": revision, "first_revision": revision, "floor": 0}
+        document |= {"epoch": new_epoch()}
 
 
 async def before_deletion(connection: Connection, target: Target, session: Session) -> None:

@@ -31,11 +31,11 @@ once = OnceLogger(logger)
 CACHE_INTERVAL = 10.0
 """Seconds between two writes of a cache; what changes in between is written at the end."""
 
-_MAGIC = b"featmesh-definitions 1\n"
+_MAGIC = b"featmesh-definitions 2\n"
 """What a cache file begins with: a format of another number is not read.
 
 It is raised when the SDK learns to read more of an item: what an older one dropped must be
-fetched anew, whatever revision and digest stand in its file.
+fetched anew, whatever token stands in its file.
 """
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -52,7 +52,7 @@ def read_bootstrap(path: str | os.PathLike[str]) -> DefinitionChanges:
         text = _read_bounded(Path(path))
         message = json_format.Parse(text, sync_pb2.DefinitionChangeSet())
         message.kind, message.part, message.last = sync_pb2.CHANGE_KIND_FULL, 0, True
-        message.digest = b""  # people write this file; what it holds is not the server's
+        message.ClearField("resume")  # people write this file; it holds nothing of the server's
         return _whole(message)
     except (OSError, ValueError, json_format.ParseError, ProtocolError) as error:
         shown = os.fspath(path)
@@ -80,7 +80,7 @@ class DefinitionCache:
         self._path = Path(directory) / f"featmesh-{secret[:32]}.cache"
         self._monotonic = timing.monotonic
         self._written_at: float | None = None
-        self._waiting: tuple[Snapshot, bytes] | None = None
+        self._waiting: tuple[Snapshot, sync_pb2.ResumeToken | None] | None = None
 
     def read(self) -> DefinitionChanges | None:
         """What the last process left; None for nothing that can be used."""
@@ -97,9 +97,9 @@ class DefinitionCache:
             once.warning(f"read {self._path}", "the cache %s is not used: %s", self._path, error)
             return None
 
-    def offer(self, snapshot: Snapshot, digest: bytes) -> None:
+    def offer(self, snapshot: Snapshot, resume: sync_pb2.ResumeToken | None) -> None:
         """Writes a snapshot, now or, soon after another one, when `flush` is called."""
-        self._waiting = snapshot, digest
+        self._waiting = snapshot, resume
         last = self._written_at
         if last is None or self._monotonic() - last >= CACHE_INTERVAL:
             self.flush()
@@ -129,7 +129,9 @@ def _decoded(content: bytes) -> sync_pb2.DefinitionChangeSet:
     return sync_pb2.DefinitionChangeSet.FromString(payload)
 
 
-def _message(snapshot: Snapshot, digest: bytes = b"") -> sync_pb2.DefinitionChangeSet:
+def _message(
+    snapshot: Snapshot, resume: sync_pb2.ResumeToken | None = None
+) -> sync_pb2.DefinitionChangeSet:
     """A full change set in one part."""
     items = [sync_pb2.Item(segment=segment_to_proto(each)) for each in snapshot.segments.values()]
     items += [sync_pb2.Item(flag=flag_to_proto(each)) for each in snapshot.flags.values()]
@@ -138,7 +140,7 @@ def _message(snapshot: Snapshot, digest: bytes = b"") -> sync_pb2.DefinitionChan
         revision=snapshot.revision,
         last=True,
         items=items,
-        digest=digest,
+        resume=resume,
     )
 
 

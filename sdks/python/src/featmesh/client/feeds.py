@@ -26,14 +26,12 @@ class DefinitionFeed:
         """Revision that the store holds."""
         return self._store.revision
 
-    def open(self, since: int) -> SyncCall[sync_pb2.SyncDefinitionsResponse]:
-        """Opens a stream from a revision on."""
+    def open(self, *, from_nothing: bool) -> SyncCall[sync_pb2.SyncDefinitionsResponse]:
+        """Opens a stream from what the store holds on, or from nothing."""
         self._assembler = DefinitionAssembler()
         return self._connection.sync.SyncDefinitions(
             sync_pb2.SyncDefinitionsRequest(
-                since=since,
-                sdk=self._connection.sdk,
-                digest=self._store.digest if since else b"",
+                resume=None if from_nothing else self._store.resume, sdk=self._connection.sdk
             ),
             metadata=self._connection.metadata,
         )
@@ -65,12 +63,14 @@ class EvaluationFeed:
         """Revision that the store holds for this context."""
         return self._store.revision
 
-    def open(self, since: int) -> SyncCall[sync_pb2.SyncEvaluationsResponse]:
-        """Opens a stream from a revision on."""
+    def open(self, *, from_nothing: bool) -> SyncCall[sync_pb2.SyncEvaluationsResponse]:
+        """Opens a stream from what the store holds on, or from nothing."""
         self._assembler = EvaluationAssembler()
         return self._connection.sync.SyncEvaluations(
             sync_pb2.SyncEvaluationsRequest(
-                since=since, sdk=self._connection.sdk, context=self._context
+                resume=None if from_nothing else self._store.resume,
+                sdk=self._connection.sdk,
+                context=self._context,
             ),
             metadata=self._connection.metadata,
         )

@@ -38,7 +38,7 @@ class ServerConnection:
         held: Where definitions go, and who hears of them.
         options: Settings.
         timing: Clock, dice and waiting.
-        from_nothing: What is held is not the server's, so the first stream starts at 0.
+        from_nothing: What is held is not the server's, so the first stream starts at nothing.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ServerConnection:
     def _applied(self, changed: frozenset[str]) -> None:
         self._held.listeners.notify(changed)
         if self._held.cache is not None:
-            self._held.cache.offer(self._held.store.current, self._held.store.digest)
+            self._held.cache.offer(self._held.store.current, self._held.store.resume)
 
 
 Connect = Callable[[], Connection]

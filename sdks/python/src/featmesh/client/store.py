@@ -12,6 +12,7 @@ from featmesh.client.detail import failure
 from featmesh.engine.model import Context, ErrorKind, Flag, Result, Segment
 from featmesh.engine.snapshot import Snapshot
 from featmesh.errors import ProtocolError
+from featmesh.sync.v1 import sync_pb2
 from featmesh.wire.changes import DefinitionChanges, EvaluationChanges
 
 logger = logging.getLogger(__name__)
@@ -23,13 +24,13 @@ class DefinitionStore:
     """A server client's flags and segments; one thread writes, any thread reads.
 
     ``current`` holds the definitions, and others only read it. ``is_loaded`` turns true with
-    the first change set; an empty environment's is at 0. ``digest`` is what the server called
-    all of it, for the thread that writes.
+    the first change set; an empty environment's is at 0. ``resume`` is the server's token for
+    all of it, for the thread that writes; None if it is not the server's.
     """
 
     def __init__(self) -> None:
         self.current = Snapshot.empty()
-        self.digest = b""
+        self.resume: sync_pb2.ResumeToken | None = None
         self.is_loaded = False
         self._reported: frozenset[str] = frozenset()
 
@@ -50,7 +51,7 @@ class DefinitionStore:
         _check_order(self.revision, changes.revision, full=changes.full)
         before = self.current
         after = _full(changes) if changes.full else _patched(before, changes)
-        self.current, self.digest = after, changes.digest
+        self.current, self.resume = after, changes.resume
         self.is_loaded = True
         self._report(after.faults)
         return after.affected_by(
@@ -77,11 +78,13 @@ class EvaluationStore:
     """A client-side client's results; one thread writes, any thread reads.
 
     ``current`` holds the results, and others only read it. ``is_loaded`` turns true with the
-    first change set; an empty environment's is at 0.
+    first change set; an empty environment's is at 0. ``resume`` is the server's token for all
+    of it, for the thread that writes.
     """
 
     def __init__(self) -> None:
         self.current = Results()
+        self.resume: sync_pb2.ResumeToken | None = None
         self.is_loaded = False
 
     @property
@@ -105,6 +108,7 @@ class EvaluationStore:
             after.pop(key, None)
         after.update((result.flag_key, result) for result in changes.results)
         self.current = Results(changes.revision, MappingProxyType(after))
+        self.resume = changes.resume
         self.is_loaded = True
         return _differing(before, after)
 

@@ -46,8 +46,8 @@ class Feed(Protocol[FrameT]):
     def revision(self) -> int:
         """Revision that is held; 0 for none."""
 
-    def open(self, since: int) -> SyncCall[FrameT]:
-        """Opens a stream and forgets what an earlier one left unfinished."""
+    def open(self, *, from_nothing: bool) -> SyncCall[FrameT]:
+        """Opens a stream from what is held on, and forgets what an earlier one left unfinished."""
 
     def take(self, frame: FrameT) -> frozenset[str] | None:
         """Takes a frame with a change set.
@@ -95,7 +95,7 @@ class SyncLoop(Generic[FrameT]):
             change set.
         options: Back-off and staleness.
         timing: Clock, dice and waiting.
-        from_nothing: What the feed holds is not the server's; the first stream starts at 0.
+        from_nothing: What the feed holds is not the server's; the first stream starts at nothing.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class SyncLoop(Generic[FrameT]):
         with self._lock:
             if self._stopped.is_set():
                 return _Ending()
-            self._call = self._feed.open(0 if self._from_nothing else self._feed.revision)
+            self._call = self._feed.open(from_nothing=self._from_nothing)
             call = self._call
         for frame in call:
             self._frame_received()

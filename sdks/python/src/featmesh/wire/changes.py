@@ -23,7 +23,7 @@ MAX_CHANGE_SET_BYTES = 64 * 1024 * 1024
 class DefinitionChanges:
     """One change of an environment's definitions; `full` replaces all that is held.
 
-    `digest` is the server's of all that is held then, empty if it has told none.
+    `resume` is the server's token for all that is held then; None if it gave none.
     """
 
     full: bool
@@ -32,17 +32,21 @@ class DefinitionChanges:
     segments: tuple[Segment, ...] = ()
     deleted_flag_keys: tuple[str, ...] = ()
     deleted_segment_ids: tuple[str, ...] = ()
-    digest: bytes = b""
+    resume: sync_pb2.ResumeToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationChanges:
-    """One change of a context's results; `full` replaces all that is held."""
+    """One change of a context's results; `full` replaces all that is held.
+
+    `resume` is the server's token for all that is held then; None if it gave none.
+    """
 
     full: bool
     revision: int
     results: tuple[Result, ...] = ()
     absent_flag_keys: tuple[str, ...] = ()
+    resume: sync_pb2.ResumeToken | None = None
 
 
 Part = TypeVar("Part", sync_pb2.DefinitionChangeSet, sync_pb2.EvaluationChangeSet)
@@ -160,7 +164,7 @@ class DefinitionAssembler(_Assembler[sync_pb2.DefinitionChangeSet, DefinitionCha
             segments=tuple(self._segments),
             deleted_flag_keys=tuple(self._deleted_flag_keys),
             deleted_segment_ids=tuple(self._deleted_segment_ids),
-            digest=part.digest,
+            resume=_token(part),
         )
 
 
@@ -186,7 +190,19 @@ class EvaluationAssembler(_Assembler[sync_pb2.EvaluationChangeSet, EvaluationCha
             revision=part.revision,
             results=tuple(self._results),
             absent_flag_keys=tuple(self._absent_flag_keys),
+            resume=_token(part),
         )
+
+
+def _token(
+    part: sync_pb2.DefinitionChangeSet | sync_pb2.EvaluationChangeSet,
+) -> sync_pb2.ResumeToken | None:
+    """A copy, since the part's own would keep all of the part in memory."""
+    if not part.HasField("resume"):
+        return None
+    token = sync_pb2.ResumeToken()
+    token.CopyFrom(part.resume)
+    return token
 
 
 def _joined(fragments: Iterable[bytes]) -> sync_pb2.Item:

@@ -65,7 +65,7 @@ class InlineChanges(google.protobuf.message.Message):
     """The environment's floor when the change was written."""
     @property
     def changes(self) -> featmesh.sync.v1.sync_pb2.DefinitionChangeSet:
-        """All of it, as an SDK at `since` is sent it: one part, without a digest."""
+        """All of it, as an SDK at `since` is sent it: one part, without a token."""
 
     def __init__(
         self,

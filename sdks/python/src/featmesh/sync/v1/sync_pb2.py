@@ -28,7 +28,7 @@ from featmesh.flag.v1 import segment_pb2 as featmesh_dot_flag_dot_v1_dot_segment
 from featmesh.options.v1 import options_pb2 as featmesh_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\x12\x10\x66\x65\x61tmesh.sync.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a\x1b\x66\x65\x61tmesh/flag/v1/flag.proto\x1a\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\x1a!featmesh/options/v1/options.proto\"U\n\x07SdkInfo\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x92\xb5\x18\x02\x10@\x12\x17\n\x07version\x18\x02 \x01(\tB\x06\x92\xb5\x18\x02\x10@\x12\x1b\n\x0binstance_id\x18\x03 \x01(\tB\x06\x92\xb5\x18\x02\x10@\"*\n\x0cItemFragment\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\xd2\x01\n\x04Item\x12&\n\x04\x66lag\x18\x01 \x01(\x0b\x32\x16.featmesh.flag.v1.FlagH\x00\x12,\n\x07segment\x18\x02 \x01(\x0b\x32\x19.featmesh.flag.v1.SegmentH\x00\x12\x1a\n\x10\x64\x65leted_flag_key\x18\x03 \x01(\tH\x00\x12\x1c\n\x12\x64\x65leted_segment_id\x18\x04 \x01(\tH\x00\x12\x32\n\x08\x66ragment\x18\x05 \x01(\x0b\x32\x1e.featmesh.sync.v1.ItemFragmentH\x00\x42\x06\n\x04item\"\xa6\x01\n\x13\x44\x65\x66initionChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12%\n\x05items\x18\x05 \x03(\x0b\x32\x16.featmesh.sync.v1.Item\x12\x0e\n\x06\x64igest\x18\x06 \x01(\x0c\"o\n\x0e\x45valuationItem\x12:\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResultH\x00\x12\x19\n\x0f\x61\x62sent_flag_key\x18\x02 \x01(\tH\x00\x42\x06\n\x04item\"\xa0\x01\n\x13\x45valuationChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12/\n\x05items\x18\x05 \x03(\x0b\x32 .featmesh.sync.v1.EvaluationItem\"5\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x02 \x01(\x03\"i\n\x07Goodbye\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.featmesh.sync.v1.GoodbyeReason\x12\x1a\n\x12reconnect_after_ms\x18\x02 \x01(\x05\x12\x11\n\tjitter_ms\x18\x03 \x01(\x05\"_\n\x16SyncDefinitionsRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xbf\x01\n\x17SyncDefinitionsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.DefinitionChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame\"\x81\x01\n\x16SyncEvaluationsRequest\x12\r\n\x05since\x18\x01 \x01(\x03\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x30\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\xbf\x01\n\x17SyncEvaluationsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.EvaluationChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame*V\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43HANGE_KIND_FULL\x10\x01\x12\x15\n\x11\x43HANGE_KIND_PATCH\x10\x02*\xd0\x01\n\rGoodbyeReason\x12\x1e\n\x1aGOODBYE_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17GOODBYE_REASON_DRAINING\x10\x01\x12\x1a\n\x16GOODBYE_REASON_MAX_AGE\x10\x02\x12\x1e\n\x1aGOODBYE_REASON_SLOW_READER\x10\x03\x12\x1e\n\x1aGOODBYE_REASON_KEY_REVOKED\x10\x04\x12&\n\"GOODBYE_REASON_ENVIRONMENT_DELETED\x10\x05\x32\xe1\x01\n\x0bSyncService\x12h\n\x0fSyncDefinitions\x12(.featmesh.sync.v1.SyncDefinitionsRequest\x1a).featmesh.sync.v1.SyncDefinitionsResponse0\x01\x12h\n\x0fSyncEvaluations\x12(.featmesh.sync.v1.SyncEvaluationsRequest\x1a).featmesh.sync.v1.SyncEvaluationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66\x65\x61tmesh/sync/v1/sync.proto\x12\x10\x66\x65\x61tmesh.sync.v1\x1a\'featmesh/evaluation/v1/evaluation.proto\x1a\x1b\x66\x65\x61tmesh/flag/v1/flag.proto\x1a\x1e\x66\x65\x61tmesh/flag/v1/segment.proto\x1a!featmesh/options/v1/options.proto\"U\n\x07SdkInfo\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\x92\xb5\x18\x02\x10@\x12\x17\n\x07version\x18\x02 \x01(\tB\x06\x92\xb5\x18\x02\x10@\x12\x1b\n\x0binstance_id\x18\x03 \x01(\tB\x06\x92\xb5\x18\x02\x10@\">\n\x0bResumeToken\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"*\n\x0cItemFragment\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\xd2\x01\n\x04Item\x12&\n\x04\x66lag\x18\x01 \x01(\x0b\x32\x16.featmesh.flag.v1.FlagH\x00\x12,\n\x07segment\x18\x02 \x01(\x0b\x32\x19.featmesh.flag.v1.SegmentH\x00\x12\x1a\n\x10\x64\x65leted_flag_key\x18\x03 \x01(\tH\x00\x12\x1c\n\x12\x64\x65leted_segment_id\x18\x04 \x01(\tH\x00\x12\x32\n\x08\x66ragment\x18\x05 \x01(\x0b\x32\x1e.featmesh.sync.v1.ItemFragmentH\x00\x42\x06\n\x04item\"\xc5\x01\n\x13\x44\x65\x66initionChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12%\n\x05items\x18\x05 \x03(\x0b\x32\x16.featmesh.sync.v1.Item\x12-\n\x06resume\x18\x06 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\"o\n\x0e\x45valuationItem\x12:\n\x06result\x18\x01 \x01(\x0b\x32(.featmesh.evaluation.v1.EvaluationResultH\x00\x12\x19\n\x0f\x61\x62sent_flag_key\x18\x02 \x01(\tH\x00\x42\x06\n\x04item\"\xcf\x01\n\x13\x45valuationChangeSet\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.featmesh.sync.v1.ChangeKind\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04part\x18\x03 \x01(\x05\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12/\n\x05items\x18\x05 \x03(\x0b\x32 .featmesh.sync.v1.EvaluationItem\x12-\n\x06resume\x18\x06 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\"5\n\tHeartbeat\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x16\n\x0eserver_time_ms\x18\x02 \x01(\x03\"i\n\x07Goodbye\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.featmesh.sync.v1.GoodbyeReason\x12\x1a\n\x12reconnect_after_ms\x18\x02 \x01(\x05\x12\x11\n\tjitter_ms\x18\x03 \x01(\x05\"o\n\x16SyncDefinitionsRequest\x12-\n\x06resume\x18\x01 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\"\xbf\x01\n\x17SyncDefinitionsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.DefinitionChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame\"\xa1\x01\n\x16SyncEvaluationsRequest\x12-\n\x06resume\x18\x01 \x01(\x0b\x32\x1d.featmesh.sync.v1.ResumeToken\x12&\n\x03sdk\x18\x02 \x01(\x0b\x32\x19.featmesh.sync.v1.SdkInfo\x12\x30\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1f.featmesh.evaluation.v1.Context\"\xbf\x01\n\x17SyncEvaluationsResponse\x12;\n\nchange_set\x18\x01 \x01(\x0b\x32%.featmesh.sync.v1.EvaluationChangeSetH\x00\x12\x30\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.featmesh.sync.v1.HeartbeatH\x00\x12,\n\x07goodbye\x18\x03 \x01(\x0b\x32\x19.featmesh.sync.v1.GoodbyeH\x00\x42\x07\n\x05\x66rame*V\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43HANGE_KIND_FULL\x10\x01\x12\x15\n\x11\x43HANGE_KIND_PATCH\x10\x02*\xeb\x01\n\rGoodbyeReason\x12\x1e\n\x1aGOODBYE_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17GOODBYE_REASON_DRAINING\x10\x01\x12\x1a\n\x16GOODBYE_REASON_MAX_AGE\x10\x02\x12\x1e\n\x1aGOODBYE_REASON_SLOW_READER\x10\x03\x12\x1e\n\x1aGOODBYE_REASON_KEY_REVOKED\x10\x04\x12&\n\"GOODBYE_REASON_ENVIRONMENT_DELETED\x10\x05\x12\x19\n\x15GOODBYE_REASON_RESYNC\x10\x06\x32\xe1\x01\n\x0bSyncService\x12h\n\x0fSyncDefinitions\x12(.featmesh.sync.v1.SyncDefinitionsRequest\x1a).featmesh.sync.v1.SyncDefinitionsResponse0\x01\x12h\n\x0fSyncEvaluations\x12(.featmesh.sync.v1.SyncEvaluationsRequest\x1a).featmesh.sync.v1.SyncEvaluationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,34 +41,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SDKINFO'].fields_by_name['version']._serialized_options = b'\222\265\030\002\020@'
   _globals['_SDKINFO'].fields_by_name['instance_id']._loaded_options = None
   _globals['_SDKINFO'].fields_by_name['instance_id']._serialized_options = b'\222\265\030\002\020@'
-  _globals['_CHANGEKIND']._serialized_start=1754
-  _globals['_CHANGEKIND']._serialized_end=1840
-  _globals['_GOODBYEREASON']._serialized_start=1843
-  _globals['_GOODBYEREASON']._serialized_end=2051
+  _globals['_CHANGEKIND']._serialized_start=1944
+  _globals['_CHANGEKIND']._serialized_end=2030
+  _globals['_GOODBYEREASON']._serialized_start=2033
+  _globals['_GOODBYEREASON']._serialized_end=2268
   _globals['_SDKINFO']._serialized_start=186
   _globals['_SDKINFO']._serialized_end=271
-  _globals['_ITEMFRAGMENT']._serialized_start=273
-  _globals['_ITEMFRAGMENT']._serialized_end=315
-  _globals['_ITEM']._serialized_start=318
-  _globals['_ITEM']._serialized_end=528
-  _globals['_DEFINITIONCHANGESET']._serialized_start=531
-  _globals['_DEFINITIONCHANGESET']._serialized_end=697
-  _globals['_EVALUATIONITEM']._serialized_start=699
-  _globals['_EVALUATIONITEM']._serialized_end=810
-  _globals['_EVALUATIONCHANGESET']._serialized_start=813
-  _globals['_EVALUATIONCHANGESET']._serialized_end=973
-  _globals['_HEARTBEAT']._serialized_start=975
-  _globals['_HEARTBEAT']._serialized_end=1028
-  _globals['_GOODBYE']._serialized_start=1030
-  _globals['_GOODBYE']._serialized_end=1135
-  _globals['_SYNCDEFINITIONSREQUEST']._serialized_start=1137
-  _globals['_SYNCDEFINITIONSREQUEST']._serialized_end=1232
-  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_start=1235
-  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_end=1426
-  _globals['_SYNCEVALUATIONSREQUEST']._serialized_start=1429
-  _globals['_SYNCEVALUATIONSREQUEST']._serialized_end=1558
-  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_start=1561
-  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_end=1752
-  _globals['_SYNCSERVICE']._serialized_start=2054
-  _globals['_SYNCSERVICE']._serialized_end=2279
+  _globals['_RESUMETOKEN']._serialized_start=273
+  _globals['_RESUMETOKEN']._serialized_end=335
+  _globals['_ITEMFRAGMENT']._serialized_start=337
+  _globals['_ITEMFRAGMENT']._serialized_end=379
+  _globals['_ITEM']._serialized_start=382
+  _globals['_ITEM']._serialized_end=592
+  _globals['_DEFINITIONCHANGESET']._serialized_start=595
+  _globals['_DEFINITIONCHANGESET']._serialized_end=792
+  _globals['_EVALUATIONITEM']._serialized_start=794
+  _globals['_EVALUATIONITEM']._serialized_end=905
+  _globals['_EVALUATIONCHANGESET']._serialized_start=908
+  _globals['_EVALUATIONCHANGESET']._serialized_end=1115
+  _globals['_HEARTBEAT']._serialized_start=1117
+  _globals['_HEARTBEAT']._serialized_end=1170
+  _globals['_GOODBYE']._serialized_start=1172
+  _globals['_GOODBYE']._serialized_end=1277
+  _globals['_SYNCDEFINITIONSREQUEST']._serialized_start=1279
+  _globals['_SYNCDEFINITIONSREQUEST']._serialized_end=1390
+  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_start=1393
+  _globals['_SYNCDEFINITIONSRESPONSE']._serialized_end=1584
+  _globals['_SYNCEVALUATIONSREQUEST']._serialized_start=1587
+  _globals['_SYNCEVALUATIONSREQUEST']._serialized_end=1748
+  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_start=1751
+  _globals['_SYNCEVALUATIONSRESPONSE']._serialized_end=1942
+  _globals['_SYNCSERVICE']._serialized_start=2271
+  _globals['_SYNCSERVICE']._serialized_end=2496
 # @@protoc_insertion_point(module_scope)

@@ -64,6 +64,10 @@ class _GoodbyeReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._
     """The key was revoked; reconnecting is UNAUTHENTICATED."""
     GOODBYE_REASON_ENVIRONMENT_DELETED: _GoodbyeReason.ValueType  # 5
     """The environment was deleted; reconnecting is UNAUTHENTICATED."""
+    GOODBYE_REASON_RESYNC: _GoodbyeReason.ValueType  # 6
+    """The store went back to a backup, or the server had been told what the store does not say:
+    what the SDK holds may be wrong. It comes back with its token and is told what is right.
+    """
 
 class GoodbyeReason(_GoodbyeReason, metaclass=_GoodbyeReasonEnumTypeWrapper):
     """GoodbyeReason says why the server ends a stream."""
@@ -80,6 +84,10 @@ GOODBYE_REASON_KEY_REVOKED: GoodbyeReason.ValueType  # 4
 """The key was revoked; reconnecting is UNAUTHENTICATED."""
 GOODBYE_REASON_ENVIRONMENT_DELETED: GoodbyeReason.ValueType  # 5
 """The environment was deleted; reconnecting is UNAUTHENTICATED."""
+GOODBYE_REASON_RESYNC: GoodbyeReason.ValueType  # 6
+"""The store went back to a backup, or the server had been told what the store does not say:
+what the SDK holds may be wrong. It comes back with its token and is told what is right.
+"""
 global___GoodbyeReason = GoodbyeReason
 
 @typing.final
@@ -109,6 +117,36 @@ class SdkInfo(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["instance_id", b"instance_id", "name", b"name", "version", b"version"]) -> None: ...
 
 global___SdkInfo = SdkInfo
+
+@typing.final
+class ResumeToken(google.protobuf.message.Message):
+    """ResumeToken is what a server gave an SDK beside a change set: it says what the SDK holds. An
+    SDK keeps it with that, as one, and sends it back; no part of it means anything to an SDK.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    DIGEST_FIELD_NUMBER: builtins.int
+    epoch: builtins.bytes
+    """Names the environment's history, which is another one when the store has gone back to a
+    backup; at most 64 bytes.
+    """
+    revision: builtins.int
+    """Revision that is held."""
+    digest: builtins.bytes
+    """Digest of all that is held (definitions only); at most 64 bytes, empty for none."""
+    def __init__(
+        self,
+        *,
+        epoch: builtins.bytes = ...,
+        revision: builtins.int = ...,
+        digest: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["digest", b"digest", "epoch", b"epoch", "revision", b"revision"]) -> None: ...
+
+global___ResumeToken = ResumeToken
 
 @typing.final
 class ItemFragment(google.protobuf.message.Message):
@@ -187,7 +225,7 @@ class DefinitionChangeSet(google.protobuf.message.Message):
     PART_FIELD_NUMBER: builtins.int
     LAST_FIELD_NUMBER: builtins.int
     ITEMS_FIELD_NUMBER: builtins.int
-    DIGEST_FIELD_NUMBER: builtins.int
+    RESUME_FIELD_NUMBER: builtins.int
     kind: global___ChangeKind.ValueType
     """FULL or PATCH; the same in every part."""
     revision: builtins.int
@@ -196,13 +234,15 @@ class DefinitionChangeSet(google.protobuf.message.Message):
     """0, 1, 2 …"""
     last: builtins.bool
     """Set on the last part."""
-    digest: builtins.bytes
-    """On the last part: a digest of all that the SDK holds once applied. 32 bytes that mean
-    nothing to an SDK; it keeps them with what it holds, and forgets them if there are none.
-    """
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Item]:
         """Segments come before flags; none in an empty patch."""
+
+    @property
+    def resume(self) -> global___ResumeToken:
+        """On the last part: what to resume with once all of it is applied. If there is none, the SDK
+        has none.
+        """
 
     def __init__(
         self,
@@ -212,9 +252,10 @@ class DefinitionChangeSet(google.protobuf.message.Message):
         part: builtins.int = ...,
         last: builtins.bool = ...,
         items: collections.abc.Iterable[global___Item] | None = ...,
-        digest: builtins.bytes = ...,
+        resume: global___ResumeToken | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["digest", b"digest", "items", b"items", "kind", b"kind", "last", b"last", "part", b"part", "revision", b"revision"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["resume", b"resume"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["items", b"items", "kind", b"kind", "last", b"last", "part", b"part", "resume", b"resume", "revision", b"revision"]) -> None: ...
 
 global___DefinitionChangeSet = DefinitionChangeSet
 
@@ -255,6 +296,7 @@ class EvaluationChangeSet(google.protobuf.message.Message):
     PART_FIELD_NUMBER: builtins.int
     LAST_FIELD_NUMBER: builtins.int
     ITEMS_FIELD_NUMBER: builtins.int
+    RESUME_FIELD_NUMBER: builtins.int
     kind: global___ChangeKind.ValueType
     """FULL or PATCH; the same in every part."""
     revision: builtins.int
@@ -267,6 +309,12 @@ class EvaluationChangeSet(google.protobuf.message.Message):
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___EvaluationItem]:
         """Only results that differ; none in an empty patch."""
 
+    @property
+    def resume(self) -> global___ResumeToken:
+        """On the last part: what to resume with once all of it is applied, for this very context. If
+        there is none, the SDK has none.
+        """
+
     def __init__(
         self,
         *,
@@ -275,8 +323,10 @@ class EvaluationChangeSet(google.protobuf.message.Message):
         part: builtins.int = ...,
         last: builtins.bool = ...,
         items: collections.abc.Iterable[global___EvaluationItem] | None = ...,
+        resume: global___ResumeToken | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["items", b"items", "kind", b"kind", "last", b"last", "part", b"part", "revision", b"revision"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["resume", b"resume"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["items", b"items", "kind", b"kind", "last", b"last", "part", b"part", "resume", b"resume", "revision", b"revision"]) -> None: ...
 
 global___EvaluationChangeSet = EvaluationChangeSet
 
@@ -334,17 +384,15 @@ class SyncDefinitionsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SINCE_FIELD_NUMBER: builtins.int
+    RESUME_FIELD_NUMBER: builtins.int
     SDK_FIELD_NUMBER: builtins.int
-    DIGEST_FIELD_NUMBER: builtins.int
-    since: builtins.int
-    """Revision that the SDK holds; 0 for none. A revision that the server cannot
-    continue from is answered with a FULL change set.
-    """
-    digest: builtins.bytes
-    """Digest that came with the change set that led to `since`; at most 64 bytes, empty for none.
-    An SDK that holds what the server has is sent an empty patch where it were a FULL set.
-    """
+    @property
+    def resume(self) -> global___ResumeToken:
+        """Token that came with what the SDK holds; not set if it holds nothing. One that the server
+        cannot continue from is answered with a FULL change set, or with an empty patch if its
+        digest says that the content is the same.
+        """
+
     @property
     def sdk(self) -> global___SdkInfo:
         """Who calls."""
@@ -352,12 +400,11 @@ class SyncDefinitionsRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        since: builtins.int = ...,
+        resume: global___ResumeToken | None = ...,
         sdk: global___SdkInfo | None = ...,
-        digest: builtins.bytes = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["sdk", b"sdk"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["digest", b"digest", "sdk", b"sdk", "since", b"since"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["resume", b"resume", "sdk", b"sdk"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["resume", b"resume", "sdk", b"sdk"]) -> None: ...
 
 global___SyncDefinitionsRequest = SyncDefinitionsRequest
 
@@ -401,11 +448,15 @@ class SyncEvaluationsRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SINCE_FIELD_NUMBER: builtins.int
+    RESUME_FIELD_NUMBER: builtins.int
     SDK_FIELD_NUMBER: builtins.int
     CONTEXT_FIELD_NUMBER: builtins.int
-    since: builtins.int
-    """Revision that the SDK holds for this very context; 0 for none or another context."""
+    @property
+    def resume(self) -> global___ResumeToken:
+        """Token that came with what the SDK holds for this very context; not set if it holds nothing,
+        or another context's results.
+        """
+
     @property
     def sdk(self) -> global___SdkInfo:
         """Who calls."""
@@ -417,12 +468,12 @@ class SyncEvaluationsRequest(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        since: builtins.int = ...,
+        resume: global___ResumeToken | None = ...,
         sdk: global___SdkInfo | None = ...,
         context: featmesh.evaluation.v1.evaluation_pb2.Context | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["context", b"context", "sdk", b"sdk"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["context", b"context", "sdk", b"sdk", "since", b"since"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["context", b"context", "resume", b"resume", "sdk", b"sdk"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["context", b"context", "resume", b"resume", "sdk", b"sdk"]) -> None: ...
 
 global___SyncEvaluationsRequest = SyncEvaluationsRequest
 
