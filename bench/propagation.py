@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
+import grpc
 from grpc import aio
 
 from bench.pace import until_due
@@ -31,13 +32,13 @@ from featmesh.management.v1 import (
     flag_service_pb2_grpc,
     import_service_pb2,
     import_service_pb2_grpc,
-    tenancy_pb2,
-    tenancy_pb2_grpc,
 )
 from featmesh.sync.v1 import sync_pb2, sync_pb2_grpc
+from tests.support import places
 from tests.support.flags import boolean_flag
 from tests.support.mesh import Mesh, three_services
 from tests.support.mongodb import running_mongod
+from tests.support.places import Place
 from tests.support.rabbitmq import rabbitmq_node
 
 STREAMS: Final = (1, 100)
@@ -88,53 +89,23 @@ def running_mesh() -> Iterator[Mesh]:
         yield mesh
 
 
-@dataclass(frozen=True)
-class Place:
-    """An environment with one flag, and a key to its streams."""
-
-    environment: str
-    secret: str
-
-
 async def make_place(mesh: Mesh, channel: aio.Channel, name: str = "bench") -> Place:
     """A new environment with a flag that can be toggled."""
-    tenancy = cast(
-        "tenancy_pb2_grpc.TenancyServiceAsyncStub", tenancy_pb2_grpc.TenancyServiceStub(channel)
-    )
-    metadata = mesh.metadata()
-    organization = await tenancy.CreateOrganization(
-        tenancy_pb2.CreateOrganizationRequest(key=name, name="Bench"), metadata=metadata
-    )
-    project = await tenancy.CreateProject(
-        tenancy_pb2.CreateProjectRequest(
-            organization_id=organization.organization.id, key="bench", name="Bench"
-        ),
-        metadata=metadata,
-    )
-    made = await tenancy.CreateEnvironment(
-        tenancy_pb2.CreateEnvironmentRequest(
-            project_id=project.project.id, key="bench", name="Bench"
-        ),
-        metadata=metadata,
-    )
-    environment = made.environment.id
-    key = await tenancy.CreateSdkKey(
-        tenancy_pb2.CreateSdkKeyRequest(
-            environment_id=environment, kind=tenancy_pb2.SDK_KEY_KIND_SERVER, name="bench"
-        ),
-        metadata=metadata,
-    )
+    place = await asyncio.to_thread(_make_place, mesh, name)
     imports = cast(
         "import_service_pb2_grpc.ImportServiceAsyncStub",
         import_service_pb2_grpc.ImportServiceStub(channel),
     )
     await imports.ImportItems(
-        import_service_pb2.ImportItemsRequest(
-            environment_id=environment, flags=[boolean_flag(FLAG)]
-        ),
-        metadata=metadata,
+        import_service_pb2.ImportItemsRequest(parent=place.environment, flags=[boolean_flag(FLAG)]),
+        metadata=mesh.metadata(),
     )
-    return Place(environment, key.secret)
+    return place
+
+
+def _make_place(mesh: Mesh, name: str) -> Place:
+    with grpc.insecure_channel(mesh.api) as channel:
+        return places.make_place(mesh, channel, name)
 
 
 @asynccontextmanager
@@ -160,7 +131,7 @@ async def _read(mesh: Mesh, place: Place, receipts: Receipts, current: asyncio.S
         stub = cast("sync_pb2_grpc.SyncServiceAsyncStub", sync_pb2_grpc.SyncServiceStub(channel))
         call = stub.SyncDefinitions(
             sync_pb2.SyncDefinitionsRequest(),
-            metadata=(("authorization", f"Bearer {place.secret}"),),
+            metadata=(("authorization", f"Bearer {place.server_key}"),),
         )
         first = True
         async for frame in call:
@@ -198,7 +169,7 @@ async def toggle_again_and_again(
     from_commit: list[float] = []
     from_request: list[float] = []
     got = await stub.GetFlag(
-        flag_service_pb2.GetFlagRequest(environment_id=place.environment, key=FLAG),
+        flag_service_pb2.GetFlagRequest(name=place.flag(FLAG)),
         metadata=mesh.metadata(),
     )
     enabled = got.resource.flag.enabled
@@ -209,9 +180,7 @@ async def toggle_again_and_again(
         await until_due(number, began, per_second)
         enabled = not enabled
         sent = time.time()
-        request = flag_service_pb2.ToggleFlagRequest(
-            environment_id=place.environment, key=FLAG, enabled=enabled
-        )
+        request = flag_service_pb2.ToggleFlagRequest(name=place.flag(FLAG), enabled=enabled)
         answer = await stub.ToggleFlag(request, metadata=mesh.metadata())
         revision = answer.resource.flag.revision
         async with asyncio.timeout(PATIENCE):

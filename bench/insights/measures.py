@@ -14,8 +14,9 @@ from grpc import aio
 from bench.insights.batches import EVENTS
 from bench.insights.sender import Sender, Sent
 from bench.insights.stage import Stage
-from bench.propagation import Place, streams, toggle_again_and_again
+from bench.propagation import streams, toggle_again_and_again
 from bench.record import Benchmark, Measure, own_cpu_seconds, percentile
+from tests.support.places import Place
 
 PARTS: Final = ("evaluation", "ingest", "mongod", "rabbitmq")
 OURS: Final = "featmesh"
@@ -60,15 +61,15 @@ def figure(unit: str, goal: float | None = None, *, higher: bool = False) -> Mea
 
 async def throughput(stage: Stage, place: Place, bench: Benchmark, events: int) -> float:
     """Everything at once, as fast as it goes; rows stored per second."""
-    sender = Sender(stage.mesh.evaluation, place.secret)
+    sender = Sender(stage.mesh.evaluation, place.server_key)
     await sender.send(WARM_UP)
-    await stage.until_stored_async(place.environment, WARM_UP * EVENTS)
-    before = stage.stored(place.environment)
+    await stage.until_stored_async(place.environment_id, WARM_UP * EVENTS)
+    before = stage.stored(place.environment_id)
     cpu = {part: stage.cpu_seconds(part) for part in PARTS}
     generator, began = own_cpu_seconds(), time.perf_counter()
     sent = await sender.send(events // EVENTS)
     generator = own_cpu_seconds() - generator
-    await stage.until_stored_async(place.environment, before + sent.events)
+    await stage.until_stored_async(place.environment_id, before + sent.events)
     stored = sent.events / (time.perf_counter() - began)
     work = f"{events:,} event rows in batches of {EVENTS}, all processes on this machine"
     rate = figure("rows/s", GOAL, higher=True)
@@ -105,15 +106,15 @@ async def beside_events(
 
 async def backlog(stage: Stage, place: Place, bench: Benchmark, events: int) -> None:
     """`ingest` comes back to a queue that has filled meanwhile."""
-    before = stage.stored(place.environment)
+    before = stage.stored(place.environment_id)
     with _away(stage, "ingest"):
-        sent = await Sender(stage.mesh.evaluation, place.secret).send(events // EVENTS)
+        sent = await Sender(stage.mesh.evaluation, place.server_key).send(events // EVENTS)
     began = time.perf_counter()
-    await stage.until_stored_async(place.environment, before + sent.events)
+    await stage.until_stored_async(place.environment_id, before + sent.events)
     seconds = time.perf_counter() - began
     work = f"a backlog of {events:,} events"
     add(bench, work, "drained", sent.events / seconds, figure("rows/s", higher=True))
-    lost = before + sent.events - stage.stored(place.environment)
+    lost = before + sent.events - stage.stored(place.environment_id)
     add(bench, work, "lost", lost, figure("rows", 0))
 
 
@@ -151,15 +152,15 @@ async def _pushes(stage: Stage, place: Place) -> dict[str, list[float]]:
 @asynccontextmanager
 async def _loaded(stage: Stage, place: Place, rows_per_second: float) -> AsyncIterator[Sent]:
     """Events come at this rate meanwhile; afterwards all of them are stored."""
-    over, sent, before = asyncio.Event(), Sent(), stage.stored(place.environment)
-    sender, pace = Sender(stage.mesh.evaluation, place.secret), rows_per_second / EVENTS
+    over, sent, before = asyncio.Event(), Sent(), stage.stored(place.environment_id)
+    sender, pace = Sender(stage.mesh.evaluation, place.server_key), rows_per_second / EVENTS
     load = asyncio.create_task(sender.send(1, per_second=pace, into=sent, until=over))
     try:
         yield sent
     finally:
         over.set()
         await load
-    await stage.until_stored_async(place.environment, before + sent.events)
+    await stage.until_stored_async(place.environment_id, before + sent.events)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from bench.insights import faults
 from bench.insights.batches import EVENTS, METRICS
 from bench.insights.sender import Sender, Sent
 from bench.insights.stage import Stage
-from bench.propagation import Place
+from tests.support.places import Place
 
 LARGE_BUFFER: Final = 1_000_000
 SMALL_BUFFER: Final = 200
@@ -61,7 +61,7 @@ async def reconcile(
     At least so many, and until the last fault is over; so many ``per_second``, 0 for no bound.
     """
     place, sdk_place = await stage.place("batches"), await stage.place("clients")
-    sender = Sender(stage.mesh.evaluation, place.secret, connections=2, calls=4)
+    sender = Sender(stage.mesh.evaluation, place.server_key, connections=2, calls=4)
     sent = Sent()
     planned = [fault for _ in range(rounds) for fault in faults.ALL]
     over = asyncio.Event()
@@ -77,7 +77,7 @@ async def reconcile(
             for capacity in (LARGE_BUFFER, SMALL_BUFFER)
         ]
     say(f"all sent; retried: {dict(sent.retries)}; waiting until all is stored")
-    await asyncio.to_thread(stage.until_stored, place.environment, sent.events)
+    await asyncio.to_thread(stage.until_stored, place.environment_id, sent.events)
     for process in stage.mesh.processes:
         if process.name == "ingest":
             # What was delivered twice has been stored or left out when it has drained.
@@ -105,7 +105,7 @@ def _play_sdk(stage: Stage, place: Place, capacity: int, over: asyncio.Event) ->
     options = featmesh.Options(
         event_capacity=capacity, flush_interval=0.2, backoff_maximum=1, send_timeout=5
     )
-    with featmesh.Client(stage.mesh.evaluation, place.secret, options=options) as client:
+    with featmesh.Client(stage.mesh.evaluation, place.server_key, options=options) as client:
         client.wait_until_ready(FLUSH_SECONDS)
         user = featmesh.Context(f"application-{capacity}")
         client.identify(user)
@@ -123,7 +123,7 @@ def _play_sdk(stage: Stage, place: Place, capacity: int, over: asyncio.Event) ->
 
 
 def _compare(stage: Stage, place: Place, sdk_place: Place, sent: Sent, tracked: int) -> Outcome:
-    environment, batches = place.environment, len(sent.acknowledged)
+    environment, batches = place.environment_id, len(sent.acknowledged)
     acknowledged = frozenset(sent.acknowledged)
     ids = frozenset(
         one["_id"].partition("/")[2]
@@ -131,8 +131,8 @@ def _compare(stage: Stage, place: Place, sdk_place: Place, sent: Sent, tracked: 
             {"_id": {"$gte": f"{environment}/", "$lt": f"{environment}0"}}, {"_id": 1}
         )
     )
-    days = stage.totals("environment_days", sdk_place.environment)
-    stored_by_sdk = stage.count("metric_events", sdk_place.environment)
+    days = stage.totals("environment_days", sdk_place.environment_id)
+    stored_by_sdk = stage.count("metric_events", sdk_place.environment_id)
     return Outcome(
         sent=sent,
         stored=_stored(stage, environment),

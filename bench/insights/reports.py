@@ -15,7 +15,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bench.insights.batches import FLAGS, USERS, VARIATIONS
 from bench.insights.measures import add, figure
 from bench.insights.stage import DATABASE, Stage
-from bench.propagation import Place
 from bench.record import Benchmark, percentile
 from featmesh.management.v1 import (
     import_service_pb2,
@@ -26,6 +25,7 @@ from featmesh.management.v1 import report_service_pb2 as pb
 from services.storage.model.events import EvaluationEvent, InsightBatch
 from services.storage.mongodb import MongoStore
 from tests.support.flags import boolean_flag
+from tests.support.places import Place
 from tests.support.resources import update_environment
 
 DAYS: Final = 365
@@ -47,7 +47,7 @@ async def fill(stage: Stage, place: Place, evaluations: int) -> None:
     with grpc.insecure_channel(stage.mesh.api) as channel:
         import_service_pb2_grpc.ImportServiceStub(channel).ImportItems(
             import_service_pb2.ImportItemsRequest(
-                environment_id=place.environment,
+                parent=place.environment,
                 flags=[boolean_flag(f"flag-{number}") for number in range(FLAGS)],
             ),
             metadata=stage.mesh.metadata(),
@@ -55,10 +55,10 @@ async def fill(stage: Stage, place: Place, evaluations: int) -> None:
         )
     store, dice = MongoStore.open(stage.mongod.uri, database=DATABASE), random.Random(7)
     try:
-        await update_environment(store, place.environment, retention_days=2 * DAYS)
+        await update_environment(store, place.environment_id, retention_days=2 * DAYS)
         for day in range(DAYS):
             size = (day + 1) * evaluations // DAYS - day * evaluations // DAYS
-            await store.insights.store_insights([_batch(dice, place.environment, size, day)])
+            await store.insights.store_insights([_batch(dice, place.environment_id, size, day)])
     finally:
         await store.close()
 
@@ -104,13 +104,13 @@ def _reports(stub: Any, environment: str, metadata: Any) -> Iterator[tuple[str, 
     for name, request in _evaluations(environment):
         yield name, calling(stub.QueryEvaluations, request)
     users = pb.ListVariationUsersRequest(
-        environment_id=environment, flag_key="flag-1", variation_id="flag-1-variation-0"
+        parent=environment, flag_key="flag-1", variation_id="flag-1-variation-0"
     )
     yield "users of a variation, a page", calling(stub.ListVariationUsers, users)
     for name, interval in (("day", pb.INTERVAL_DAY), ("month", pb.INTERVAL_MONTH)):
-        usage = pb.QueryUsageRequest(environment_id=environment, interval=interval, **_range(DAYS))
+        usage = pb.QueryUsageRequest(parent=environment, interval=interval, **_range(DAYS))
         yield f"usage by {name}", calling(stub.QueryUsage, usage)
-    stale = pb.ListStaleFlagsRequest(environment_id=environment)
+    stale = pb.ListStaleFlagsRequest(parent=environment)
     yield f"stale ones of {FLAGS} flags", calling(stub.ListStaleFlags, stale)
 
 
@@ -126,7 +126,7 @@ def _evaluations(environment: str) -> Iterator[tuple[str, pb.QueryEvaluationsReq
     ):
         for users in (False, True):
             request = pb.QueryEvaluationsRequest(
-                environment_id=environment,
+                parent=environment,
                 flag_key="flag-1",
                 interval=interval,
                 time_zone=zone,

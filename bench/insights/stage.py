@@ -19,9 +19,10 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from bench.machine import process_cpu_seconds
-from bench.propagation import Place, make_place
+from bench.propagation import make_place
 from services.standalone.mongod import EmbeddedMongod
 from tests.support.mesh import Mesh, three_services
+from tests.support.places import Place
 from tests.support.ports import free_port
 from tests.support.rabbitmq import RabbitMqNode, rabbitmq_node
 

@@ -72,9 +72,7 @@ class Installation:
         places = await asyncio.to_thread(self._make_places, number)
         imports: Any = import_service_pb2_grpc.ImportServiceStub(self.channel)
         for place in places:
-            request = import_service_pb2.ImportItemsRequest(
-                environment_id=place.environment, flags=flags
-            )
+            request = import_service_pb2.ImportItemsRequest(parent=place.environment, flags=flags)
             await imports.ImportItems(request, metadata=self.mesh.metadata(), timeout=PATIENCE)
         return places
 
@@ -82,9 +80,7 @@ class Installation:
         """Turns a flag on or off; the change begins at its revision: see `Commits`."""
         wanted = not self._enabled.get((place.environment, flag), True)
         self._enabled[place.environment, flag] = wanted
-        request = flag_service_pb2.ToggleFlagRequest(
-            environment_id=place.environment, key=flag, enabled=wanted
-        )
+        request = flag_service_pb2.ToggleFlagRequest(name=place.flag(flag), enabled=wanted)
         answer = await self._flags.ToggleFlag(
             request, metadata=self.mesh.metadata(), timeout=PATIENCE
         )
@@ -106,13 +102,13 @@ class Installation:
         """Changes what only operators see: a new revision, the same results."""
         metadata = self.mesh.metadata()
         got = await self._flags.GetFlag(
-            flag_service_pb2.GetFlagRequest(environment_id=place.environment, key=flag),
+            flag_service_pb2.GetFlagRequest(name=place.flag(flag)),
             metadata=metadata,
             timeout=PATIENCE,
         )
         got.resource.description = description
         request = flag_service_pb2.UpdateFlagRequest(
-            environment_id=place.environment, resource=got.resource
+            resource=got.resource, base_version=got.resource.meta.version
         )
         answer = await self._flags.UpdateFlag(request, metadata=metadata, timeout=PATIENCE)
         return _change(answer, EVERY_KEY)

@@ -29,7 +29,7 @@ def text_flag(key: str, text: str) -> flag_service_pb2.FlagResource:
         off_variation_id="a",
         fallthrough=serve("a"),
     )
-    return flag_service_pb2.FlagResource(flag=flag, name=key)
+    return flag_service_pb2.FlagResource(flag=flag, display_name=key)
 
 
 class Contents:
@@ -64,7 +64,7 @@ class Contents:
         if dice.random() < 0.3:
             flag.targets.add(variation_id="b", keys=dice.sample(USERS, 3))
         flag.fallthrough.CopyFrom(self._rollout())
-        return flag_service_pb2.FlagResource(flag=flag, name=key)
+        return flag_service_pb2.FlagResource(flag=flag, display_name=key)
 
     def segment(self, key: str, segment_id: str) -> segment_service_pb2.SegmentResource:
         """A segment of some users and one plan."""
@@ -75,7 +75,7 @@ class Contents:
         rule.conditions.add(
             attribute="plan", operator=condition_pb2.OPERATOR_IN, values=[dice.choice(PLANS)]
         )
-        return segment_service_pb2.SegmentResource(segment=segment, name=key)
+        return segment_service_pb2.SegmentResource(segment=segment, display_name=key)
 
     def _text(self) -> str:
         self._count += 1

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from featmesh.engine.model import Flag, Segment
 from featmesh.management.v1 import flag_service_pb2 as flags_pb
@@ -102,13 +103,28 @@ class Lane:
         current = self._items.get(("flag", resource.flag.key))
         resource.flag.salt = resource.flag.key
         if current is not None:
-            resource.flag.version, resource.flag.archived = current.version, current.archived
+            resource.flag.archived = current.archived
+        method, fields = self._put("Flag", resource, current)
         kind = flags_pb.CreateFlagRequest if current is None else flags_pb.UpdateFlagRequest
-        method = "CreateFlag" if current is None else "UpdateFlag"
-        request = kind(
-            environment_id=self.environment.id, resource=resource, options=self._options()
-        )
-        return await self._flag(method, request, flag_from_proto(resource.flag), first)
+        return await self._flag(method, kind(**fields), flag_from_proto(resource.flag), first)
+
+    def _put(self, noun: str, resource: Any, current: Item | None) -> tuple[str, dict[str, Any]]:
+        """The method that creates or replaces, and the fields of its request."""
+        fields: dict[str, Any] = {"resource": resource, "options": self._options()}
+        if current is None:
+            return f"Create{noun}", fields | {"parent": self._parent}
+        resource.name = self._name(current)
+        mask = FieldMask(paths=["*"])
+        return f"Update{noun}", fields | {"base_version": current.version, "update_mask": mask}
+
+    @property
+    def _parent(self) -> str:
+        """The environment, by its id alone."""
+        return f"organizations/-/projects/-/environments/{self.environment.id}"
+
+    def _name(self, item: Item) -> str:
+        collection = "flags" if isinstance(item, Flag) else "segments"
+        return f"{self._parent}/{collection}/{item.key}"
 
     async def _put_segment(self) -> None:
         key = f"{self.name}-segment-{self._dice.randrange(SEGMENTS)}"
@@ -118,18 +134,14 @@ class Lane:
         """Creates it, or replaces what is there."""
         current = self._items.get(("segment", resource.segment.id))
         if current is not None:
-            resource.segment.version = current.version
             resource.segment.archived = current.archived
         kind = (
             segments_pb.CreateSegmentRequest
             if current is None
             else segments_pb.UpdateSegmentRequest
         )
-        method = "CreateSegment" if current is None else "UpdateSegment"
-        request = kind(
-            environment_id=self.environment.id, resource=resource, options=self._options()
-        )
-        return await self._segment(method, request, segment_from_proto(resource.segment))
+        method, fields = self._put("Segment", resource, current)
+        return await self._segment(method, kind(**fields), segment_from_proto(resource.segment))
 
     async def _toggle(self) -> None:
         flags = self._flags()
@@ -139,8 +151,7 @@ class Lane:
     async def toggle(self, flag: Flag, *, first: int | None = None) -> Flag:
         """On becomes off, and off on."""
         request = flags_pb.ToggleFlagRequest(
-            environment_id=self.environment.id,
-            key=flag.key,
+            name=self._name(flag),
             enabled=not flag.enabled,
             options=self._options(),
         )
@@ -175,17 +186,23 @@ class Lane:
             return
         item = self._dice.choice(list(self._items.values()))
         expected = replace(item, archived=not item.archived)
-        fields = self._named(item) | {"archived": expected.archived}
+        verb, named = "Archive" if expected.archived else "Restore", self._named(item)
+        kind: Any
         if isinstance(expected, Flag):
-            await self._flag("ArchiveFlag", flags_pb.ArchiveFlagRequest(**fields), expected)
+            archive, restore = flags_pb.ArchiveFlagRequest, flags_pb.RestoreFlagRequest
+            kind = archive if expected.archived else restore
+            await self._flag(f"{verb}Flag", kind(**named), expected)
         else:
-            request = segments_pb.ArchiveSegmentRequest(**fields)
-            await self._segment("ArchiveSegment", request, expected)
+            kind = (
+                segments_pb.ArchiveSegmentRequest
+                if expected.archived
+                else segments_pb.RestoreSegmentRequest
+            )
+            await self._segment(f"{verb}Segment", kind(**named), expected)
 
     def _named(self, item: Item) -> dict[str, Any]:
         """The fields of a request that names one item."""
-        environment_id = self.environment.id
-        return {"environment_id": environment_id, "key": item.key, "options": self._options()}
+        return {"name": self._name(item), "options": self._options()}
 
     async def _delete(self) -> None:
         if self._items:

@@ -10,12 +10,18 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
+from featmesh.management.v1 import environment_service_pb2 as environments
 from featmesh.management.v1 import (
+    environment_service_pb2_grpc,
     flag_service_pb2_grpc,
+    organization_service_pb2_grpc,
+    project_service_pb2_grpc,
+    sdk_key_service_pb2_grpc,
     segment_service_pb2_grpc,
-    tenancy_pb2,
-    tenancy_pb2_grpc,
 )
+from featmesh.management.v1 import organization_service_pb2 as organizations
+from featmesh.management.v1 import project_service_pb2 as projects
+from featmesh.management.v1 import sdk_key_service_pb2 as sdk_keys
 from tests.chaos.waiting import RECOVERY, NeverCame
 from tests.support.places import Place
 
@@ -65,7 +71,10 @@ class Management:
         self._metadata = (("authorization", f"Bearer {token}"),)
         self.flags: Any = self._stubs(flag_service_pb2_grpc.FlagServiceStub)
         self.segments: Any = self._stubs(segment_service_pb2_grpc.SegmentServiceStub)
-        self.tenancy: Any = self._stubs(tenancy_pb2_grpc.TenancyServiceStub)
+        self.organizations = self._stubs(organization_service_pb2_grpc.OrganizationServiceStub)
+        self.projects = self._stubs(project_service_pb2_grpc.ProjectServiceStub)
+        self.environments = self._stubs(environment_service_pb2_grpc.EnvironmentServiceStub)
+        self.sdk_keys = self._stubs(sdk_key_service_pb2_grpc.SdkKeyServiceStub)
         self.retries: Counter[str] = Counter()
         """How often a call had to be made again, by status."""
 
@@ -104,21 +113,28 @@ class Management:
 
     async def make_place(self, name: str) -> Place:
         """A new organization with one environment and a key of each kind."""
-        pb = tenancy_pb2
+        environment = await self._make_environment(name)
 
-        async def make(method: str, request: Any) -> Any:
-            return await self.call(self.tenancy, method, request)
+        async def key(kind: sdk_keys.SdkKeyKind.ValueType) -> str:
+            sdk_key = sdk_keys.SdkKey(kind=kind, display_name=name)
+            request = sdk_keys.CreateSdkKeyRequest(parent=environment.name, sdk_key=sdk_key)
+            return str((await self.call(self.sdk_keys, "CreateSdkKey", request)).secret)
 
-        owner = pb.CreateOrganizationRequest(key=name, name=name)
-        organization = (await make("CreateOrganization", owner)).organization.id
-        parent = pb.CreateProjectRequest(organization_id=organization, key=name, name=name)
-        project = (await make("CreateProject", parent)).project.id
-        home = pb.CreateEnvironmentRequest(project_id=project, key=name, name=name)
-        environment = (await make("CreateEnvironment", home)).environment.id
+        server, client = sdk_keys.SDK_KEY_KIND_SERVER, sdk_keys.SDK_KEY_KIND_CLIENT
+        return Place(environment.name, environment.meta.id, await key(server), await key(client))
 
-        async def key(kind: pb.SdkKeyKind.ValueType) -> str:
-            request = pb.CreateSdkKeyRequest(environment_id=environment, kind=kind, name=name)
-            return str((await make("CreateSdkKey", request)).secret)
-
-        server, client = pb.SDK_KEY_KIND_SERVER, pb.SDK_KEY_KIND_CLIENT
-        return Place(environment, await key(server), await key(client))
+    async def _make_environment(self, name: str) -> Any:
+        fields: Any = {"key": name, "display_name": name}
+        owner = organizations.CreateOrganizationRequest(
+            organization=organizations.Organization(**fields)
+        )
+        made = await self.call(self.organizations, "CreateOrganization", owner)
+        home = projects.CreateProjectRequest(
+            parent=made.organization.name, project=projects.Project(**fields)
+        )
+        made = await self.call(self.projects, "CreateProject", home)
+        request = environments.CreateEnvironmentRequest(
+            parent=made.project.name, environment=environments.Environment(**fields)
+        )
+        made = await self.call(self.environments, "CreateEnvironment", request)
+        return made.environment

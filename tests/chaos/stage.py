@@ -96,7 +96,7 @@ async def _make_sites(management: Management, seed: str) -> list[Site]:
     sites = []
     for name in ENVIRONMENTS:
         place = await management.make_place(name)
-        truth = Environment(name, place.environment, 0)
+        truth = Environment(name, place.environment_id, 0)
         hand = Lane("hand", truth, management, seed)
         lanes = [Lane(f"lane{number}", truth, management, seed) for number in range(LANES)]
         await hand.put_flag(boolean_flag(ALWAYS_ON))

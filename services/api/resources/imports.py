@@ -65,6 +65,8 @@ def _bundle(request: pb.ImportItemsRequest) -> Bundle:
 
 def _check(request: pb.ImportItemsRequest) -> None:
     violations = Violations()
+    if not (request.flags or request.segments):
+        violations.add("flags", "are none, and there are no segments: nothing to import")
     for index, flag in enumerate(request.flags):
         check_flag_resource(violations, f"flags[{index}]", flag)
     for index, segment in enumerate(request.segments):

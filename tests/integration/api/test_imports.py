@@ -68,6 +68,11 @@ async def test_a_malformed_item_is_named_and_nothing_is_imported(
     assert not definitions.segments
 
 
+async def test_an_import_of_nothing_is_refused(api: ApiClient, environment: Environment) -> None:
+    request = import_service_pb2.ImportItemsRequest(parent=environment.name)
+    assert set(violations(await api.refused(api.imports.ImportItems, request))) == {"flags"}
+
+
 async def test_references_to_nothing_are_named_and_nothing_is_imported(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:

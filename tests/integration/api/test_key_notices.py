@@ -2,23 +2,18 @@ from __future__ import annotations
 
 import asyncio
 
-from featmesh.management.v1 import tenancy_pb2
+from featmesh.management.v1 import mutation_pb2, sdk_key_service_pb2
 from featmesh.messaging.v1 import messaging_pb2
-from services.api.changes.commit import Changes
-from services.api.changes.edits import Mutation
-from services.api.changes.effects import CommitHooks
-from services.api.changes.tenancy import TenancyChanges
 from services.api.outbox.key_notices import KeyNotices
 from services.messaging.inprocess import InProcessBus
 from services.messaging.ports import Message, Topic
 from services.runtime.errors import BrokerUnavailable
-from services.storage.model.changes import Change, Committed, WriteOptions
 from services.storage.model.credentials import SdkKeyKind
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient
 from tests.support.evaluation import new_sdk_key
 from tests.support.messaging import Recorder
-from tests.support.resources import ADA, Environment
+from tests.support.resources import Environment, make_environment
 
 
 async def test_a_revocation_is_told(
@@ -27,33 +22,36 @@ async def test_a_revocation_is_told(
     notices = Recorder()
     await (await bus.watch_changes(notices)).bind(environment.id)
     _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
-    request = tenancy_pb2.RevokeSdkKeyRequest(environment_id=environment.id, sdk_key_id=key_id)
-    await api.call(api.tenancy.RevokeSdkKey, request)
+    await api.call(api.sdk_keys.RevokeSdkKey, revocation(environment, key_id))
     (message,) = await notices.until(1)
     notice = messaging_pb2.ChangeNotice.FromString(message.payload)
     assert (notice.environment_id, notice.keys_revoked) == (environment.id, True)
 
 
-async def _nothing(_change: Change, _committed: Committed) -> None:
-    pass
+def revocation(
+    environment: Environment, key_id: str, *, validate_only: bool = False
+) -> sdk_key_service_pb2.RevokeSdkKeyRequest:
+    return sdk_key_service_pb2.RevokeSdkKeyRequest(
+        name=f"{environment.name}/sdkKeys/{key_id}",
+        options=mutation_pb2.MutationOptions(validate_only=validate_only),
+    )
 
 
 async def test_a_rehearsed_revocation_is_told_to_nobody(
-    store: MongoStore, environment: Environment
+    api: ApiClient, bus: InProcessBus, store: MongoStore, environment: Environment
 ) -> None:
-    told: list[str] = []
-    effects = CommitHooks(
-        committed=_nothing, key_revoked=told.append, environment_deleted=lambda: None
-    )
-    changes = TenancyChanges(
-        store.resources, Changes(store.resources, store.definitions, effects), effects
-    )
-    _, key_id = await new_sdk_key(store, environment.id, SdkKeyKind.SERVER)
-    rehearsal = Mutation(ADA, options=WriteOptions(validate_only=True))
-    await changes.revoke_sdk_key(environment.id, key_id, rehearsal)
-    assert told == []
-    await changes.revoke_sdk_key(environment.id, key_id, Mutation(ADA))
-    assert told == [environment.id]
+    notices = Recorder()
+    other = await make_environment(store, environment.project_id, "other")
+    watch = await bus.watch_changes(notices)
+    for each in (environment, other):
+        await watch.bind(each.id)
+    for place, rehearsed in ((environment, True), (other, False)):
+        _, key_id = await new_sdk_key(store, place.id, SdkKeyKind.SERVER)
+        await api.call(
+            api.sdk_keys.RevokeSdkKey, revocation(place, key_id, validate_only=rehearsed)
+        )
+    (message,) = await notices.until(1)
+    assert message.environment_id == other.id, "notices of one replica come in order"
 
 
 async def test_a_notice_that_finds_no_bus_holds_up_no_later_one(bus: InProcessBus) -> None:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from featmesh.engine.model import Context
-from featmesh.management.v1 import flag_service_pb2, tenancy_pb2
+from featmesh.management.v1 import environment_service_pb2, flag_service_pb2, sdk_key_service_pb2
 from services.api.jobs.maintenance import LEASE, Maintenance
 from services.messaging.inprocess import InProcessBus
 from services.runtime.secrets import hash_secret
@@ -62,22 +62,25 @@ async def test_a_deleted_environment_is_not_found_and_its_data_goes(
     api: ApiClient, store: MongoStore, environment: Environment, left: Left
 ) -> None:
     await fill(store, environment.id)
-    request = tenancy_pb2.CreateSdkKeyRequest(
-        environment_id=environment.id, kind=tenancy_pb2.SDK_KEY_KIND_SERVER, name="Key"
+    request = sdk_key_service_pb2.CreateSdkKeyRequest(
+        parent=environment.name,
+        sdk_key=sdk_key_service_pb2.SdkKey(
+            kind=sdk_key_service_pb2.SDK_KEY_KIND_SERVER, display_name="Key"
+        ),
     )
-    secret = (await api.call(api.tenancy.CreateSdkKey, request)).secret
+    secret = (await api.call(api.sdk_keys.CreateSdkKey, request)).secret
 
-    delete_it = tenancy_pb2.DeleteEnvironmentRequest(environment_id=environment.id)
-    await api.call(api.tenancy.DeleteEnvironment, delete_it)
+    delete_it = environment_service_pb2.DeleteEnvironmentRequest(name=environment.name)
+    await api.call(api.environments.DeleteEnvironment, delete_it)
 
     assert await store.credentials.find_sdk_key(hash_secret(secret)) is None
     create_flag = flag_service_pb2.CreateFlagRequest(
-        environment_id=environment.id, resource=flag_resource("f")
+        parent=environment.name, resource=flag_resource("f")
     )
     for method, call in (
-        (api.tenancy.DeleteEnvironment, delete_it),
+        (api.environments.DeleteEnvironment, delete_it),
         (api.flags.CreateFlag, create_flag),
-        (api.tenancy.CreateSdkKey, request),
+        (api.sdk_keys.CreateSdkKey, request),
     ):
         assert (await api.refused(method, call)).code() == grpc.StatusCode.NOT_FOUND
     await soon(lambda: is_zero(left(environment.id)))
@@ -187,7 +190,7 @@ async def test_a_full_store_is_unavailable_to_operators_and_the_change_is_not_ma
 ) -> None:
     full = MongoStore.open(refused_uri(mongodb_uri), database=database_name)
     request = flag_service_pb2.CreateFlagRequest(
-        environment_id=environment.id, resource=flag_resource("f")
+        parent=environment.name, resource=flag_resource("f")
     )
     async with running_api(full, bus) as client:
         await client.health(SERVING)
@@ -197,7 +200,7 @@ async def test_a_full_store_is_unavailable_to_operators_and_the_change_is_not_ma
             error = await stub.refused(stub.flags.CreateFlag, request)
         assert error.code() == grpc.StatusCode.UNAVAILABLE
         assert (error.details() or "").endswith("has no disk space left")
-        get = flag_service_pb2.GetFlagRequest(environment_id=environment.id, key="f")
+        get = flag_service_pb2.GetFlagRequest(name=f"{environment.name}/flags/f")
         missing = await stub.refused(stub.flags.GetFlag, get)
         assert missing.code() == grpc.StatusCode.NOT_FOUND
         stored = (await stub.call(stub.flags.CreateFlag, request)).resource

@@ -72,7 +72,7 @@ async def test_a_change_is_announced_right_after_its_commit(
 ) -> None:
     notices = await Notices.of(bus, environment)
     request = flag_service_pb2.CreateFlagRequest(
-        environment_id=environment.id, resource=flag_resource("f")
+        parent=environment.name, resource=flag_resource("f")
     )
     loop = asyncio.get_running_loop()
     answer = await api.call(api.flags.CreateFlag, request)
@@ -182,7 +182,7 @@ async def test_a_notice_of_one_change_has_a_copy_of_what_it_wrote(
 ) -> None:
     notices = await Notices.of(bus, environment)
     request = flag_service_pb2.CreateFlagRequest(
-        environment_id=environment.id, resource=flag_resource("f")
+        parent=environment.name, resource=flag_resource("f")
     )
     answer = await api.call(api.flags.CreateFlag, request)
     copy = (await notices.next()).inline

@@ -10,11 +10,10 @@ import pytest
 
 from featmesh.flag.v1 import condition_pb2, flag_pb2, value_pb2
 from featmesh.management.v1 import flag_service_pb2, segment_service_pb2
-from services.api.rpc import limits
-from services.api.rpc.validation.faults import Faults, quoted
 from services.api.rpc.validation.flags import check_flag_resource
 from services.api.rpc.validation.segments import check_segment_resource
-from services.runtime.errors import InvalidArgument
+from services.runtime.field_rules import check_message, rule_of
+from services.runtime.violations import Violations, quoted
 from tests.support.api import ApiClient, boolean_flag, rollout, segment_resource
 from tests.support.api import flag_resource as resource_of
 from tests.support.resources import Environment
@@ -25,24 +24,25 @@ Edit = Callable[[Any], object]
 Op = condition_pb2
 
 
+# A request is checked by the rules of its fields, and by what they cannot say if it keeps them.
+
+
 def flag_faults(resource: flag_service_pb2.FlagResource) -> dict[str, str]:
-    faults = Faults()
-    check_flag_resource(faults, "resource", resource)
-    return collected(faults)
+    found = Violations()
+    check_message(found, "resource", resource)
+    check_flag_resource(found, "resource", resource)
+    return collected(found)
 
 
 def segment_faults(resource: segment_service_pb2.SegmentResource) -> dict[str, str]:
-    faults = Faults()
-    check_segment_resource(faults, "resource", resource)
-    return collected(faults)
+    found = Violations()
+    check_message(found, "resource", resource)
+    check_segment_resource(found, "resource", resource)
+    return collected(found)
 
 
-def collected(faults: Faults) -> dict[str, str]:
-    try:
-        faults.finish()
-    except InvalidArgument as error:
-        return {each.field: each.description for each in error.violations}
-    return {}
+def collected(found: Violations) -> dict[str, str]:
+    return {each.field: each.description for each in found}
 
 
 def with_condition(
@@ -63,7 +63,7 @@ def with_value(
         off_variation_id="on",
     )
     flag.fallthrough.CopyFrom(rollout("on"))
-    return flag_service_pb2.FlagResource(flag=flag, name="F")
+    return flag_service_pb2.FlagResource(flag=flag, display_name="F")
 
 
 def shares(flag: Any, *weights: int) -> None:
@@ -132,7 +132,9 @@ FLAW: dict[str, tuple[Edit, set[str]]] = {
         {"targets"},
     ),
     "too many keys": (
-        lambda f: f.targets.add(variation_id="on", keys=map(str, range(100_001))),
+        lambda f: [
+            f.targets.add(variation_id=each, keys=map(str, range(50_001))) for each in ("on", "off")
+        ],
         {"targets"},
     ),
     "same rule": (
@@ -231,11 +233,11 @@ def test_numbers_that_are_not_finite_are_refused(number: float) -> None:
 
 def test_names_and_tags_have_limits() -> None:
     resource = resource_of("f")
-    resource.name = ""
+    resource.display_name = ""
     resource.description = "d" * 4_097
     resource.tags.extend(["t", "t", "x" * 65, "a\tb"])
     assert set(flag_faults(resource)) == {
-        "resource.name",
+        "resource.display_name",
         "resource.description",
         "resource.tags[1]",
         "resource.tags[2]",
@@ -246,8 +248,8 @@ def test_names_and_tags_have_limits() -> None:
 def test_an_item_has_at_most_four_mebibytes() -> None:
     keys = [f"{number:06d}" + "x" * 60 for number in range(70_000)]
     flag = boolean_flag("f", targets=[flag_pb2.Target(variation_id="on", keys=keys)])
-    assert flag.ByteSize() > limits.ITEM_BYTES
-    resource = flag_service_pb2.FlagResource(flag=flag, name="F")
+    resource = flag_service_pb2.FlagResource(flag=flag, display_name="F")
+    assert flag.ByteSize() > rule_of(resource.DESCRIPTOR, "flag").max_bytes
     assert set(flag_faults(resource)) == {"resource.flag"}
 
 
@@ -270,14 +272,14 @@ async def test_all_faults_of_a_flag_reach_the_caller_at_once(
 ) -> None:
     resource = flag_service_pb2.FlagResource()
     resource.flag.key = "f"
-    request = flag_service_pb2.CreateFlagRequest(environment_id=environment.id, resource=resource)
+    request = flag_service_pb2.CreateFlagRequest(parent=environment.name, resource=resource)
     request.options.comment = "c" * 1_025
 
     error = await api.refused(api.flags.CreateFlag, request)
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert error_info(error).reason == "INVALID_ARGUMENT"
     assert set(violations(error)) == {
-        "resource.name",
+        "resource.display_name",
         "resource.flag.value_type",
         "resource.flag.variations",
         "resource.flag.off_variation_id",
@@ -292,7 +294,7 @@ async def test_a_very_malformed_flag_still_gets_a_readable_answer(
     resource = resource_of("f")
     for _ in range(200):
         resource.flag.rules.add(name="x" * 300)
-    request = flag_service_pb2.CreateFlagRequest(environment_id=environment.id, resource=resource)
+    request = flag_service_pb2.CreateFlagRequest(parent=environment.name, resource=resource)
     error = await api.refused(api.flags.CreateFlag, request)
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert violations(error)[""].endswith("more")
