@@ -41,7 +41,7 @@ def import_group() -> None:
     show_default=True,
     help="What happens to a key that is taken.",
 )
-@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@click.option("--dry-run", "validate_only", is_flag=True, help="Check everything, write nothing.")
 @management
 @waits
 def featbit(
