@@ -207,7 +207,7 @@ async def test_a_server_that_cannot_have_its_peers_looked_after_serves_and_says_
     def refuse(port: int, silence: int) -> None:
         raise OSError(f"nothing listens at {port} for {silence} s")
 
-    monkeypatch.setattr("services.runtime.server.watch_peers", refuse)
+    monkeypatch.setattr("services.runtime.server.enable_tcp_keepalive", refuse)
     async with serving() as (server, channel):
         answer: bytes = await channel.unary_unary(METHOD, request_serializer=bytes)(b"")
     assert answer == evaluation_pb2.EvaluateResponse(revision=7).SerializeToString()

@@ -4,8 +4,8 @@ import grpc
 import pytest
 
 from services.runtime.errors import InvalidArgument, MeshError, StoreUnavailable
-from tests.integration.runtime.test_server import refusal, serving
 from tests.support.statuses import error_info
+from tests.unit.runtime.test_server import refusal, serving
 
 
 @pytest.mark.parametrize(
