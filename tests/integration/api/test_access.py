@@ -20,6 +20,7 @@ from services.runtime.errors import NotFound, PermissionDenied
 from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.model.actor import Actor, ActorKind
 from services.storage.model.credentials import RoleGrant
+from services.storage.model.kinds import KINDS
 from services.storage.model.resource import INSTALLATION_ID, Scope
 from services.storage.mongodb import MongoStore
 from tests.integration.api.mutations import METHODS
@@ -40,16 +41,7 @@ SCOPES: Final = ("installation", "organization", "project", "environment")
 ELSEWHERE: Final = "another organization"
 
 ABSENT: Final = "00000000-0000-4000-8000-000000000000"
-"""An id of nothing: access is judged before what is named is looked at."""
-
-OWN: Final = {
-    "flag": "flags/f",
-    "segment": "segments/s",
-    "sdk_key": f"sdkKeys/{ABSENT}",
-}
-"""Resources of an environment, below its name."""
-
-LEVELS: Final = {**{scope: scope for scope in SCOPES}, **dict.fromkeys(OWN, "environment")}
+"""Key or id of nothing: access is judged before what is named is looked at."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +60,17 @@ def cases(environment: Environment) -> Iterator[Case]:
     """Every method on every kind of place that it can be called on."""
     for method in METHODS.values():
         for kind in method.kinds:
-            if kind == "access_token":
-                yield Case(method, "installation", f"tokens/{ABSENT}")
-                below = f"{name_of(environment, 'organization')}/tokens/{ABSENT}"
-                yield Case(method, "organization", below)
-            else:
-                yield Case(method, LEVELS[kind], name_of(environment, kind))
+            if kind in SCOPES:
+                yield Case(method, kind, place_name(environment, kind))
+                continue
+            for scope in KINDS[kind].scopes:
+                above = place_name(environment, scope.lower())
+                own = f"{KINDS[kind].plural}/{ABSENT}"
+                yield Case(method, scope.lower(), f"{above}/{own}" if above else own)
 
 
-def name_of(environment: Environment, kind: str) -> str:
-    parts = environment.name.split("/")
-    if kind in SCOPES:
-        return "/".join(parts[: 2 * SCOPES.index(kind)])
-    return f"{environment.name}/{OWN[kind]}"
+def place_name(environment: Environment, level: str) -> str:
+    return "/".join(environment.name.split("/")[: 2 * SCOPES.index(level)])
 
 
 def expected(case: Case, role: Role, scope: str) -> str:
