@@ -19,7 +19,7 @@ from services.runtime.secrets import ACCESS_TOKEN, hash_secret, new_secret
 from services.storage.mongodb import MongoStore
 from tests.support.api import NOT_SERVING, SERVING, ApiClient, running_api
 from tests.support.proxy import TcpProxy
-from tests.support.resources import make_access_token
+from tests.support.resources import Environment, make_access_token
 from tests.support.waiting import PATIENCE
 
 LIST = organization_service_pb2.ListOrganizationsRequest()
@@ -145,3 +145,15 @@ async def test_health_follows_the_store(
         await far.close()
         await proxy.cut()
     assert "secret" not in caplog.text
+
+
+async def test_a_dump_that_is_restored_while_it_runs_is_found_out(
+    store: MongoStore, bus: InProcessBus, environment: Environment, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_api(store, bus) as client:
+        await client.health(SERVING)
+        before = await store.definitions.read_heads([environment.id])
+        elsewhere = {"$set": {"collections.flags": b"another"}}
+        await store._connection["schema"].update_one({"_id": "place"}, elsewhere)
+        await until_logged(caplog, "was restored or moved: 1 environments have a new epoch")
+        assert await store.definitions.read_heads([environment.id]) != before
