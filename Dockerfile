@@ -13,6 +13,7 @@ RUN python -m venv /opt/featmesh
 WORKDIR /src
 COPY constraints.txt pyproject.toml ./
 COPY sdks/python sdks/python
+COPY cli cli
 COPY services services
 
 # After the copies, so that a second service's build starts from the layers of the first.
@@ -21,8 +22,8 @@ RUN python -c "import sys; from pathlib import Path; s = sys.argv[1]; \
     sys.exit(0 if s and Path('services', s, '__main__.py').is_file() else \
     'build argument SERVICE: want api, evaluation, ingest or standalone, not ' + repr(s))" "${SERVICE}"
 RUN --mount=type=cache,target=/root/.cache/pip \
-    if [ "${SERVICE}" = standalone ]; then extra='[standalone]'; else extra=''; fi \
-    && /opt/featmesh/bin/pip install -c constraints.txt ./sdks/python ".${extra}"
+    if [ "${SERVICE}" = standalone ]; then set -- ./cli '.[standalone]'; else set -- .; fi \
+    && /opt/featmesh/bin/pip install -c constraints.txt ./sdks/python "$@"
 
 # pip is of no use at run time. Standalone's mongod comes without its run bit, which the
 # unprivileged user could not set. The launcher becomes the service (exec), so that the service
