@@ -5,4 +5,5 @@ from __future__ import annotations
 pytest_plugins = [
     "tests.support.mongodb",
     "tests.support.rabbitmq",
+    "tests.support.run",
 ]

@@ -1,4 +1,4 @@
-"""Two minutes of faults on a real mesh, chosen by a seed that is printed and replays."""
+"""Faults on a real mesh for less than a minute, chosen by a seed that is printed and replays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 
 from tests.chaos.__main__ import SEED_VARIABLE
 
-_MINUTES: Final = 2.0
+pytestmark = pytest.mark.long(90)
+
+_MINUTES: Final = 0.75
 _PACE: Final = 0.25
 """Faults last a quarter of what they do in `make chaos`, so that more of them fit."""
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from bench.insights.batches import EVENTS
 from bench.insights.reconcile import reconcile
 from bench.insights.stage import running_stage
+
+pytestmark = pytest.mark.long(60)
 
 SMALL = 20_000
 RATE = 1_000

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 from uuid import uuid4
 
 import pytest
@@ -18,19 +19,23 @@ from services.storage.mongodb.driver.client import Connection, utc_now
 from services.storage.mongodb.migrations import INDEXES
 from tests.support.ports import free_port
 from tests.support.resources import Environment, make_environment
+from tests.support.shared import address_of
+
+VARIABLE: Final = "FEATMESH_TEST_MONGODB_URI"
+
+MONGODB: Final = "mongodb"
+"""Its name among the servers of a run."""
 
 
 @pytest.fixture(scope="session")
-def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mongodb_uri() -> str:
     """URI of a replica set: FEATMESH_TEST_MONGODB_URI's, or an embedded mongod of this run."""
-    given = os.environ.get("FEATMESH_TEST_MONGODB_URI")
-    if given:
-        yield given
-        return
-    # For fail points: commands that make mongod answer with an error, see `fail_points`.
-    parameters = {"enableTestCommands": "1"}
-    with running_mongod(tmp_path_factory.mktemp("mongod"), parameters) as uri:
-        yield uri
+    return os.environ.get(VARIABLE) or address_of(MONGODB)
+
+
+def mongod_with_fail_points(folder: Path) -> AbstractContextManager[str]:
+    """For `fail_points`: commands that make mongod answer with an error."""
+    return running_mongod(folder, {"enableTestCommands": "1"})
 
 
 @contextmanager

@@ -7,6 +7,7 @@ there within minutes; it never gives one from below that range.
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -16,8 +17,19 @@ from typing import Final
 _PORTS: Final = range(10_000, 30_000)
 """Below the ephemeral range of Linux (32,768), of macOS and of Kubernetes' node ports."""
 
-_first = random.SystemRandom().randrange(len(_PORTS))
-_candidates: Iterator[int] = cycle((*_PORTS[_first:], *_PORTS[:_first]))
+_PROCESSES: Final = 16
+"""Of one run, at most; more would share ports, and only lose the certainty."""
+
+
+def _ports_of(worker: str) -> range:
+    """Those of one process of a run, so that no two try the same: "" is the controller."""
+    own = int(worker.removeprefix("gw")) + 1 if worker else 0
+    return _PORTS[own % _PROCESSES :: _PROCESSES]
+
+
+_own = _ports_of(os.environ.get("PYTEST_XDIST_WORKER", ""))
+_first = random.SystemRandom().randrange(len(_own))
+_candidates: Iterator[int] = cycle((*_own[_first:], *_own[:_first]))
 """From a place of this process's own: none twice, and none that another run is about to use."""
 
 
@@ -26,7 +38,7 @@ def free_port() -> int:
 
     Raises `RuntimeError` when there is none.
     """
-    for _ in _PORTS:
+    for _ in _own:
         port = next(_candidates)
         if _is_free(port):
             return port

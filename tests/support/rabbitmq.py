@@ -1,10 +1,8 @@
-"""A private RabbitMQ node on free ports, and the fixture that every test shares it by.
-
-One node per run of pytest: register this module once, in `tests/conftest.py`.
-"""
+"""A private RabbitMQ node on free ports, and the fixture that every test shares it by."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -22,8 +20,15 @@ from uuid import uuid4
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.shared import address_of
 
 VARIABLE: Final = "FEATMESH_TEST_AMQP_URL"
+
+RABBITMQ: Final = "rabbitmq"
+"""Its name among the servers of a run."""
+
+VIRTUAL_HOSTS: Final = tuple(f"gw{number}" for number in range(8))
+"""Named as xdist names its workers."""
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_TIMEOUT = 90.0
@@ -52,11 +57,12 @@ class RabbitMqNode:
     `stop` and `start` again keep ports and data, so that a test can take the broker away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, virtual_hosts: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._folder = Path(tempfile.mkdtemp(prefix="featmesh-rabbitmq-"))
         self._epmd_port = free_port()
+        self._virtual_hosts = virtual_hosts
         self._environment = self._make_environment()
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -98,7 +104,8 @@ class RabbitMqNode:
         folder = self._folder
         (folder / "plugins").write_text("[].\n")
         (folder / "env.conf").touch()
-        (folder / "rabbitmq.conf").touch()
+        (folder / "definitions.json").write_text(json.dumps(_definitions(self._virtual_hosts)))
+        (folder / "rabbitmq.conf").write_text(f"load_definitions = {folder / 'definitions.json'}\n")
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))}
         return {
@@ -145,9 +152,9 @@ class RabbitMqNode:
 
 
 @contextmanager
-def rabbitmq_node() -> Iterator[RabbitMqNode]:
-    """A node that runs within the context."""
-    node = RabbitMqNode()
+def rabbitmq_node(virtual_hosts: Sequence[str] = ()) -> Iterator[RabbitMqNode]:
+    """A node that runs within the context, with these virtual hosts beside the first."""
+    node = RabbitMqNode(virtual_hosts)
     try:
         node.start()
         yield node
@@ -156,12 +163,27 @@ def rabbitmq_node() -> Iterator[RabbitMqNode]:
 
 
 @pytest.fixture(scope="session")
-def amqp_url() -> Iterator[str]:
-    """A real broker: `FEATMESH_TEST_AMQP_URL`, else a private node for this run."""
+def amqp_url() -> str:
+    """A real broker: `FEATMESH_TEST_AMQP_URL`, else the virtual host that this process has.
+
+    The services' exchanges and queues have fixed names, so that two meshes share what they hold.
+    """
     if given := os.environ.get(VARIABLE):
-        yield given
-        return
-    with rabbitmq_node() as node:
+        return given
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return f"{address_of(RABBITMQ)}{worker}"
+
+
+def refuse_workers_on_a_given_broker(processes: int | None) -> None:
+    """Raises `pytest.UsageError`: only a broker of our own has a virtual host for each."""
+    if os.environ.get(VARIABLE) and processes:
+        raise pytest.UsageError(f"{VARIABLE} needs a run in one process: make test ARGS=-n0")
+
+
+@contextmanager
+def broker_for_workers(_folder: Path) -> Iterator[str]:
+    """A node with a virtual host for each process that there may be; the URL of the first."""
+    with rabbitmq_node(VIRTUAL_HOSTS) as node:
         yield node.url
 
 
@@ -183,6 +205,17 @@ def ensure_installed() -> None:
     )
     if done.returncode or not _SERVER.exists():
         raise RuntimeError(f"rabbitmq-server could not be installed:\n{done.stderr[-2000:]}")
+
+
+def _definitions(virtual_hosts: Sequence[str]) -> dict[str, object]:
+    """What a new node has: RabbitMQ makes its usual user and host only where nothing is defined."""
+    everything = {"user": "guest", "configure": ".*", "write": ".*", "read": ".*"}
+    hosts = ("/", *virtual_hosts)
+    return {
+        "users": [{"name": "guest", "password": "guest", "tags": ""}],
+        "vhosts": [{"name": host} for host in hosts],
+        "permissions": [{**everything, "vhost": host} for host in hosts],
+    }
 
 
 def _may_run(root: list[str]) -> bool:

@@ -61,6 +61,7 @@ class MongoMaintenance(Part):
     async def prune_audit(self, retention: timedelta, limit: int) -> int:
         return await prune_audit(self._connection, self._connection.now() - retention, limit)
 
+    @translated
     async def renew_epochs(self) -> int:
         return await renew_all(self._connection)
 

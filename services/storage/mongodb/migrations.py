@@ -9,9 +9,11 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from services.storage.model.kinds import KINDS
 from services.storage.model.tenancy import DEFAULT_RETENTION_DAYS
 from services.storage.mongodb.driver.client import Connection
 from services.storage.mongodb.events.first_seen_days import fold_hours_into_days
+from services.storage.mongodb.resources.codecs import scope_field
 from services.storage.mongodb.resources.epochs import give_epochs, renew_if_moved
 from services.storage.mongodb.resources.upgrade import upgrade_resources
 from services.storage.ports.progress import PROGRESS_SECONDS
@@ -123,6 +125,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
 }
 
+
+for _kind in KINDS.values():  # a kind that needs no more has its key, unique in its scope
+    INDEXES.setdefault(_kind.collection, [_index(scope_field(_kind), "key", unique=True)])
 
 OLD_INDEXES = (
     ("flag_evaluations", "received_at_1"),

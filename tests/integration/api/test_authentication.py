@@ -28,7 +28,11 @@ from tests.support.statuses import error_info
 LIST = organization_service_pb2.ListOrganizationsRequest()
 
 
-@pytest.mark.parametrize("secret", ["", new_secret(ACCESS_TOKEN), "nonsense", "x" * 300])
+@pytest.mark.parametrize(
+    "secret",
+    ["", new_secret(ACCESS_TOKEN), "nonsense", "x" * 300],
+    ids=["missing", "unknown", "nonsense", "long"],
+)
 async def test_a_missing_or_unknown_token_is_unauthenticated(api: ApiClient, secret: str) -> None:
     client = ApiClient(api.channel, secret)
     error = await client.refused(client.organizations.ListOrganizations, LIST)

@@ -132,7 +132,7 @@ async def test_an_operator_is_told_that_the_environment_does_not_exist(
     await make_access_token(store, "ada", hash_secret(token))
     await delete_environment(store, environment.id)
     with pytest.raises(aio.AioRpcError) as caught:
-        await service.client(token).evaluate("ada", environment_id=environment.id)
+        await service.client(token).evaluate("ada", environment=environment.id)
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 

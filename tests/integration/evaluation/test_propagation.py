@@ -99,7 +99,7 @@ async def mesh(
         await api.health(SERVING)
         here = await stack.enter_async_context(running_evaluation(store, buses[1]))
         there = await stack.enter_async_context(running_evaluation(store, buses[2]))
-        yield Mesh(api, here, there, environment.id)
+        yield Mesh(api, here, there, environment.name)
 
 
 def instance() -> sync_pb2.SdkInfo:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pymongo import AsyncMongoClient
 
+from services.standalone.mongod import EmbeddedMongod
 from services.storage.model.events import (
     EvaluationCount,
     EvaluationEvent,
@@ -148,14 +150,19 @@ async def test_a_batch_of_ten_thousand_events_is_stored(
 
 
 async def test_groups_of_one_process_that_count_the_same_flag_do_not_start_again(
-    store: MongoStore, environment: Environment, mongodb_uri: str
+    tmp_path: Path,
 ) -> None:
-    before = await aborted_transactions(mongodb_uri)
-    for round_ in range(10):
-        groups = [batch(environment, f"{round_}/{each}", evaluation(NOON)) for each in range(3)]
-        await asyncio.gather(*(stored(store, each) for each in groups))
-    assert await aborted_transactions(mongodb_uri) == before
-    (count,) = await counts(store, environment)
+    async with EmbeddedMongod(tmp_path) as mongod:  # the count is the whole server's
+        store = MongoStore.open(mongod.uri, database="test")
+        await store.migrate()
+        environment = await make_environment(store)
+        before = await aborted_transactions(mongod.uri)
+        for round_ in range(10):
+            groups = [batch(environment, f"{round_}/{each}", evaluation(NOON)) for each in range(3)]
+            await asyncio.gather(*(stored(store, each) for each in groups))
+        assert await aborted_transactions(mongod.uri) == before
+        (count,) = await counts(store, environment)
+        await store.close()
     assert count.evaluations == 30
 
 

@@ -180,7 +180,7 @@ async def test_keys_and_tokens_open_what_they_opened(upgraded: MongoStore) -> No
     token = await upgraded.credentials.find_access_token("t-hash")
     assert token is not None
     assert [(one.role, one.level) for one in token.content.grants] == [
-        ("owner", Scope.INSTALLATION)
+        ("OWNER", Scope.INSTALLATION)
     ]
     listed = await upgraded.resources.list(ACCESS_TOKEN, INSTALLATION_ID, Query(10))
     assert listed.items == (token,)

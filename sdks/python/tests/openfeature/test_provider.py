@@ -31,7 +31,7 @@ ADA = EvaluationContext("ada")
 def stage() -> Iterator[Stage]:
     with running_stage() as running:
         yield running
-    api.clear_providers()
+        api.clear_providers()  # while a server is there: clients send their last events to it
 
 
 class Events:

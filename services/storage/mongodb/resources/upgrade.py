@@ -41,7 +41,7 @@ async def _scopes(connection: Connection) -> None:
 async def _credentials(connection: Connection) -> None:
     await _wrap(connection, "sdk_keys", {}, {})
     # Tokens could do everything, and go on to.
-    owner = {"role": "owner", "level": Scope.INSTALLATION.value, "scope": INSTALLATION_ID}
+    owner = {"role": "OWNER", "level": Scope.INSTALLATION.value, "scope": INSTALLATION_ID}
     fields = {
         "organization": INSTALLATION_ID,
         "kind": AccessTokenKind.SERVICE.value,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import grpc
 import pytest
 
 from featmesh.flag.v1 import condition_pb2, flag_pb2, value_pb2
@@ -14,10 +13,8 @@ from services.api.rpc.validation.flags import check_flag_resource
 from services.api.rpc.validation.segments import check_segment_resource
 from services.runtime.field_rules import check_message, rule_of
 from services.runtime.violations import Violations, quoted
-from tests.support.api import ApiClient, boolean_flag, rollout, segment_resource
+from tests.support.api import boolean_flag, rollout, segment_resource
 from tests.support.api import flag_resource as resource_of
-from tests.support.resources import Environment
-from tests.support.statuses import error_info, violations
 
 Flag = flag_pb2.Flag
 Edit = Callable[[Any], object]
@@ -265,36 +262,3 @@ def test_flaws_of_a_segment_are_named_with_their_paths() -> None:
 def test_a_message_quotes_only_what_is_short_and_printable() -> None:
     assert quoted("x" * 1_000) == f"'{'x' * 64}…'"
     assert quoted("a\nb") == "'a\\nb'"
-
-
-async def test_all_faults_of_a_flag_reach_the_caller_at_once(
-    api: ApiClient, environment: Environment
-) -> None:
-    resource = flag_service_pb2.FlagResource()
-    resource.flag.key = "f"
-    request = flag_service_pb2.CreateFlagRequest(parent=environment.name, resource=resource)
-    request.options.comment = "c" * 1_025
-
-    error = await api.refused(api.flags.CreateFlag, request)
-    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert error_info(error).reason == "INVALID_ARGUMENT"
-    assert set(violations(error)) == {
-        "resource.display_name",
-        "resource.flag.value_type",
-        "resource.flag.variations",
-        "resource.flag.off_variation_id",
-        "resource.flag.fallthrough",
-        "options.comment",
-    }
-
-
-async def test_a_very_malformed_flag_still_gets_a_readable_answer(
-    api: ApiClient, environment: Environment
-) -> None:
-    resource = resource_of("f")
-    for _ in range(200):
-        resource.flag.rules.add(name="x" * 300)
-    request = flag_service_pb2.CreateFlagRequest(parent=environment.name, resource=resource)
-    error = await api.refused(api.flags.CreateFlag, request)
-    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert violations(error)[""].endswith("more")

@@ -13,7 +13,9 @@ import grpc
 import pytest
 from grpc import aio
 
-from tests.integration.runtime.servers import (
+from tests.support.statuses import error_info
+from tests.support.waiting import PATIENCE
+from tests.unit.runtime.servers import (
     REQUEST_BYTES,
     SERVICE,
     Serving,
@@ -23,8 +25,6 @@ from tests.integration.runtime.servers import (
     soon,
     unary,
 )
-from tests.support.statuses import error_info
-from tests.support.waiting import PATIENCE
 
 MANY: Final = 300
 

@@ -16,7 +16,8 @@ from services.runtime.loop_server import LoopServer
 from services.runtime.loop_server import server as loop_server
 from services.runtime.loop_server.call import Call, CallEnded
 from services.runtime.settings import ServerKind
-from tests.integration.runtime.servers import (
+from tests.support.waiting import PATIENCE
+from tests.unit.runtime.servers import (
     SERVICE,
     Handlers,
     ask,
@@ -26,7 +27,6 @@ from tests.integration.runtime.servers import (
     soon,
     unary,
 )
-from tests.support.waiting import PATIENCE
 
 READERS: Final = 20
 SILENCES: Final = 50

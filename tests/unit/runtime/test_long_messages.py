@@ -5,8 +5,8 @@ import pytest
 
 from services.runtime.errors import InvalidArgument, MeshError, StoreUnavailable
 from services.runtime.settings import ServerKind
-from tests.integration.runtime.test_server import refusal, serving_evaluation
 from tests.support.statuses import error_info
+from tests.unit.runtime.test_server import refusal, serving_evaluation
 
 
 @pytest.mark.parametrize(

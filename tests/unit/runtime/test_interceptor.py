@@ -13,7 +13,7 @@ from grpc import aio
 from services.runtime import interceptor
 from services.runtime.errors import PermissionDenied
 from services.runtime.interceptor import Continuation, ErrorInterceptor, guarded
-from tests.integration.runtime.servers import SERVICE, Serving
+from tests.unit.runtime.servers import SERVICE, Serving
 
 KINDS: Final = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 WRITER_KINDS: Final = ("unary_stream", "stream_stream")

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from services.runtime.settings import ServerKind
-from tests.integration.runtime.servers import Serving, serving_with
+from tests.unit.runtime.servers import Serving, serving_with
 
 
 @pytest.fixture(params=list(ServerKind), ids=str)
