@@ -114,6 +114,7 @@ class AccessTokenServiceServicer(object):
     def RotateAccessToken(self, request, context):
         """RotateAccessToken gives a token a new secret and expiry, shown this once; the old one is
         useless within 5 seconds.
+        PERMISSION_DENIED when the token has a grant that the caller does not hold.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,6 +57,7 @@ class AccessTokenServiceStub:
     ]
     """RotateAccessToken gives a token a new secret and expiry, shown this once; the old one is
     useless within 5 seconds.
+    PERMISSION_DENIED when the token has a grant that the caller does not hold.
     """
 
     RevokeAccessToken: grpc.UnaryUnaryMultiCallable[
@@ -110,6 +111,7 @@ class AccessTokenServiceAsyncStub:
     ]
     """RotateAccessToken gives a token a new secret and expiry, shown this once; the old one is
     useless within 5 seconds.
+    PERMISSION_DENIED when the token has a grant that the caller does not hold.
     """
 
     RevokeAccessToken: grpc.aio.UnaryUnaryMultiCallable[
@@ -173,6 +175,7 @@ class AccessTokenServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[featmesh.management.v1.access_token_service_pb2.RotateAccessTokenResponse, collections.abc.Awaitable[featmesh.management.v1.access_token_service_pb2.RotateAccessTokenResponse]]:
         """RotateAccessToken gives a token a new secret and expiry, shown this once; the old one is
         useless within 5 seconds.
+        PERMISSION_DENIED when the token has a grant that the caller does not hold.
         """
 
     @abc.abstractmethod
