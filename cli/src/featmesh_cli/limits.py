@@ -6,13 +6,8 @@ import click
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from featmesh.options.v1.options_pb2 import FieldRule, access, rule
-
-
-def rule_of(message: type[Message], field: str) -> FieldRule:
-    """Returns the rule of a message's field; an empty one if it has none."""
-    found: FieldRule = message.DESCRIPTOR.fields_by_name[field].GetOptions().Extensions[rule]
-    return found
+from featmesh.options.v1.options_pb2 import access
+from featmesh.wire.limits import rule_of
 
 
 def range_of(message: type[Message], field: str, *, low: int = 1) -> click.IntRange:

@@ -10,9 +10,9 @@ import grpc
 from google.protobuf.message import Message
 
 from featmesh.management.v1.page_pb2 import PageRequest
+from featmesh.wire.limits import rule_of
 from featmesh_cli.access import Management
 from featmesh_cli.errors import CommandError
-from featmesh_cli.limits import rule_of
 
 PAGE_SIZE: Final = int(rule_of(PageRequest, "size").max)
 MAX_PAGES: Final = 2_000

@@ -11,11 +11,11 @@ import click
 
 from featmesh.flag.v1 import flag_pb2, segment_pb2
 from featmesh.management.v1.mutation_pb2 import MutationOptions
+from featmesh.wire.limits import rule_of
 from featmesh_cli.access import Management, management
 from featmesh_cli.commands.definitions import FLAG, SEGMENT
 from featmesh_cli.errors import CommandError
 from featmesh_cli.kinds import Kind
-from featmesh_cli.limits import rule_of
 from featmesh_cli.options import comment_option, name_argument
 from featmesh_cli.output import echo
 from featmesh_cli.propagation import Written, with_propagation_wait

@@ -16,10 +16,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from featmesh.management.v1 import end_user_service_pb2 as pb
 from featmesh.management.v1.end_user_service_pb2_grpc import EndUserServiceStub
+from featmesh.wire.limits import rule_of
 from featmesh_cli.access import Management, management
 from featmesh_cli.commands.users import filter_of, filter_options, user_properties
 from featmesh_cli.errors import CommandError
-from featmesh_cli.limits import largest_request, rule_of
+from featmesh_cli.limits import largest_request
 from featmesh_cli.output import json_option, print_one
 from featmesh_cli.user_files import (
     CsvWriter,

@@ -11,15 +11,22 @@ from featmesh.client.once import OnceLogger
 from featmesh.evaluation.v1 import evaluation_pb2
 from featmesh.insights.v1 import insights_pb2
 from featmesh.wire import context_to_proto
+from featmesh.wire.limits import rule_of
 
 logger = logging.getLogger(__name__)
 once = OnceLogger(logger)
 
-MAX_USERS = 1_000
-MAX_EVENTS = 10_000
+MAX_USERS = rule_of(insights_pb2.TrackRequest, "users").max_count
+"""Number of users that one batch may have."""
+
+MAX_EVENTS = rule_of(insights_pb2.TrackRequest, "evaluations").max_count
+"""Number of events of each kind that one batch may have."""
+
 MAX_BATCH_BYTES = 1024 * 1024
-"""Well below the message size that servers take by default."""
-MAX_COUNT = 1_000_000_000
+"""Bytes of a batch, well below the message size that servers take by default."""
+
+MAX_COUNT = int(rule_of(insights_pb2.EvaluationEvent, "count").max)
+"""Number of evaluations that one event may count."""
 
 _OVERHEAD = 6
 """Bytes around one element: its tag and its length."""

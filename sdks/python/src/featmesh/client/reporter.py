@@ -16,11 +16,13 @@ from featmesh.engine.attributes import valid_context
 from featmesh.engine.model import Context
 from featmesh.engine.numbers import as_double
 from featmesh.insights.v1 import insights_pb2
+from featmesh.wire.limits import rule_of
 
 logger = logging.getLogger(__name__)
 once = OnceLogger(logger)
 
-MAX_EVENT_NAME = 128
+MAX_EVENT_NAME = rule_of(insights_pb2.MetricEvent, "name").max_bytes
+"""Most bytes of an event's name."""
 
 
 class Reporter:

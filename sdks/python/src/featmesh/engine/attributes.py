@@ -10,7 +10,7 @@ from featmesh.engine.model import Context
 from featmesh.engine.numbers import number_text
 
 MAX_KEY_BYTES = 512
-"""A context's key is at most so long in UTF-8."""
+"""Most bytes of a context's key in UTF-8; evaluation.proto says the same."""
 
 BUILT_IN = {"key": "key", "keyId": "key", "name": "name"}
 """Attributes that are the context's own fields, whatever its attributes hold."""
