@@ -160,12 +160,16 @@ def test_every_rpc_whose_permission_is_to_change_something_takes_options() -> No
 
 
 @of_each
-async def test_a_repeated_request_id_answers_as_the_first_time_and_writes_once(
+async def test_a_request_id_is_good_for_one_write_with_one_audit_entry(
     mutation: Mutation, world: World, written: Written
 ) -> None:
-    request = with_options(mutation.requests(world)[0], request_id="once")
+    one, other = mutation.requests(world)
+    request = with_options(one, comment="because", request_id="once")
+    known = {each.id for each in await entries(world)}
     first = await world.call(mutation, request)
     after_first = await settled(written)
+    new = [each for each in await entries(world) if each.id not in known]
+    check_audited(mutation, world, first, new)
 
     again = await world.call(mutation, request)
 
@@ -173,8 +177,27 @@ async def test_a_repeated_request_id_answers_as_the_first_time_and_writes_once(
         assert first.secret
         assert not again.secret
         first.secret = ""
-    assert again == first
+    assert again == first, "it answers as the first time"
     assert await settled(written) == after_first
+
+    error = await world.refused(mutation, with_options(other, request_id="once"))
+
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, "another change under the same id"
+    assert set(violations(error)) == {"options.request_id"}
+    assert await settled(written) == after_first
+
+
+def check_audited(
+    mutation: Mutation, world: World, answer: Any, new: list[audit.AuditEntry]
+) -> None:
+    """Says who did it, why, under which request id, and to what."""
+    assert len(new) == (2 if mutation.name == "ImportItems" else 1)
+    for entry in new:
+        assert entry.actor.id == world.actor_id
+        assert entry.comment.endswith("because")
+        assert entry.request_id == "once"
+    shown = [value for field, value in answer.ListFields() if field.message_type is not None]
+    assert [each.name for each in shown] in ([], [new[0].resource])
 
 
 @of_each
@@ -190,21 +213,6 @@ async def test_of_requests_with_one_id_at_once_one_writes_and_all_answer_alike(
     assert all(answer == answers[0] for answer in answers)
     kept = (await written())["requests"]
     assert len(kept) == 1
-
-
-@of_each
-async def test_another_change_under_the_same_request_id_is_refused_and_writes_nothing(
-    mutation: Mutation, world: World, written: Written
-) -> None:
-    one, other = mutation.requests(world)
-    await world.call(mutation, with_options(one, request_id="once"))
-    before = await settled(written)
-
-    error = await world.refused(mutation, with_options(other, request_id="once"))
-
-    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert set(violations(error)) == {"options.request_id"}
-    assert await settled(written) == before
 
 
 @of_each
@@ -224,60 +232,39 @@ async def test_validate_only_answers_and_writes_nothing(
     assert await written() != before, "the request was a good one, and its id was still free"
 
 
-@of_each
-async def test_validate_only_refuses_what_the_write_would(
-    mutation: Mutation, world: World, written: Written
-) -> None:
-    request = mutation.requests(world)[0]
-    if mutation.name == "CreateOrganization":
-        request.organization.key = "acme"
-    else:
-        rename(request, mutation.method.access.resource_field)
+async def test_validate_only_refuses_what_the_write_would(world: World, written: Written) -> None:
     before = await written()
-    rehearsed = await world.refused(mutation, with_options(request, validate_only=True))
-    real = await world.refused(mutation, request)
-    assert (rehearsed.code(), rehearsed.details()) == (real.code(), real.details())
-    assert real.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ALREADY_EXISTS}
+    for mutation in MUTATIONS:
+        request = mutation.requests(world)[0]
+        if mutation.name == "CreateOrganization":
+            request.organization.key = "acme"
+        else:
+            rename(request, mutation.method.access.resource_field)
+        rehearsed = await world.refused(mutation, with_options(request, validate_only=True))
+        real = await world.refused(mutation, request)
+        assert (rehearsed.code(), rehearsed.details()) == (real.code(), real.details()), mutation
+        assert real.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ALREADY_EXISTS}, mutation
     assert await written() == before
 
 
-@pytest.mark.parametrize("mutation", VERSIONED, ids=str)
-@pytest.mark.parametrize("validate_only", [False, True])
 async def test_a_change_of_a_stale_version_is_aborted_with_the_current_one(
-    mutation: Mutation, validate_only: bool, world: World, written: Written
+    world: World, written: Written
 ) -> None:
-    request = with_options(mutation.requests(world)[0], validate_only=validate_only)
-    request.base_version = 1
     before = await written()
-    error = await world.refused(mutation, request)
-    assert error.code() == grpc.StatusCode.ABORTED
-    assert error_info(error).reason == "STALE_VERSION"
-    assert error_info(error).metadata["current_version"] == "2"
+    for mutation in VERSIONED:
+        for validate_only in (False, True):
+            request = with_options(mutation.requests(world)[0], validate_only=validate_only)
+            request.base_version = 1
+            error = await world.refused(mutation, request)
+            assert error.code() == grpc.StatusCode.ABORTED, mutation
+            assert error_info(error).reason == "STALE_VERSION"
+            assert error_info(error).metadata["current_version"] == "2"
     assert await written() == before
 
 
 def test_every_rpc_that_changes_what_is_there_takes_a_version() -> None:
     makes = {each.name for each in MUTATIONS if each.name.startswith(("Create", "Import"))}
     assert {each.name for each in VERSIONED} == WRITING - makes
-
-
-@of_each
-async def test_a_write_is_one_entry_of_the_audit_log_with_who_made_it(
-    mutation: Mutation, world: World
-) -> None:
-    before = await entries(world)
-    request = with_options(mutation.requests(world)[0], comment="because", request_id="once")
-    answer = await world.call(mutation, request)
-
-    known = {each.id for each in before}
-    new = [each for each in await entries(world) if each.id not in known]
-    assert len(new) == (2 if mutation.name == "ImportItems" else 1)
-    for entry in new:
-        assert entry.actor.id == world.actor_id
-        assert entry.comment.endswith("because")
-        assert entry.request_id == "once"
-    shown = [value for field, value in answer.ListFields() if field.message_type is not None]
-    assert [each.name for each in shown] in ([], [new[0].resource])
 
 
 async def test_what_is_already_so_is_not_in_the_audit_log(world: World) -> None:
