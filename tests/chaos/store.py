@@ -11,6 +11,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from services.storage.mongodb.resources.deltas import apply
 from services.storage.mongodb.resources.documents import flag_of, segment_of
 from tests.chaos.check import Stored
 from tests.chaos.cluster import DATABASE, Cluster
@@ -32,12 +33,18 @@ async def read_stored(cluster: Cluster, environment: Environment) -> Stored:
             key, item = _read(kind, document)
             assert item is not None
             items[key] = item
-    query = {"environment": environment.id, "revision": {"$gt": environment.first_revision}}
+    query = {"environment": environment.id}
     history: dict[int, Commit] = {}
+    whole: dict[tuple[str, str], dict[str, Any]] = {}
     async for entry in (
         majority["item_history"].find(query).sort([("revision", 1), ("position", 1)])
     ):
-        change = _read(entry["kind"], entry["document"])
+        version = (entry["kind"], entry["item"])
+        document = entry.get("document") or apply(whole[version], entry["delta"])
+        whole[version] = document
+        if entry["revision"] <= environment.first_revision:
+            continue
+        change = _read(entry["kind"], document)
         before = history.get(entry["revision"])
         changes = (*(before.changes if before else ()), change)
         history[entry["revision"]] = Commit(environment.name, entry["revision"], changes)

@@ -9,7 +9,7 @@ from services.api.changes.hooks import CommitHooks
 from services.api.changes.integrity import check_integrity
 from services.api.changes.references import ReferenceGraph, needs_graph
 from services.api.rpc.call import Mutation
-from services.runtime.errors import AlreadyExists, StaleVersion, Unavailable
+from services.runtime.errors import AlreadyExists, NotFound, StaleVersion, Unavailable
 from services.storage.model.changes import AnyItemChange, Change, Committed
 from services.storage.model.resource import AnyStored
 from services.storage.ports.definitions import DefinitionStore
@@ -49,7 +49,7 @@ class Changes:
             return earlier
         try:
             return await self._retried(scope_id, plan, mutation, latest=latest)
-        except (StaleVersion, AlreadyExists):
+        except (StaleVersion, AlreadyExists, NotFound):
             # Of two at once with one request id, one may fail on what the other has done.
             earlier = await self._resources.find_committed(scope_id, mutation.options)
             if earlier is None:

@@ -11,6 +11,7 @@ from services.api.resources.flags import flag_record
 from services.api.resources.segments import segment_record
 from services.api.rpc.call import Call
 from services.api.rpc.dispatch import Behaviour
+from services.api.rpc.methods import Checks
 from services.api.rpc.validation.flags import check_flag_resource
 from services.api.rpc.validation.segments import check_segment_resource
 from services.runtime.violations import Violations
@@ -39,8 +40,7 @@ class ImportMethods:
         self, request: pb.ImportItemsRequest, call: Call
     ) -> pb.ImportItemsResponse:
         """Writes everything in one change, or nothing."""
-        # In a thread: 16 MiB take seconds, for which nobody else should have to wait.
-        await asyncio.to_thread(_check, request)
+        # In threads: 16 MiB take seconds, for which nobody else should have to wait.
         imported = await self._changes.run(
             call.scope_id,
             await asyncio.to_thread(_bundle, request),
@@ -63,8 +63,7 @@ def _bundle(request: pb.ImportItemsRequest) -> Bundle:
     )
 
 
-def _check(request: pb.ImportItemsRequest) -> None:
-    violations = Violations()
+def _check(violations: Violations, request: pb.ImportItemsRequest) -> None:
     if not (request.flags or request.segments):
         violations.add("flags", "are none, and there are no segments: nothing to import")
     for index, flag in enumerate(request.flags):
@@ -78,4 +77,7 @@ def _check(request: pb.ImportItemsRequest) -> None:
             (f"segments[{index}].segment.{field}", getattr(each.segment, field))
             for index, each in enumerate(request.segments)
         )
-    violations.finish()
+
+
+CHECKS: Final[Checks] = {"ImportItems": _check}
+"""What the rules of fields cannot say of an import."""

@@ -7,6 +7,7 @@ shapes, which are the same for all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -20,7 +21,7 @@ from services.api.rpc.call import Call
 from services.api.rpc.dispatch import Behaviour
 from services.api.rpc.filters import parse_filter, parse_order
 from services.api.rpc.messages import meta_message
-from services.api.rpc.methods import methods_of
+from services.api.rpc.methods import NO_CHECKS, Checks, methods_of
 from services.api.rpc.requests import masked_paths, merged, page_size
 from services.api.rpc.scopes import Names, below
 from services.runtime.errors import InvalidArgument
@@ -54,6 +55,27 @@ class ResourceType(Generic[R]):
     def noun(self) -> str:
         """The kind in the names of methods: `Flag` of `GetFlag`."""
         return self.service.name.removesuffix("Service")
+
+    def checks(self) -> Checks:
+        """Returns what looks at the requests that write, beyond the rules of their fields."""
+        if self.check is None:
+            return NO_CHECKS
+        return {
+            f"Create{self.noun}": self._check_creation,
+            f"Update{self.noun}": self._check_update,
+        }
+
+    def _check_creation(self, violations: Violations, request: Any) -> None:
+        if self.check is not None:
+            self.check(violations, self.field, getattr(request, self.field))
+
+    def _check_update(self, violations: Violations, request: Any) -> None:
+        """Looks at what the update writes; a wrong mask was found already."""
+        sent = getattr(request, self.field)
+        with suppress(InvalidArgument):
+            paths = masked_paths(sent, request.update_mask.paths)
+            if self.check is not None:
+                self.check(violations, self.field, merged(type(sent)(), sent, paths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +137,7 @@ class Standard(Generic[R]):
 
     async def create(self, request: Any, call: Call) -> Message:
         """Makes version 1."""
-        message = getattr(request, self.type.field)
-        self._check(message)
-        content = self.type.read(message, None)
+        content = self.type.read(getattr(request, self.type.field), None)
         return await self.answer("Create", await self.commit_new(content, request, call))
 
     async def commit_new(self, content: R, request: Any, call: Call) -> Stored[R]:
@@ -188,14 +208,7 @@ class Standard(Generic[R]):
         """Returns the content with the fields at ``paths`` as they were sent."""
         message = merged(await self.message(current, sent.name), sent, paths)
         _check_key(self.type.field, sent, current)
-        self._check(message)
         return self.type.read(message, current)
-
-    def _check(self, message: Any) -> None:
-        if self.type.check is not None:
-            violations = Violations()
-            self.type.check(violations, self.type.field, message)
-            violations.finish()
 
     def _query(self, request: Any) -> Query:
         order_by, descending = parse_order(request.order_by)

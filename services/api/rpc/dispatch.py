@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
@@ -19,7 +20,7 @@ from services.access.names import ResourceName, parse_name
 from services.access.principal import Principal
 from services.access.tokens import Tokens
 from services.api.rpc.call import Call
-from services.api.rpc.methods import Method, methods_of, name_in
+from services.api.rpc.methods import NO_CHECKS, Checks, Method, methods_of, name_in
 from services.api.rpc.requests import check_request
 from services.runtime.errors import InvalidArgument, NotFound, StoreUnavailable
 from services.runtime.interceptor import Context
@@ -46,11 +47,13 @@ class Dispatcher:
         self._resources = resources
         self._ready = ready
 
-    def handler(self, service: ServiceDescriptor, methods: Methods) -> grpc.GenericRpcHandler:
+    def handler(
+        self, service: ServiceDescriptor, methods: Methods, checks: Checks = NO_CHECKS
+    ) -> grpc.GenericRpcHandler:
         """Returns what a server is given; raises `UndeclaredAccess`, KeyError without code."""
         handlers = {
             name: self._method_handler(method, methods[name])
-            for name, method in methods_of(service).items()
+            for name, method in methods_of(service, checks).items()
         }
         return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
@@ -80,8 +83,9 @@ class Dispatcher:
     ) -> Callable[..., AsyncIterator[Message]]:
         async def call(data: bytes, context: Context) -> AsyncIterator[Message]:
             request, found = await self.admit(method, data, await self._principal(context))
-            async for response in behaviour(request, found):
-                yield response
+            async with aclosing(behaviour(request, found)) as responses:
+                async for response in responses:
+                    yield response
 
         return call
 
@@ -152,5 +156,5 @@ def _decode(method: Method, data: bytes) -> Message:
         request = method.request.FromString(data)
     except DecodeError:
         raise InvalidArgument.of("request", "is not a valid protobuf message") from None
-    check_request(request)
+    check_request(request, method.check)
     return request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
@@ -13,8 +13,14 @@ from google.protobuf.message_factory import GetMessageClass
 from featmesh.options.v1.options_pb2 import Access
 from featmesh.options.v1.options_pb2 import access as access_option
 from services.access.names import PATTERNS
+from services.api.rpc.requests import Check
 from services.runtime.field_rules import rule_of
 from services.runtime.interceptor import MAX_REQUEST_BYTES
+
+Checks = Mapping[str, Check]
+"""What looks at requests beyond the rules of their fields, by the names of methods."""
+
+NO_CHECKS: Final[Checks] = {}
 
 
 class UndeclaredAccess(Exception):
@@ -25,7 +31,8 @@ class UndeclaredAccess(Exception):
 class Method:
     """One method: its messages, who may call it, and where that is judged.
 
-    ``kinds`` are those that the name in the request's ``resource_field`` may be of.
+    ``kinds`` are those that the name in the request's ``resource_field`` may be of. ``check``
+    looks at what the rules of the request's fields cannot say.
     """
 
     path: str
@@ -35,6 +42,7 @@ class Method:
     kinds: tuple[str, ...]
     client_streaming: bool
     server_streaming: bool
+    check: Check | None = None
 
     @property
     def deletes(self) -> bool:
@@ -47,9 +55,10 @@ class Method:
         return self.access.request_bytes or MAX_REQUEST_BYTES
 
 
-def methods_of(service: ServiceDescriptor) -> Mapping[str, Method]:
+def methods_of(service: ServiceDescriptor, checks: Checks = NO_CHECKS) -> Mapping[str, Method]:
     """Returns a service's methods by their names; raises `UndeclaredAccess`."""
-    return {method.name: _method_of(service, method) for method in service.methods}
+    found = {method.name: _method_of(service, method) for method in service.methods}
+    return {name: replace(each, check=checks.get(name)) for name, each in found.items()}
 
 
 def name_in(request: Message, path: str) -> str:

@@ -26,7 +26,7 @@ from services.api.resources.segments import SEGMENTS, segment_methods
 from services.api.resources.standard import Deps, ResourceType, Standard
 from services.api.resources.tags import TAGS
 from services.api.rpc.dispatch import Dispatcher, Methods
-from services.api.rpc.methods import methods_of
+from services.api.rpc.methods import NO_CHECKS, Checks, methods_of
 from services.api.rpc.scopes import Names
 from services.messaging.ports import DeadLetters
 from services.storage.ports.store import Store
@@ -61,6 +61,13 @@ REQUEST_LIMITS: Final[Mapping[str, int]] = {
 """Largest request of each method, in bytes."""
 
 
+_CHECKS: Final[Mapping[str, Checks]] = {
+    FLAGS.service.full_name: FLAGS.checks(),
+    SEGMENTS.service.full_name: SEGMENTS.checks(),
+    imports.SERVICE.full_name: imports.CHECKS,
+}
+
+
 def registration(
     store: Store, dead_letter_store: DeadLetters, hooks: CommitHooks, dispatcher: Dispatcher
 ) -> Callable[[aio.Server], None]:
@@ -68,7 +75,10 @@ def registration(
 
     def register(server: aio.Server) -> None:
         code = _code(store, dead_letter_store, hooks)
-        handlers = [dispatcher.handler(each, code[each.full_name]) for each in SERVICE_DESCRIPTORS]
+        handlers = [
+            dispatcher.handler(each, code[each.full_name], _CHECKS.get(each.full_name, NO_CHECKS))
+            for each in SERVICE_DESCRIPTORS
+        ]
         server.add_generic_rpc_handlers(tuple(handlers))
 
     return register

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -18,8 +18,12 @@ EVERYTHING: Final = "*"
 """An update mask of all that an operator sets."""
 
 
-def check_request(request: Message) -> None:
-    """Raises `InvalidArgument` with all fields that break their rules.
+Check = Callable[[Violations, Any], None]
+"""Looks at what the rules of a request's fields cannot say."""
+
+
+def check_request(request: Message, check: Check | None = None) -> None:
+    """Raises `InvalidArgument` with all that is wrong with a request, by rule or by ``check``.
 
     Of an update's resource only what the update writes is looked at.
     """
@@ -32,6 +36,8 @@ def check_request(request: Message) -> None:
         others = [name for name in fields if name != updated]
         check_message(violations, "", request, only=others)
         _check_update(violations, updated, request)
+    if check is not None:
+        check(violations, request)
     violations.finish()
 
 

@@ -34,6 +34,7 @@ from services.storage.model.queries import (
     StartsWith,
 )
 from services.storage.model.resource import INSTALLATION_ID, AnyKind, AnyStored
+from services.storage.model.tags import Tag
 from services.storage.model.tenancy import Environment as EnvironmentContent
 from services.storage.model.tenancy import Organization, Project
 from services.storage.ports.store import ControlStore
@@ -90,6 +91,12 @@ SAMPLES: Final = (
         AccessToken("Token", AccessTokenKind.SERVICE, "hash"),
         lambda environment: environment.organization_id,
         "organizations/acme/tokens/",
+    ),
+    Sample(
+        kinds.TAG,
+        Tag("new", "New", "A description", "#1f77b4"),
+        lambda environment: environment.project_id,
+        "organizations/acme/projects/shop/tags/new",
     ),
     Sample(FLAG, flag("new"), of_environment, f"{NAME}/flags/new"),
     Sample(kinds.SEGMENT, segment("s-1", "new"), of_environment, f"{NAME}/segments/new"),

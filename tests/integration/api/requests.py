@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from featmesh.options.v1.options_pb2 import FORMAT_COLOR, FORMAT_KEY, FieldRule
 from services.api.rpc.methods import Method
 from services.runtime.field_rules import rule_of
+from tests.support.api import boolean_flag
 
 _COLOR: Final = "#336699"
 
@@ -17,6 +18,9 @@ def least_request(method: Method, name: str) -> Any:
     """Returns a well-formed request about what ``name`` names."""
     request: Any = method.request()
     fill(request)
+    flag = getattr(getattr(request, "resource", None), "flag", None)
+    if flag is not None:
+        flag.CopyFrom(boolean_flag("key"))
     if "update_mask" in request.DESCRIPTOR.fields_by_name:
         resource = getattr(request, request.DESCRIPTOR.fields[0].name)
         resource.Clear()

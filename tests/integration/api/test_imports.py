@@ -53,14 +53,14 @@ async def test_a_malformed_item_is_named_and_nothing_is_imported(
     api: ApiClient, environment: Environment, store: MongoStore
 ) -> None:
     request = bundle(environment)
-    request.flags[0].flag.fallthrough.shares[0].weight = -1
+    request.flags[0].flag.fallthrough.shares[0].weight = 1
     request.flags[1].flag.rules[0].conditions[0].values.append("nowhere")
     request.segments[0].segment.key = "no spaces"
     error = await api.refused(api.imports.ImportItems, request)
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert set(violations(error)) == {
-        "flags[0].flag.fallthrough.shares[0].weight",
+        "flags[0].flag.fallthrough.shares",
         "segments[0].segment.key",
     }
     definitions = await store.definitions.read_definitions(environment.id)

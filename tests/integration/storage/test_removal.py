@@ -39,6 +39,7 @@ NOT_OF_ENVIRONMENTS = {
     "environments",
     "removed_environments",
     "access_tokens",
+    "tags",
     "audit_log",
     "leases",
     "evaluation_processes",

@@ -169,7 +169,7 @@ def _text(kind_name: str, document: Document | None) -> str:
     if document is None or document.get("deleted"):
         return ""
     kind = KINDS[kind_name]
-    hidden = _HIDDEN | codec_of(kind).secrets | {scope_field(kind)}
+    hidden = _HIDDEN | codec_of(kind).hidden | {scope_field(kind)}
     shown = {name: value for name, value in document.items() if name not in hidden}
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"), default=_iso)
 

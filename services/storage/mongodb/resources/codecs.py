@@ -56,14 +56,14 @@ class Codec(Generic[R]):
 
     ``basic`` are the fields that a basic list reads, ``counts`` the long lists that it
     leaves out, each with the expression of its length; without these all is read.
-    ``secrets`` are fields that no audit entry shows.
+    ``hidden`` are fields that no audit entry shows: hashes of secrets, and what is the store's own.
     """
 
     fields: Callable[[R], Document]
     content: Callable[[Document], R]
     basic: tuple[str, ...] = ()
     counts: Mapping[str, Any] = field(default_factory=dict)
-    secrets: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
 
 
 def codec_of(kind: Kind[R]) -> Codec[R]:
@@ -240,10 +240,12 @@ _CODECS: Final[dict[str, Codec[Any]]] = {
     kinds.PROJECT.name: Codec[Project](
         _named_fields, lambda document: Project(document["key"], display_name_of(document))
     ),
-    kinds.ENVIRONMENT.name: Codec[Environment](_environment_fields, _environment_of),
-    kinds.SDK_KEY.name: Codec[SdkKey](_sdk_key_fields, _sdk_key_of, secrets=frozenset({"hash"})),
+    kinds.ENVIRONMENT.name: Codec[Environment](
+        _environment_fields, _environment_of, hidden=frozenset({"epoch", "first_revision"})
+    ),
+    kinds.SDK_KEY.name: Codec[SdkKey](_sdk_key_fields, _sdk_key_of, hidden=frozenset({"hash"})),
     kinds.ACCESS_TOKEN.name: Codec[AccessToken](
-        _token_fields, _token_of, secrets=frozenset({"hash"})
+        _token_fields, _token_of, hidden=frozenset({"hash"})
     ),
     kinds.TAG.name: Codec[Tag](
         asdict,
