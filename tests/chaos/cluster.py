@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tests.chaos.replica_set import DIES_WITH_US, ReplicaSet
+from tests.chaos.replica_set import ReplicaSet
 from tests.chaos.waiting import until
 from tests.support.mesh import ServiceProcess
 from tests.support.ports import free_address
@@ -128,7 +128,7 @@ class Cluster:
         variables = self._variables(name, amqp)
         variables[f"FEATMESH_{name.upper()}_LISTEN"] = address
         log = self.folder / f"{name}-{number}.log"
-        process = ServiceProcess(name, address, variables, log, launcher=DIES_WITH_US)
+        process = ServiceProcess(name, address, variables, log)
         service = Service(process, broker)
         await service.gate.open()
         return service

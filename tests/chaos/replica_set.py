@@ -13,14 +13,12 @@ from pymongo.errors import PyMongoError
 
 from services.standalone.mongod import packaged_mongod
 from tests.chaos.waiting import until
+from tests.support.mesh import DIES_WITH_US
 from tests.support.ports import free_port
 from tests.support.proxy import TcpProxy
 
 NAME: Final = "chaos"
 NODES: Final = 3
-
-DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
-"""The kernel ends the process with the thread that started it: start from the main one."""
 
 _SETTINGS: Final = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
 """A fifth of MongoDB's own times, so that a run sees many elections."""

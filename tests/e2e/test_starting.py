@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -136,6 +137,28 @@ async def test_services_that_wait_stop_at_once_and_their_logs_have_no_password(
         log = process.log.read_text()
         assert "s3cret" not in log
         assert "Traceback" not in log
+
+
+async def test_a_service_that_a_shell_started_in_the_background_stops_on_sigint(
+    tmp_path: Path,
+) -> None:
+    nowhere = free_address()
+    address = free_address()
+    variables = {
+        "FEATMESH_INGEST_LISTEN": address,
+        "FEATMESH_MONGODB_URI": f"mongodb://{nowhere}/?directConnection=true",
+        "FEATMESH_AMQP_URL": f"amqp://{nowhere}/",
+        "FEATMESH_DRAIN_DELAY_SECONDS": "0",
+    }
+    in_background = ("env", "--ignore-signal=INT")  # as a shell without job control does
+    process = ServiceProcess("ingest", address, variables, tmp_path / "log", launcher=in_background)
+    process.start()
+    try:
+        assert await health(process, "live") == SERVING
+        os.kill(process.pid, signal.SIGINT)
+        assert await asyncio.to_thread(process.wait, STOP_SECONDS) == 0
+    finally:
+        process.kill()
 
 
 @pytest.mark.parametrize("fault", [TcpProxy.cut, TcpProxy.hold], ids=["gone", "silent"])

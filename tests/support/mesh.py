@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,12 @@ from tests.support.waiting import PATIENCE, eventually
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+
+DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
+"""Has the kernel end the program with the thread that started it, however that ends."""
+
+_LASTING_THREAD: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="services")
+"""Ends with this process; those in which tests wait end with their loops."""
 
 
 def children_of(pid: int) -> set[int]:
@@ -64,20 +71,16 @@ class ServiceProcess:
             **self.variables,
         }
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    *self.launcher,
-                    sys.executable,
-                    "-m",
-                    self.program or f"services.{self.name}",
-                    *self.arguments,
-                ],
+            program = ["-m", self.program or f"services.{self.name}", *self.arguments]
+            self._process = _LASTING_THREAD.submit(
+                subprocess.Popen[bytes],
+                [*DIES_WITH_US, *self.launcher, sys.executable, *program],
                 env=environment,
                 cwd=self.log.parent,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-            )
+            ).result()
 
     def another(self, log: Path) -> ServiceProcess:
         """A further replica of this service, with addresses of its own; not yet started."""

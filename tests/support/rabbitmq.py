@@ -177,7 +177,7 @@ def amqp_url() -> str:
 def refuse_workers_on_a_given_broker(processes: int | None) -> None:
     """Raises `pytest.UsageError`: only a broker of our own has a virtual host for each."""
     if os.environ.get(VARIABLE) and processes:
-        raise pytest.UsageError(f"{VARIABLE} needs a run in one process: make test ARGS=-n0")
+        raise pytest.UsageError(f"{VARIABLE} needs a run in one process: make test WORKERS=0")
 
 
 @contextmanager

@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{LONG}(seconds): a file that is to start early")
     _hear_ctrl_c()
     if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` ends it as Ctrl-C
         config.pluginmanager.register(FileSeconds())
         refuse_workers_on_a_given_broker(config.getoption("numprocesses"))
         servers = ExitStack()
