@@ -9,7 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from featmesh.options.v1.options_pb2 import FORMAT_COLOR, FORMAT_KEY, FieldRule
 from services.api.rpc.methods import Method
 from services.runtime.field_rules import rule_of
-from tests.support.api import boolean_flag
+from tests.support.api import boolean_flag, flag_resource
 
 _COLOR: Final = "#336699"
 
@@ -21,6 +21,8 @@ def least_request(method: Method, name: str) -> Any:
     flag = getattr(getattr(request, "resource", None), "flag", None)
     if flag is not None:
         flag.CopyFrom(boolean_flag("key"))
+    if "flags" in request.DESCRIPTOR.fields_by_name:
+        request.flags.append(flag_resource("key"))
     if "update_mask" in request.DESCRIPTOR.fields_by_name:
         resource = getattr(request, request.DESCRIPTOR.fields[0].name)
         resource.Clear()
