@@ -19,8 +19,8 @@ from services.api.metrics import MEASURE_SECONDS, ApiMetrics
 from services.api.outbox.key_notices import KeyNotices
 from services.api.outbox.notices import notice_of
 from services.api.outbox.relay import Relay
+from services.api.registration import REQUEST_LIMITS, SERVICES, registration
 from services.api.rpc.dispatch import Dispatcher
-from services.api.rpc.registration import REQUEST_LIMITS, SERVICES, registration
 from services.messaging.ports import Bus
 from services.messaging.rabbitmq import RabbitMqBus
 from services.runtime.backoff import until_available

@@ -7,11 +7,11 @@ from typing import Final
 
 from featmesh.management.v1 import report_service_pb2 as pb
 from services.api.read import report_messages
+from services.api.read.report_requests import USAGE_INTERVALS, read_bounds
 from services.api.read.stale import StaleFlags
 from services.api.rpc.call import Call
 from services.api.rpc.dispatch import Behaviour
 from services.api.rpc.requests import page_size
-from services.api.rpc.validation.reports import USAGE_INTERVALS, read_bounds
 from services.storage.model.reports import ReportDetail, VariationOfFlag
 from services.storage.ports.reports import ReportStore
 

@@ -10,8 +10,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from featmesh.management.v1 import access_token_service_pb2 as tokens
 from featmesh.management.v1 import sdk_key_service_pb2 as sdk_keys
+from services.api.registration import SERVICE_DESCRIPTORS
 from services.api.rpc.methods import Method, methods_of
-from services.api.rpc.registration import SERVICE_DESCRIPTORS
 from tests.support.api import ApiClient, flag_resource, segment_resource
 from tests.support.resources import Environment
 

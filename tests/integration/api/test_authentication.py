@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from featmesh.management.v1 import access_token_service_pb2, organization_service_pb2
 from services.access.tokens import CACHE_SECONDS, CACHE_SIZE, Tokens
-from services.api.rpc.registration import REQUEST_LIMITS, SERVICES
+from services.api.registration import REQUEST_LIMITS, SERVICES
 from services.runtime.errors import Unauthenticated
 from services.runtime.secrets import (
     ACCESS_TOKEN,

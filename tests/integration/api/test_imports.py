@@ -7,7 +7,7 @@ import grpc
 from featmesh.flag.v1 import condition_pb2, flag_pb2
 from featmesh.management.v1 import flag_service_pb2, import_service_pb2
 from featmesh.management.v1.mutation_pb2 import MutationOptions
-from services.api.rpc.registration import REQUEST_LIMITS
+from services.api.registration import REQUEST_LIMITS
 from services.storage.mongodb import MongoStore
 from tests.support.api import ApiClient, flag_resource, rollout, segment_resource
 from tests.support.resources import Environment
