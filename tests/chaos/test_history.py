@@ -13,7 +13,7 @@ from tests.chaos.__main__ import SEED_VARIABLE
 
 pytestmark = pytest.mark.long(90)
 
-_MINUTES: Final = 0.75
+_MINUTES: Final = 0.6
 _PACE: Final = 0.25
 """Faults last a quarter of what they do in `make chaos`, so that more of them fit."""
 

@@ -30,6 +30,8 @@ from tests.support.places import Place, make_place
 from tests.support.ports import free_address
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.long(80)
+
 # What the commands do does not depend on how many processes the services are.
 pytestmark = pytest.mark.parametrize("mesh", ["three-services"], indirect=True)
 

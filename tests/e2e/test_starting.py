@@ -31,6 +31,8 @@ from tests.support.ports import free_address
 from tests.support.proxy import TcpProxy
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.long(50)
+
 SERVICES: Final = ("api", "evaluation", "ingest")
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 STOP_SECONDS: Final = 1 + 10 + 4

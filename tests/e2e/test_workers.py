@@ -22,6 +22,8 @@ from tests.support.ports import free_address
 from tests.support.resources import make_environment
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.long(50)
+
 WORKERS = 2
 POLL_AGE = "featmesh_evaluation_poll_age_seconds"
 NEVER = float("inf")

@@ -12,7 +12,7 @@ from bench.insights.stage import running_stage
 
 pytestmark = pytest.mark.long(60)
 
-SMALL = 20_000
+SMALL = 10_000
 RATE = 1_000
 
 

@@ -31,6 +31,8 @@ from tests.support.api import ApiClient, flag_resource, segment_resource
 from tests.support.resources import Environment
 from tests.support.statuses import error_info, violations
 
+pytestmark = pytest.mark.long(50)
+
 of_each = pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
 
 Written = Callable[[], Awaitable[dict[str, list[Any]]]]

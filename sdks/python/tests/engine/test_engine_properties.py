@@ -35,6 +35,8 @@ from featmesh.engine.evaluate import READS_CLOCK
 from featmesh.engine.membership import in_any_segment
 from featmesh.engine.operators import compile_condition
 
+pytestmark = pytest.mark.long(15)
+
 # A few names for everything, so that items often refer to one another.
 NAMES = st.sampled_from(["a", "b", "c", "d", ""])
 TEXTS = st.one_of(

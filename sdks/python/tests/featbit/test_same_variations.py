@@ -18,6 +18,8 @@ from .divergences import COMPARED_OPERATORS, CONDITIONS
 from .generated import Generator
 from .sides import FeatBit, FeatMesh, Json
 
+pytestmark = pytest.mark.long(10)
+
 SEED = 20_261_123
 FLAGS, USERS_PER_FLAG, SEGMENTS = 2_000, 10, 40
 ENOUGH = 200
