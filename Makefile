@@ -70,7 +70,7 @@ WORKERS ?= $(if $(ARGS),0,4)
 
 .PHONY: test
 test: .venv/dev ## Run every test, against a real MongoDB and a real RabbitMQ (ARGS for a part)
-	@$(BIN)/python -m pytest -n $(WORKERS) --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 --durations=10 $(ARGS)
 
 .PHONY: test-unit
 test-unit: .venv/dev ## Run the tests that need no store, no broker and no service's process
