@@ -102,7 +102,8 @@ async def test_a_timeout_that_is_not_the_calls_own_is_a_fault_and_logged_once(
         ):
             error = await refusal(channel, method)
     assert error.code() is grpc.StatusCode.INTERNAL
-    assert [record.message for record in caplog.records] == [f"/{SERVICE}/{method} failed"]
+    ours = [each.message for each in caplog.records if each.name.startswith("services.")]
+    assert ours == [f"/{SERVICE}/{method} failed"]  # stock gRPC may log that the call had ended
 
 
 async def test_a_call_that_is_not_done_in_its_time_is_told_so(
