@@ -89,7 +89,7 @@ class UserBatch(google.protobuf.message.Message):
     SEEN_AT_MS_FIELD_NUMBER: builtins.int
     USERS_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
-    """Where."""
+    """The environment."""
     seen_at_ms: builtins.int
     """When, by the server's clock, milliseconds since the epoch."""
     @property
@@ -119,7 +119,7 @@ class InsightBatch(google.protobuf.message.Message):
     TRACK_FIELD_NUMBER: builtins.int
     SKEW_MS_FIELD_NUMBER: builtins.int
     environment_id: builtins.str
-    """Where."""
+    """The environment."""
     batch_id: builtins.str
     """Unique per environment; a batch that is delivered again changes nothing."""
     received_at_ms: builtins.int
