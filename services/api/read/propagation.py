@@ -31,7 +31,7 @@ LONGEST_SECONDS: Final = 600.0
 """Seconds after which a watch ends, complete or not."""
 
 LOOK_SECONDS: Final = 0.2
-"""Seconds between two reads of an environment's censuses, however many watch it."""
+"""Seconds between two reads of an environment's progress, however many watch it."""
 
 
 class PropagationMethods:
@@ -64,7 +64,7 @@ class PropagationMethods:
 
 
 class Watches:
-    """All open watches. Those of one environment share the reads of its censuses."""
+    """All open watches. Those of one environment share the reads of its progress."""
 
     def __init__(self, progress: ProgressStore) -> None:
         self._progress = progress
@@ -113,22 +113,22 @@ class Watches:
 
 
 class _Look:
-    """The latest censuses of one environment, as old as `LOOK_SECONDS` at most."""
+    """The latest progress of one environment, as old as `LOOK_SECONDS` at most."""
 
     def __init__(self, environment_id: str) -> None:
         self.watches = 0
         self._environment_id = environment_id
         self._one_reads = asyncio.Lock()
         self._read_at = float("-inf")
-        self._censuses: list[StreamProgress] = []
+        self._progresses: list[StreamProgress] = []
 
     async def progresses(self, store: ProgressStore) -> list[StreamProgress]:
         async with self._one_reads:
             now = asyncio.get_running_loop().time()
             if now - self._read_at >= LOOK_SECONDS:
-                self._censuses = await store.read_progress(self._environment_id)
+                self._progresses = await store.read_progress(self._environment_id)
                 self._read_at = now
-        return self._censuses
+        return self._progresses
 
 
 def _response(state: PropagationState) -> pb.WatchPropagationResponse:

@@ -40,7 +40,7 @@ class Endable(Protocol):
 
 
 class Subscriber(Endable, Protocol):
-    """A stream as its hub sees it: it keeps no queue, and says what is due when asked."""
+    """A stream as its broadcaster sees it: it keeps no queue, and says what is due when asked."""
 
     is_busy: bool
     """Somebody is sending for it: nobody else may, and it will be asked once more."""

@@ -1,4 +1,4 @@
-"""Writes this process's censuses into the store, where `api` adds them up."""
+"""Writes the progress of this process's streams into the store, where `api` adds them up."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from services.storage.ports.progress import PROGRESS_SECONDS, ProgressStore
 log = logging.getLogger(__name__)
 
 WRITE_SECONDS: Final = 0.25
-"""A census that changes is written so often at most."""
+"""Fewest seconds between two writes of progress that changes."""
 
 ALIVE_SECONDS: Final = 3.0
 """How often the process says that it lives: thrice before it is not counted."""
 
 RENEW_SECONDS: Final = PROGRESS_SECONDS / 3
-"""A census that does not change is written so often, since the store forgets old ones."""
+"""Seconds between two writes of progress that stays: the store forgets what is old."""
 
 
 class ProgressWriter:
@@ -44,7 +44,7 @@ class ProgressWriter:
             await self._write()
         except StoreUnavailable as error:
             if not self._failing:
-                log.warning("censuses of streams are not written: %s", error)
+                log.warning("the progress of streams is not written: %s", error)
             self._failing = True
         else:
             self._failing = False
@@ -56,7 +56,7 @@ class ProgressWriter:
         try:
             await self._store.remove_process(self._process_id)
         except StoreUnavailable as error:
-            log.warning("the census of this process is left to expire: %s", error)
+            log.warning("the progress of this process is left to expire: %s", error)
 
     async def _say_alive(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -49,7 +49,7 @@ class MongoProgress(Part):
         alive = [document["_id"] async for document in processes]
         query = {"environment": environment_id, "process": {"$in": alive}}
         documents = self._connection["stream_progress"].find(query).sort("_id", 1)
-        return [_census_of(document) async for document in documents]
+        return [_progress_of(document) async for document in documents]
 
     @translated
     async def remove_process(self, process_id: str) -> None:
@@ -78,7 +78,7 @@ def _document(progress: StreamProgress) -> Document:
     }
 
 
-def _census_of(document: Document) -> StreamProgress:
+def _progress_of(document: Document) -> StreamProgress:
     return StreamProgress(
         document["environment"],
         document["streams"],

@@ -11,7 +11,7 @@ PROCESS_SECONDS: Final = 10
 """An `evaluation` process that has not been seen for so long is not counted."""
 
 PROGRESS_SECONDS: Final = 3 * 3600
-"""A census that has not been written for so long is forgotten, whoever wrote it."""
+"""Seconds after its last write at which progress is forgotten, whoever wrote it."""
 
 
 class ProgressStore(Protocol):
@@ -24,7 +24,7 @@ class ProgressStore(Protocol):
     async def write_progress(
         self, process_id: str, progresses: Sequence[StreamProgress], gone: Sequence[str]
     ) -> None:
-        """Replaces the process's censuses of these environments, and removes those ``gone``."""
+        """Replaces the process's progress in these environments, and removes those ``gone``."""
         ...
 
     async def read_progress(self, environment_id: str) -> list[StreamProgress]:

@@ -75,7 +75,7 @@ async def test_what_changed_while_the_store_was_away_is_written_when_it_is_back(
         replica.progress.join("sdk")
         for _ in range(2):
             await writer.write()
-        assert caplog.text.count("censuses of streams are not written") == 1
+        assert caplog.text.count("the progress of streams is not written") == 1
         await proxy.open()
         async with asyncio.timeout(PATIENCE):
             while not await store.progress.read_progress(environment.id):
