@@ -56,6 +56,8 @@ def describe(
     said = " ".join((error.details() or "").split()) or code.name
     message = f"{_HINTS.get(code, code.name)}: {said}"
     details = [f"{name_of(one.field)}: {one.description}" for one in violations_of(error)]
+    if len(details) == 1 and details[0] in said:
+        details = []
     permission = _missing_permission(error)
     if permission and permission not in said:
         details.append(f"missing permission: {permission}")

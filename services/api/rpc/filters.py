@@ -131,7 +131,7 @@ class _Parser:
             return HasTag(self._value())
         type_ = self._fields.get(field.text)
         if type_ is None:
-            known = ", ".join([*self._fields, *([TAGS] if self._has_tags else [])])
+            known = ", ".join(dict.fromkeys([*self._fields, *([TAGS] if self._has_tags else [])]))
             self._fail_at(field.position, f"names {quoted(field.text)}; it may name {known}")
         if type_ is bool:
             operator = self._take_operator({"=", "!="})

@@ -24,7 +24,7 @@ SDK_KEY: Final = Kind(
     columns={
         "ID": lambda key: key.meta.id,
         "KIND": lambda key: shown_enum(pb.SdkKeyKind, key.kind),
-        "ENDS IN": lambda key: key.last_characters,
+        "LAST 4": lambda key: key.last_characters,
         "CREATED": lambda key: shown_time(key.meta.created_at),
         "REVOKED": lambda key: shown_time(key.revoked_at),
         "NAME": lambda key: key.display_name,

@@ -66,7 +66,7 @@ ACCESS_TOKEN: Final = Kind(
         "RESOURCE": lambda token: token.name,
         "KIND": lambda token: shown_enum(pb.AccessTokenKind, token.kind),
         "GRANTS": lambda token: ", ".join(_shown_grants(token.grants)),
-        "ENDS IN": lambda token: token.last_characters,
+        "LAST 4": lambda token: token.last_characters,
         "EXPIRES": lambda token: shown_time(token.expires_at),
         "USED": lambda token: shown_time(token.last_used_at),
         "REVOKED": lambda token: shown_time(token.revoked_at),
